@@ -1,0 +1,43 @@
+# The one entrance. `make demo` and `make test` do the set-up that they need, so either may be the first command.
+#
+#   make install              .venv with CellProfiler and NucDL (PYTHON=path names a Python 3.9)
+#   make demo [IMAGES=folder] IdentifyNucleiDL beside IdentifyPrimaryObjects, into demo_output/
+#   make test [ARGS="-k size"] all tests, the engine's also with current libraries
+#   make check                style and types
+#   make clean                what the other targets left, the environments excepted (make distclean: those too)
+
+BIN = .venv/bin
+ENGINE = .venv-engine
+# Tests of the engine alone, which need no CellProfiler.
+ENGINE_TESTS = $(wildcard tests/unit tests/property tests/golden)
+CODE = nucdl_core plugins tests benchmarks
+
+.PHONY: install demo test test-cellprofiler test-engine check clean distclean
+
+install:
+	@bash tools/install.sh
+
+demo: install
+	@$(BIN)/python -m nucdl_core.demo --output demo_output $(if $(IMAGES),--images "$(IMAGES)")
+
+test: test-cellprofiler test-engine
+
+test-cellprofiler: install
+	@bash tools/install.sh gui
+	$(BIN)/python -m pytest $(ARGS)
+
+test-engine: install
+	@bash tools/install.sh engine
+	@if [ -e $(ENGINE)/.nucdl/complete ]; then set -x; $(ENGINE)/bin/python -m pytest $(ENGINE_TESTS) $(ARGS); fi
+
+check: install
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+
+clean:
+	rm -rf demo_output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv .venv-engine

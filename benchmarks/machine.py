@@ -1,0 +1,33 @@
+"""What every benchmark prints first: the machine and the versions that its figures belong to."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from nucdl_core.device import fast_dtype
+
+LIBRARIES = ("cellprofiler", "numpy", "scikit-image", "torch")
+
+
+def describe_machine() -> str:
+    """One line: processor, threads, number format of the network, versions."""
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    number_format = str(fast_dtype("cpu")).replace("torch.", "")
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, network in {number_format}; "
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

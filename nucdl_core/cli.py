@@ -1,0 +1,172 @@
+"""The command ``nucdl``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Optional, Tuple
+
+import click
+
+from nucdl_core import __version__
+from nucdl_core.config import DEFAULT_MODEL, DEVICES, SegmentConfig
+from nucdl_core.errors import ConfigError, NucDLError
+
+SOME_FAILED = 3
+"""Exit code of a run that finished, but not with every image."""
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+EXISTING = click.Path(exists=True, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class Commands(click.Group):
+    """A group of commands that shows the engine's errors as one clear line and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NucDLError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nucdl")
+@click.option("--verbose", is_flag=True, help="Show what is being done.")
+def main(verbose: bool) -> None:
+    """Find cell nuclei in fluorescence images with deep learning."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+
+
+@main.command()
+@click.option("--output", type=FOLDER, required=True, help="Folder for images, truth and the CSV for LoadData.")
+@click.option("--fields", type=click.IntRange(min=1), required=True, help="Number of fields.")
+@click.option("--size", default="520x696", show_default=True, help="Height x width of a field in pixels.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same plate.")
+def simulate(output: Path, fields: int, size: str, seed: int) -> None:
+    """Simulate a plate of fluorescence fields with known truth."""
+    from nucdl_core.plate import simulate_plate
+
+    simulate_plate(output, fields, _height_and_width(size), seed)
+    click.echo(f"{fields} fields of {size} px in {output}")
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, type=EXISTING, metavar="IMAGES...")
+@click.option("--output", type=FOLDER, required=True, help="Folder for label images, objects.csv and run.json.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Bundled model, or folder of a model.")
+@click.option("--diameter", default="auto", show_default=True, help="Typical nucleus diameter in pixels, or 'auto'.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
+@click.option("--min-diameter", default=0.0, show_default=True, help="Discard smaller nuclei (pixels).")
+@click.option("--max-diameter", default=float("inf"), show_default="none", help="Discard larger nuclei (pixels).")
+@click.option("--discard-border", is_flag=True, help="Discard nuclei that touch the image border.")
+@click.option("--threshold", type=float, default=None, help="Probability threshold instead of the model's own.")
+@click.pass_context
+def segment(ctx: click.Context, inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
+    """Find the nuclei in image files and in the images of folders.
+
+    Writes NAME_labels.tif for each image, objects.csv and run.json. An image that cannot be used does not stop the
+    others; it is listed at the end and the exit code is 3.
+    """
+    config = SegmentConfig(
+        model=settings["model"],
+        diameter=_diameter(diameter),
+        probability_threshold=settings["threshold"],
+        minimum_diameter=settings["min_diameter"],
+        maximum_diameter=settings["max_diameter"],
+        discard_border=settings["discard_border"],
+        device=settings["device"],
+    )
+    from tqdm import tqdm
+
+    from nucdl_core.batch import segment_files
+    from nucdl_core.files import image_files
+
+    records = segment_files(
+        image_files(inputs), output, config, lambda files: tqdm(files, unit="image", disable=None)
+    )
+    failed = [record for record in records if record.error is not None]
+    nuclei = sum(record.nuclei or 0 for record in records)
+    click.echo(f"{len(records) - len(failed)} of {len(records)} images, {nuclei} nuclei in {output}")
+    for record in failed:
+        click.echo(f"failed: {record.error}", err=True)
+    if failed:
+        ctx.exit(SOME_FAILED)
+
+
+@main.command()
+@click.option("--truth", type=EXISTING_FOLDER, required=True, help="Folder of true label images.")
+@click.option("--prediction", type=EXISTING_FOLDER, required=True, help="Folder of label images to evaluate.")
+@click.option("--output", type=FOLDER, default=None, help="Folder for evaluation.csv and summary.json [prediction].")
+def evaluate(truth: Path, prediction: Path, output: Optional[Path]) -> None:
+    """Compare label images with the truth, nucleus by nucleus."""
+    from nucdl_core.evaluate import evaluate_folders, format_image_table, format_summary, write_evaluation
+
+    table, summary = evaluate_folders(truth, prediction)
+    write_evaluation(output or prediction, table, summary)
+    click.echo(format_image_table(table))
+    click.echo(format_summary(summary))
+
+
+@main.group()
+def models() -> None:
+    """List and check models."""
+
+
+@models.command(name="list")
+def list_models() -> None:
+    """List the bundled models."""
+    from nucdl_core.bundle import find_bundle, list_bundles, read_bundle
+
+    for name in list_bundles():
+        bundle = read_bundle(find_bundle(name))
+        click.echo(f"{name}  {bundle.sha256[:12]}  {bundle.description.description}")
+
+
+@models.command()
+@click.argument("bundle")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to run its test.")
+def check(bundle: str, device: str) -> None:
+    """Verify every file of BUNDLE (a name or a folder) and run the model's own test."""
+    from nucdl_core.bundle import find_bundle
+    from nucdl_core.device import resolve_device
+    from nucdl_core.predict import check_predictor, load_predictor
+
+    folder = find_bundle(bundle)
+    predictor = load_predictor(folder, resolve_device(device))
+    difference = check_predictor(predictor, folder)
+    click.echo(
+        f"{bundle}: all files are unaltered; test output within {difference:.4f} of the expected "
+        f"(allowed {predictor.description.tolerance})"
+    )
+
+
+@main.command()
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--data", type=EXISTING_FOLDER, required=True, help="Folder with 'images' and 'masks'.")
+@click.option("--output", type=FOLDER, required=True, help="Folder for checkpoint, log and the finished model.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
+@click.option("--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that make crops.")
+def train(config: Path, data: Path, output: Path, device: str, workers: int) -> None:
+    """Train a model from a CONFIG file; goes on from the checkpoint in the output folder if there is one."""
+    from nucdl_core.train import read_train_config
+    from nucdl_core.train import train as train_model
+
+    folder = train_model(read_train_config(config), data, output, device, workers)
+    click.echo(f"the model is in {folder}; use it with --model {folder}")
+
+
+def _height_and_width(text: str) -> Tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
+        raise ConfigError(f"size is {text!r}; give height x width in pixels, such as 520x696")
+    return int(height), int(width)
+
+
+def _diameter(text: str) -> Optional[float]:
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"diameter is {text!r}; give a number of pixels, or 'auto'") from None

@@ -1,0 +1,83 @@
+"""Settings of the engine: frozen, checked when made, unknown keys refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, Optional, Type, TypeVar
+
+from nucdl_core.errors import ConfigError
+
+DEFAULT_MODEL = "nuclei_unet"
+DEVICES = ("auto", "cpu", "cuda")
+
+T = TypeVar("T")
+
+
+def from_mapping(cls: Type[T], values: Dict[str, Any]) -> T:
+    """Make a settings dataclass from a mapping, for example one read from a file.
+
+    Raises
+    ------
+    ConfigError
+        If `values` holds a key that `cls` does not know, or lacks one that it needs.
+    """
+    fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - fields)
+    if unknown:
+        raise ConfigError(f"unknown setting {', '.join(unknown)}; {cls.__name__} knows {', '.join(sorted(fields))}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"{cls.__name__} is incomplete: {error}") from error
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise a `ConfigError` with `message` unless `condition` holds."""
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentConfig:
+    """How to segment an image.
+
+    Attributes
+    ----------
+    model : str
+        Name of a bundled model or path of a bundle folder.
+    diameter : float or None
+        Typical nucleus diameter in pixels; None estimates it from each image.
+    probability_threshold : float or None
+        Probability above which a pixel belongs to a nucleus; None takes the value that was calibrated on the
+        model's validation data.
+    minimum_diameter, maximum_diameter : float
+        Nuclei whose equivalent diameter in pixels lies outside are discarded.
+    discard_border : bool
+        Discard nuclei that touch the border of the image or of its mask.
+    device : str
+        "auto" (an accelerator when there is one), "cpu" or "cuda".
+    """
+
+    model: str = DEFAULT_MODEL
+    diameter: Optional[float] = None
+    probability_threshold: Optional[float] = None
+    minimum_diameter: float = 0.0
+    maximum_diameter: float = float("inf")
+    discard_border: bool = False
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require(
+            self.diameter is None or 1 <= self.diameter <= 1000,
+            f"diameter is {self.diameter}; give pixels from 1 to 1000, or leave it automatic",
+        )
+        require(
+            self.probability_threshold is None or 0 < self.probability_threshold < 1,
+            f"probability threshold is {self.probability_threshold}; it must lie between 0 and 1",
+        )
+        require(
+            0 <= self.minimum_diameter < self.maximum_diameter,
+            f"diameters from {self.minimum_diameter} to {self.maximum_diameter} px leave no nucleus; "
+            "the minimum must be at least 0 and below the maximum",
+        )
+        require(self.device in DEVICES, f"device is {self.device!r}; it must be one of {', '.join(DEVICES)}")

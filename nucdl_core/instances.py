@@ -1,0 +1,207 @@
+"""From the network's maps to numbered nuclei.
+
+Three ways of splitting touching nuclei are offered; which one a model uses stands in its bundle, decided on
+validation data:
+
+* ``three_class``: seeds are the components of the interior (foreground without boundary), grown back over the
+  boundary (Caicedo et al., Cytometry A 2019);
+* ``distance``: seeds are where the normalized distance map exceeds a threshold, the map itself is the landscape
+  of a watershed (after Zaki et al., Cytometry A 2020);
+* ``combined``: seeds are where distance times (1 - boundary) exceeds a threshold, the landscape is that product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from nucdl_core.arrays import Floats, Labels, Mask
+from nucdl_core.config import require
+from nucdl_core.labels import areas, relabel
+
+DECODERS = ("three_class", "distance", "combined")
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the network says about an image; all float32 (H, W).
+
+    Attributes
+    ----------
+    foreground, boundary, distance : arrays
+        In [0, 1]: probability of a nucleus, probability of an outline, 0 at the rim to 1 at the centre.
+    size : array
+        Base-2 logarithm of nucleus diameter over the canonical diameter; meaningful inside nuclei.
+    """
+
+    foreground: Floats
+    boundary: Floats
+    distance: Floats
+    size: Floats
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How maps become nuclei; the numbers are calibrated on validation data.
+
+    Attributes
+    ----------
+    decoder : str
+        One of `DECODERS`.
+    foreground : float
+        Probability above which a pixel belongs to a nucleus.
+    seed : float
+        Value above which the seed map starts a nucleus.
+    smallest : float
+        Nuclei below this share of the canonical diameter are dropped as debris.
+    score : float
+        Nuclei with a lower confidence are dropped.
+    """
+
+    decoder: str = "combined"
+    foreground: float = 0.5
+    seed: float = 0.4
+    smallest: float = 0.2
+    score: float = 0.6
+
+    def __post_init__(self) -> None:
+        require(self.decoder in DECODERS, f"decoder is {self.decoder!r}; it must be one of {', '.join(DECODERS)}")
+        for key in ("foreground", "seed", "smallest", "score"):
+            value = getattr(self, key)
+            require(0 <= value < 1, f"{key} is {value}; it must lie in [0, 1)")
+
+
+def seed_map(maps: Maps, decoder: str) -> Floats:
+    """Return the map (H, W) in [0, 1] whose islands are the nuclei and whose valleys part them."""
+    if decoder == "three_class":
+        return np.asarray(maps.foreground * (1 - maps.boundary), np.float32)
+    if decoder == "distance":
+        return maps.distance
+    return np.asarray(maps.distance * (1 - maps.boundary), np.float32)
+
+
+def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) -> Labels:
+    """Number the nuclei in the network's maps.
+
+    Parameters
+    ----------
+    maps : Maps
+        At the scale at which a typical nucleus has the canonical diameter.
+    decision : Decision
+    canonical_diameter : float
+        In pixels.
+
+    Returns
+    -------
+    int32 array (H, W)
+        1..N without gaps.
+    """
+    landscape = seed_map(maps, decision.decoder)
+    mask = maps.foreground > decision.foreground
+    seeds, _ = ndimage.label(mask & (landscape > decision.seed))
+    smallest_area = np.pi / 4 * (decision.smallest * canonical_diameter) ** 2
+    seeds = drop(seeds.astype(np.int32), areas(seeds) < 0.05 * smallest_area)
+    labels = grow(seeds, landscape, mask)
+    scores = mean_inside(maps.foreground, labels)
+    return drop(labels, (areas(labels) < smallest_area) | (scores < decision.score))
+
+
+def grow(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:
+    """Extend seeds over a mask; where several meet, they part along the valleys of the landscape.
+
+    Components of the mask with one seed need no watershed, and those without a seed become a nucleus each, so
+    that the watershed runs only where nuclei touch.
+
+    Parameters
+    ----------
+    seeds : int32 array (H, W)
+        Numbered seeds, inside the mask.
+    landscape : float32 array (H, W)
+        High inside nuclei, low between them.
+    mask : bool array (H, W)
+
+    Returns
+    -------
+    int32 array (H, W)
+        1..N without gaps; every pixel of the mask belongs to a nucleus.
+    """
+    components, count = ndimage.label(mask)
+    lowest, highest = _extreme_seeds(seeds, components, count)
+    seedless = highest == 0
+    number = highest.copy()
+    number[seedless] = int(seeds.max(initial=0)) + 1 + np.arange(int(seedless.sum()), dtype=np.int32)
+    number[lowest < highest] = 0
+    number[0] = 0
+    labels = number[components]
+    crowded = mask & (labels == 0)
+    if crowded.any():
+        labels = np.where(crowded, watershed(-landscape, np.where(crowded, seeds, 0), mask=crowded), labels)
+    return relabel(labels.astype(np.int32))
+
+
+def _extreme_seeds(seeds: Labels, components: Labels, count: int) -> Tuple[Labels, Labels]:
+    lowest = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
+    highest = np.zeros(count + 1, np.int32)
+    inside = seeds > 0
+    np.minimum.at(lowest, components[inside], seeds[inside])
+    np.maximum.at(highest, components[inside], seeds[inside])
+    return np.minimum(lowest, highest), highest
+
+
+def mean_inside(values: Floats, labels: Labels) -> Floats:
+    """Average a map over each nucleus.
+
+    Parameters
+    ----------
+    values : float32 array (H, W)
+    labels : int32 array (H, W)
+        1..N without gaps.
+
+    Returns
+    -------
+    float32 array (N,)
+    """
+    flat = labels.ravel()
+    count = int(flat.max(initial=0))
+    sums = np.bincount(flat, weights=values.ravel(), minlength=count + 1)[1:]
+    return np.asarray(sums / np.maximum(areas(labels), 1), np.float32)
+
+
+def drop(labels: Labels, dropped: Mask) -> Labels:
+    """Remove the nuclei where `dropped` (N,) is true and renumber the others 1..M in their old order."""
+    kept = np.concatenate([[False], ~dropped])
+    renumber = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    return np.asarray(renumber[labels], np.int32)
+
+
+def transfer(labels: Labels, foreground: Floats, threshold: float) -> Labels:
+    """Bring nuclei that were found at another scale onto the original pixels.
+
+    Which nucleus a pixel belongs to is taken from the nearest pixel of `labels`, but whether it belongs to one
+    is decided by the enlarged probability, so that outlines are smooth and exact at full resolution.
+
+    Parameters
+    ----------
+    labels : int32 array (h, w)
+        1..N without gaps.
+    foreground : float32 array (H, W)
+        Probability at the original resolution.
+    threshold : float
+        The `Decision.foreground` that `labels` were made with.
+
+    Returns
+    -------
+    int32 array (H, W)
+        The same numbers; some may be missing where a nucleus is smaller than a pixel.
+    """
+    height, width = labels.shape
+    rows = (np.arange(foreground.shape[0]) + 0.5) * (height / foreground.shape[0])
+    cols = (np.arange(foreground.shape[1]) + 0.5) * (width / foreground.shape[1])
+    rows = np.minimum(rows.astype(np.intp), height - 1)
+    cols = np.minimum(cols.astype(np.intp), width - 1)
+    spread = np.where(labels > 0, labels, ndimage.grey_dilation(labels, size=(3, 3)))
+    return np.where(foreground > threshold, spread[np.ix_(rows, cols)], 0).astype(np.int32)

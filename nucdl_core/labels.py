@@ -1,0 +1,234 @@
+"""Array functions on label images.
+
+A label image is an int32 array (H, W): 0 is background, a nucleus is the set of pixels with one number. Functions
+that return one value per nucleus return it for the numbers 1..N, where N is the highest number in the image; a
+number that no pixel has is a *gap* (see `relabel`). No function modifies its input.
+"""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage import measure
+
+from nucdl_core.arrays import AnyArray, Labels, Mask
+from nucdl_core.errors import ImageError
+
+_HIGHEST = int(np.iinfo(np.int32).max)
+
+
+def as_labels(array: AnyArray) -> Labels:
+    """Return an array of integers as a label image, with its numbers unchanged.
+
+    Parameters
+    ----------
+    array : integer or bool array (H, W)
+        Non-negative numbers up to 2,147,483,647.
+
+    Returns
+    -------
+    int32 array (H, W)
+        A copy, or `array` itself where it is int32 already.
+
+    Raises
+    ------
+    ImageError
+        If the array is not two-dimensional, does not hold integers, or holds numbers that no label can have.
+    """
+    if array.ndim != 2:
+        raise ImageError(f"a label image has 2 dimensions (H, W), this array has the shape {array.shape}")
+    if array.dtype.kind not in "iub":
+        raise ImageError(
+            f"labels are whole numbers, this array holds {array.dtype}; save it as 16-bit or 32-bit integers"
+        )
+    if array.dtype.kind == "i" and array.min(initial=0) < 0:
+        raise ImageError(f"labels start at 0, this array holds {int(array.min())}; renumber the nuclei 1..N")
+    if array.max(initial=0) > _HIGHEST:
+        raise ImageError(f"labels go up to {_HIGHEST}, this array holds {int(array.max())}; renumber the nuclei 1..N")
+    return array.astype(np.int32, copy=False)
+
+
+def relabel(labels: AnyArray) -> Labels:
+    """Renumber the nuclei 1..N without gaps, in the order of their old numbers.
+
+    Parameters
+    ----------
+    labels : integer array (H, W)
+        Non-negative numbers with or without gaps.
+
+    Returns
+    -------
+    int32 array (H, W)
+        A new array; background stays 0.
+
+    Raises
+    ------
+    ImageError
+        If a number is negative.
+    """
+    if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
+        raise ImageError(f"labels start at 0, this array holds {int(labels.min())}")
+    highest = int(labels.max(initial=0))
+    if highest > 4 * labels.size + 65536:
+        return _relabel_by_sorting(labels)
+    present = np.zeros(highest + 1, bool)
+    present[labels.ravel()] = True
+    present[0] = False
+    numbers = np.where(present, np.cumsum(present), 0).astype(np.int32)
+    renumbered: Labels = numbers[labels]
+    return renumbered
+
+
+def _relabel_by_sorting(labels: AnyArray) -> Labels:
+    # A table up to the highest number would not fit into memory, so the pixels are sorted instead.
+    inside = labels > 0
+    renumbered = np.zeros(labels.shape, np.int32)
+    _, position = np.unique(labels[inside], return_inverse=True)
+    renumbered[inside] = position.ravel() + 1
+    return renumbered
+
+
+def areas(labels: Labels) -> NDArray[np.int64]:
+    """Count the pixels of each nucleus.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+
+    Returns
+    -------
+    int64 array (N,)
+        Pixels of nucleus ``i + 1``; 0 for a gap.
+    """
+    counts: NDArray[np.int64] = np.bincount(labels.ravel(), minlength=1)[1:].astype(np.int64, copy=False)
+    return counts
+
+
+def equivalent_diameters(labels: Labels) -> NDArray[np.float64]:
+    """Give the diameter of the circle with each nucleus's area.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+
+    Returns
+    -------
+    float64 array (N,)
+        Diameter of nucleus ``i + 1`` in pixels; 0 for a gap.
+    """
+    diameters: NDArray[np.float64] = np.sqrt(areas(labels) * (4.0 / np.pi))
+    return diameters
+
+
+def centroids(labels: Labels) -> NDArray[np.float64]:
+    """Give the centre of mass of each nucleus.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+
+    Returns
+    -------
+    float64 array (N, 2)
+        (row, col) in pixels, 0 at the centre of the first pixel; NaN for a gap.
+    """
+    rows, cols = np.nonzero(labels)
+    numbers = labels[rows, cols]
+    count = areas(labels)
+    sums = [np.bincount(numbers, position, len(count) + 1)[1:] for position in (rows, cols)]
+    centres = np.full((len(count), 2), np.nan)
+    np.divide(np.stack(sums, axis=1), count[:, None], out=centres, where=count[:, None] > 0)
+    return centres
+
+
+def touches_border(labels: Labels, mask: Optional[Mask] = None) -> Mask:
+    """Tell which nuclei touch the border of the image or of its mask.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+    mask : bool array (H, W), optional
+        True where the image is valid. A nucleus touches the mask's border where one of its pixels, or one of the
+        four neighbours of such a pixel, is not valid.
+
+    Returns
+    -------
+    bool array (N,)
+        Flag of nucleus ``i + 1``; False for a gap.
+    """
+    touching = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    for edge in (labels[:1], labels[-1:], labels[:, :1], labels[:, -1:]):
+        touching[edge] = True
+    if mask is not None:
+        touching[labels[~ndimage.binary_erosion(mask, border_value=1)]] = True
+    return touching[1:]
+
+
+def outlines(labels: Labels) -> Mask:
+    """Mark the inner boundary of each nucleus.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+
+    Returns
+    -------
+    bool array (H, W)
+        True for pixels of a nucleus of which one of the four neighbours is background or another nucleus. The
+        border of the image is no boundary.
+    """
+    differs = np.zeros(labels.shape, bool)
+    for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        step = labels[before] != labels[after]
+        differs[before] |= step
+        differs[after] |= step
+    differs &= labels > 0
+    return differs
+
+
+def resize_nearest(labels: Labels, shape: Tuple[int, int]) -> Labels:
+    """Resize a label image; each new pixel takes the number at its centre.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+        At least one pixel.
+    shape : (int, int)
+        New height and width in pixels, at least 1 each.
+
+    Returns
+    -------
+    int32 array `shape`
+        A new array. Nuclei smaller than a new pixel may vanish and leave a gap.
+    """
+    # Integer arithmetic: the centre of new pixel i is (2 i + 1) / 2 new pixels from the edge.
+    rows, cols = (((2 * np.arange(new) + 1) * old) // (2 * new) for new, old in zip(shape, labels.shape))
+    resized: Labels = labels[rows[:, None], cols]
+    return resized
+
+
+def largest_component(labels: Labels) -> Labels:
+    """Keep of each nucleus only its largest connected piece.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+
+    Returns
+    -------
+    int32 array (H, W)
+        A new array with the same numbers; the other pieces become background. Pixels that touch at a corner are
+        connected; of pieces with the same area the one that comes first in reading order is kept.
+    """
+    pieces = measure.label(labels, background=0, connectivity=2)
+    piece_areas = areas(pieces)
+    owners = np.zeros(len(piece_areas) + 1, np.int32)
+    owners[pieces.ravel()] = labels.ravel()
+    order = np.lexsort((-piece_areas, owners[1:]))
+    _, first = np.unique(owners[1:][order], return_index=True)
+    kept = np.zeros(len(owners), bool)
+    kept[order[first] + 1] = True
+    return np.where(kept[pieces], labels, np.int32(0)).astype(np.int32, copy=False)

@@ -1,0 +1,1 @@
+"""Networks, found by the name that a bundle gives."""

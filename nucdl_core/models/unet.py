@@ -1,0 +1,73 @@
+"""The U-Net with four maps: foreground, boundary, distance and size.
+
+The encoder-decoder with skip connections and batch norm after each convolution follows the U-Net of
+Caicedo et al. (Cytometry A 2019). Two changes make it fast on a CPU: the image enters as 2 x 2 blocks, one
+block a pixel with four channels, and the maps leave the same way, so that all convolutions run at half
+resolution while the maps keep the full one.
+"""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+MAPS = ("foreground", "boundary", "distance", "size")
+BLOCK = 2
+
+
+class ConvBlock(nn.Sequential):
+    """Two 3 x 3 convolutions, each with batch norm and ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        layers: List[nn.Module] = []
+        for channels in (channels_in, channels_out):
+            layers += [
+                nn.Conv2d(channels, channels_out, 3, padding=1, bias=False),
+                nn.BatchNorm2d(channels_out),
+                nn.ReLU(inplace=True),
+            ]
+        super().__init__(*layers)
+
+
+class UNet(nn.Module):
+    """U-Net on 2 x 2 blocks of the image.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Channels of each level, from the finest to the coarsest; one pooling step between two levels.
+
+    Notes
+    -----
+    ``forward`` takes float (B, 1, H, W) with H and W multiples of `stride` and returns (B, 4, H, W), in the
+    order of `MAPS`: logits of foreground, of the nucleus boundary and of the distance to the rim (sigmoid: 0
+    at the rim, 1 at the centre), and the base-2 logarithm of nucleus diameter over canonical diameter.
+    """
+
+    def __init__(self, widths: Sequence[int] = (32, 64, 128, 192, 256)) -> None:
+        super().__init__()
+        widths = list(widths)
+        self.stride = BLOCK * 2 ** (len(widths) - 1)
+        inputs = [BLOCK * BLOCK] + widths[:-1]
+        self.encoder = nn.ModuleList(ConvBlock(a, b) for a, b in zip(inputs, widths))
+        self.decoder = nn.ModuleList(ConvBlock(fine + coarse, fine) for fine, coarse in zip(widths[:-1], widths[1:]))
+        self.head = nn.Conv2d(widths[0], len(MAPS) * BLOCK * BLOCK, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the four maps of a batch of normalized images; see the class for shapes."""
+        features = functional.pixel_unshuffle(image, BLOCK)
+        skips: List[Tensor] = []
+        for level in self.encoder:
+            if skips:
+                features = functional.max_pool2d(features, 2)
+            features = level(features)
+            skips.append(features)
+        skips.pop()
+        for level in reversed(self.decoder):
+            features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = level(torch.cat([features, skips.pop()], dim=1))
+        maps: Tensor = functional.pixel_shuffle(self.head(features), BLOCK)
+        return maps

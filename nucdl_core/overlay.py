@@ -1,0 +1,91 @@
+"""Pictures of a segmentation: the image in grey with coloured outlines."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+import numpy as np
+
+from nucdl_core.arrays import AnyArray, Labels
+from nucdl_core.errors import ImageError
+from nucdl_core.labels import outlines
+from nucdl_core.metrics import matched_nuclei, overlap
+
+Colour = Tuple[int, int, int]
+
+# Told apart also with the usual colour blindnesses (Okabe and Ito): yellow, sky blue, vermilion.
+FOUND: Colour = (240, 228, 66)
+MISSED: Colour = (86, 180, 233)
+EXTRA: Colour = (213, 94, 0)
+DARKEST_PERCENTILE, BRIGHTEST_PERCENTILE = 1.0, 99.8
+
+
+def overlay(
+    image: AnyArray,
+    labels: Labels,
+    colour: Colour = FOUND,
+    truth: Optional[Labels] = None,
+    threshold: float = 0.5,
+) -> AnyArray:
+    """Draw the outlines of nuclei into an image.
+
+    Parameters
+    ----------
+    image : integer, float or bool array (H, W)
+        Shown in grey, from black at its 1st to white at its 99.8th percentile.
+    labels : int32 array (H, W)
+        Predicted nuclei, outlined on their innermost boundary pixels.
+    colour : (int, int, int)
+        Red, green and blue from 0 to 255 of the outlines; of those that match, where `truth` is given.
+    truth : int32 array (H, W), optional
+        True nuclei. Predictions without a match are then drawn in `EXTRA`, true nuclei without a match in `MISSED`.
+    threshold : float
+        Intersection over union above which a prediction matches, in [0.5, 1).
+
+    Returns
+    -------
+    uint8 array (H, W, 3)
+        Red, green and blue.
+
+    Raises
+    ------
+    ImageError
+        If the shapes differ.
+    ValueError
+        If the threshold is outside [0.5, 1).
+    """
+    if image.shape != labels.shape or image.ndim != 2:
+        raise ImageError(f"image {image.shape} and labels {labels.shape} must have the same shape (H, W)")
+    picture: AnyArray = np.repeat(stretch(image)[:, :, None], 3, axis=2)
+    if truth is None:
+        picture[outlines(labels)] = colour
+        return picture
+    truth_matched, matched = matched_nuclei(overlap(truth, labels), threshold)
+    truth_lines = outlines(truth)
+    missed = truth_lines & ~np.concatenate([[True], truth_matched])[truth]
+    lines = outlines(labels)
+    kind = np.concatenate([[False], matched])[labels]
+    picture[missed] = MISSED
+    picture[lines & ~kind] = EXTRA
+    picture[lines & kind] = colour
+    return picture
+
+
+def stretch(image: AnyArray) -> AnyArray:
+    """Stretch an image from its 1st to its 99.8th percentile over 0 to 255.
+
+    Parameters
+    ----------
+    image : integer, float or bool array (H, W)
+
+    Returns
+    -------
+    uint8 array (H, W)
+        All 0 where the two percentiles are equal and no pixel is above them.
+    """
+    values = image.astype(np.float32)
+    darkest, brightest = np.percentile(values, (DARKEST_PERCENTILE, BRIGHTEST_PERCENTILE))
+    if brightest <= darkest:
+        brightest = max(float(values.max()), darkest + 1)
+    grey = np.clip((values - darkest) * (255 / (brightest - darkest)), 0, 255)
+    return np.rint(grey).astype(np.uint8)

@@ -1,0 +1,126 @@
+"""Typical nucleus diameter of an image, from the size map of a network that has seen nuclei of any size.
+
+The idea is nucleAIzer's (Hollandi et al., Cell Systems 2020): a scale-robust pre-segmentation finds enough
+nuclei to tell their size. Here the network states the size of the nucleus at each pixel, so that a look at a
+reduced image suffices; where the nuclei appear far from the size that the network is best at, further looks at
+a better scale, at the part of the image that is richest in nuclei, correct the first.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Optional, Tuple
+
+import numpy as np
+from scipy import ndimage
+
+from nucdl_core.arrays import Floats
+from nucdl_core.instances import Maps
+from nucdl_core.tiling import Window
+
+# Pixels of one look: enough for some dozen nuclei of canonical size.
+LOOK_PIXELS = 400 * 400
+# A look is trusted when the nuclei appear within this range of the canonical diameter.
+TRUSTED = (0.55, 1.8)
+LOOKS = 5
+SURE = 0.6
+
+Look = Callable[[Floats, float], Maps]
+
+
+def weighted_median(values: Floats, weights: Floats) -> float:
+    """Return the value at which half of the total weight is reached; `values` and `weights` are (N,), N > 0."""
+    order = np.argsort(values)
+    cumulated = np.cumsum(weights[order], dtype=np.float64)
+    return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
+
+
+def typical_diameter(maps: Maps, canonical_diameter: float) -> Optional[float]:
+    """Read the median nucleus diameter from the maps.
+
+    Each pixel votes with 1 / diameter squared, so that every nucleus, large or small, has about one vote.
+
+    Parameters
+    ----------
+    maps : Maps
+    canonical_diameter : float
+        In pixels.
+
+    Returns
+    -------
+    float or None
+        Pixels of the maps; None where no nucleus is seen.
+    """
+    sure = maps.foreground > SURE
+    if not sure.any():
+        return None
+    diameters = canonical_diameter * np.exp2(np.clip(maps.size[sure], -4, 4))
+    return weighted_median(diameters, diameters**-2.0)
+
+
+def richest_window(content: Floats, shape: Tuple[int, int], window: Tuple[int, int]) -> Window:
+    """Choose the part of an image that holds the most.
+
+    Parameters
+    ----------
+    content : float32 array (h, w)
+        How much there is, at any resolution.
+    shape : (int, int)
+        Of the image in pixels.
+    window : (int, int)
+        Of the part in pixels; what exceeds the image is cut.
+
+    Returns
+    -------
+    (slice, slice)
+        The part, inside the image.
+    """
+    factors = [side / length for side, length in zip(content.shape, shape)]
+    extent = [max(1, int(round(side * factor))) for side, factor in zip(window, factors)]
+    density = ndimage.uniform_filter(content, extent, mode="constant")
+    centre = np.unravel_index(int(np.argmax(density)), density.shape)
+    slices = []
+    for position, factor, side, length in zip(centre, factors, window, shape):
+        side = min(side, length)
+        start = int(np.clip((position + 0.5) / factor - side / 2, 0, length - side))
+        slices.append(slice(start, start + side))
+    return slices[0], slices[1]
+
+
+def estimate_diameter(image: Floats, canonical_diameter: float, look: Look) -> Optional[float]:
+    """Estimate the typical nucleus diameter of an image.
+
+    Parameters
+    ----------
+    image : float32 array (H, W)
+        Normalized.
+    canonical_diameter : float
+        The diameter that the network is best at, in pixels.
+    look : callable
+        Takes an image and a scale, and returns the network's maps of the image at that scale.
+
+    Returns
+    -------
+    float or None
+        Pixels of the image; None where no nucleus is seen at any scale.
+    """
+    shape = (image.shape[0], image.shape[1])
+    scale = min(1.0, float(np.sqrt(LOOK_PIXELS / image.size)))
+    part, content, estimate = image, np.clip(image[::4, ::4], 0, 1), None
+    for _ in range(LOOKS):
+        maps = look(part, scale)
+        apparent = typical_diameter(maps, canonical_diameter)
+        if apparent is not None:
+            estimate = apparent / scale
+            if TRUSTED[0] <= apparent / canonical_diameter <= TRUSTED[1]:
+                break
+            if part is image:
+                content = maps.foreground
+            scale = canonical_diameter / estimate
+        elif estimate is None and scale < 2:
+            # Nuclei may be too small to be seen in a reduced image.
+            scale = min(2.0, scale * 2)
+        else:
+            break
+        side = int(np.sqrt(LOOK_PIXELS) / scale) + 1
+        part = image if image.size * scale**2 <= 2 * LOOK_PIXELS else image[richest_window(content, shape, (side, side))]
+    return estimate

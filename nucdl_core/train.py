@@ -1,0 +1,183 @@
+"""From a configuration file and annotated images to a finished bundle."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.numpy import save_file
+
+from nucdl_core import __version__
+from nucdl_core.bundle import CARD, DESCRIPTION, TEST, WEIGHTS, BundleDescription, read_bundle, write_description
+from nucdl_core.calibrate import calibrate, predict_image
+from nucdl_core.config import from_mapping
+from nucdl_core.device import resolve_device
+from nucdl_core.errors import ConfigError, ImageError
+from nucdl_core.instances import Decision
+from nucdl_core.metrics import image_scores, summarize
+from nucdl_core.models.registry import build_network
+from nucdl_core.normalize import HIGH_PERCENTILE, LOW_PERCENTILE
+from nucdl_core.predict import Predictor
+from nucdl_core.segment import segment_normalized
+from nucdl_core.training.checkpoint import load_average
+from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.loop import train_network
+from nucdl_core.training.sources import AnnotatedImage, is_validation, read_annotated_images
+
+LOGGER = logging.getLogger(__name__)
+TEST_SIDE = 96
+
+
+def read_train_config(path: Path) -> TrainConfig:
+    """Read a training configuration, a JSON object with the attributes of `TrainConfig`.
+
+    Raises
+    ------
+    ConfigError
+        If it is not JSON, or holds unknown keys or values out of range.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is not a readable JSON file: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}; a JSON object with settings was expected")
+    return from_mapping(TrainConfig, values)
+
+
+def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", workers: int = 1) -> Path:
+    """Train, calibrate and bundle a model.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    data : Path
+        Folder with ``images`` and ``masks``; see `training.sources.read_annotated_images`.
+    output : Path
+        Receives the checkpoint, the log, and the bundle in a folder of the model's name. Training goes on from
+        a checkpoint that is there.
+    device : str
+        "auto", "cpu" or "cuda".
+    workers : int
+        Processes that make crops.
+
+    Returns
+    -------
+    Path
+        The bundle.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    training, validation = split(read_annotated_images(data, config.modality), config)
+    checkpoint = train_network(config, training, output, resolve_device(device), workers)
+    return make_bundle(config, checkpoint, validation, output / config.name, len(training))
+
+
+def split(
+    sources: Sequence[AnnotatedImage], config: TrainConfig
+) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
+    """Part images into training and validation; see `training.sources.is_validation`."""
+    validation = [source for source in sources if is_validation(source.name, config.validation_parts)]
+    training = [source for source in sources if not is_validation(source.name, config.validation_parts)]
+    if not training or not validation:
+        raise ImageError(
+            f"{len(sources)} images give {len(training)} for training and {len(validation)} for validation; "
+            "at least one each is needed: add images, or lower validation_parts"
+        )
+    return training, validation
+
+
+def make_bundle(
+    config: TrainConfig, checkpoint: Path, validation: Sequence[AnnotatedImage], folder: Path, trained_on: int
+) -> Path:
+    """Turn a checkpoint into a bundle with a decision calibrated on the validation images."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    _write_weights(config, checkpoint, folder)
+    empty = {"input": np.zeros((1, 1), np.float32), "maps": np.zeros((4, 1, 1), np.float16)}
+    save_file(empty, folder / TEST)
+    write_description(folder, _describe(config, Decision()))
+    predictor = Predictor(read_bundle(folder), "cpu", torch.float32)
+    predicted = [predict_image(_image(source), _truth(source), predictor) for source in validation]
+    decision, decoders = calibrate(predicted, config.canonical_diameter)
+    rows = [
+        image_scores(_truth(source), segment_normalized(_image(source), predictor, decision).labels)
+        for source in validation
+    ]
+    metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(validation), "decoders": decoders}
+    _write_test(predictor, validation[0], folder)
+    training = {"images": trained_on, "config": asdict(config), "nucdl": __version__}
+    (folder / CARD).write_text(model_card(config, decision, metrics, trained_on), encoding="utf-8")
+    write_description(folder, _describe(config, decision, training, metrics))
+    return folder
+
+
+def model_card(config: TrainConfig, decision: Decision, metrics: Dict[str, Any], trained_on: int) -> str:
+    """Write the model card of a freshly trained model, in Markdown."""
+    reached = "\n".join(f"| {key} | {value:.4f} |" for key, value in metrics["validation"].items())
+    decoders = "\n".join(f"| {key} | {value:.4f} |" for key, value in metrics["decoders"].items())
+    return (
+        f"# {config.name}\n\n"
+        f"A {config.architecture} for nuclei in fluorescence images, trained on {trained_on} annotated images and "
+        f"{config.simulated_share:.0%} simulated crops, {config.steps} steps of {config.batch} crops of "
+        f"{config.crop_size} px. Images are rescaled so that a typical nucleus is {config.canonical_diameter:g} px "
+        f"across.\n\n"
+        f"## Decision\n\nCalibrated on {metrics['validation_images']} validation images that were not trained on: "
+        f"decoder `{decision.decoder}`, foreground {decision.foreground}, seed {decision.seed}, smallest "
+        f"{decision.smallest}, score {decision.score}.\n\n"
+        f"| decoder | best mean F1 on the validation images |\n|---|---|\n{decoders}\n\n"
+        f"## Reached on the validation images, size estimated\n\n| measure | value |\n|---|---|\n{reached}\n"
+    )
+
+
+def _describe(
+    config: TrainConfig, decision: Decision, training: Dict[str, Any] = {}, metrics: Dict[str, Any] = {}
+) -> BundleDescription:
+    return BundleDescription(
+        format=1,
+        name=config.name,
+        description="Nuclei in fluorescence images, of any size and from any laboratory",
+        licence="BSD-3-Clause",
+        family="unet",
+        architecture=config.architecture,
+        arguments=config.arguments,
+        normalization={"name": "percentile", "low": LOW_PERCENTILE, "high": HIGH_PERCENTILE},
+        canonical_diameter=config.canonical_diameter,
+        decision=decision,
+        files={WEIGHTS: "", TEST: ""},
+        training=dict(training),
+        metrics=dict(metrics),
+    )
+
+
+def _write_weights(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
+    network = build_network(config.architecture, config.arguments)
+    load_average(checkpoint, network)
+    # Half precision suffices for convolutions; the small batch norm vectors keep single precision.
+    tensors = {
+        name: tensor.numpy().astype(np.float16) if tensor.ndim == 4 else tensor.numpy()
+        for name, tensor in network.state_dict().items()
+    }
+    save_file(tensors, folder / WEIGHTS)
+
+
+def _write_test(predictor: Predictor, source: AnnotatedImage, folder: Path) -> None:
+    sample = np.ascontiguousarray(_image(source)[:TEST_SIDE, :TEST_SIDE])
+    maps = predictor.maps(sample)
+    stacked = np.stack([maps.foreground, maps.boundary, maps.distance, maps.size]).astype(np.float16)
+    save_file({"input": sample, "maps": stacked}, folder / TEST)
+
+
+def _image(source: AnnotatedImage) -> np.ndarray:
+    return source.pyramid[0][0, 0].numpy()
+
+
+def _truth(source: AnnotatedImage) -> np.ndarray:
+    return (source.labels * source.foreground)[0, 0].numpy().astype(np.int32)

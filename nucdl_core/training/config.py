@@ -1,0 +1,66 @@
+"""Settings of a training run, as they stand in its configuration file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Tuple
+
+from nucdl_core.config import require
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train a network.
+
+    Attributes
+    ----------
+    name : str
+        Name of the bundle that comes out.
+    architecture, arguments : str, dict
+        Registered network and its arguments.
+    modality : str
+        Only images of this modality in ``index.csv``; empty takes all.
+    canonical_diameter : float
+        Nucleus diameter in pixels that images are rescaled to for prediction.
+    scale_jitter : float
+        Standard deviation of the natural logarithm of crop scale around the canonical diameter.
+    any_scale_share, diameter_range : float, (float, float)
+        Share of crops whose nuclei have any size, and the range of their diameters in pixels.
+    simulated_share : float
+        Share of simulated crops.
+    validation_parts : int
+        One image of so many is kept for validation.
+    crop_size, batch, steps, learning_rate, weight_decay, averaging, seed
+        The optimization; `averaging` is the decay of the moving average of the weights.
+    checkpoint_every : int
+        Steps between two checkpoints.
+    """
+
+    name: str
+    architecture: str = "unet"
+    arguments: Dict[str, Any] = field(default_factory=dict)
+    modality: str = ""
+    canonical_diameter: float = 32.0
+    scale_jitter: float = 0.4
+    any_scale_share: float = 0.3
+    diameter_range: Tuple[float, float] = (6.0, 150.0)
+    simulated_share: float = 0.2
+    validation_parts: int = 8
+    crop_size: int = 256
+    batch: int = 8
+    steps: int = 12000
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    averaging: float = 0.999
+    seed: int = 1
+    checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        require(self.name.isidentifier(), f"name is {self.name!r}; use letters, digits and underscores")
+        require(0 <= self.simulated_share <= 1, f"simulated_share is {self.simulated_share}; it lies in [0, 1]")
+        require(0 <= self.any_scale_share <= 1, f"any_scale_share is {self.any_scale_share}; it lies in [0, 1]")
+        require(self.validation_parts >= 2, f"validation_parts is {self.validation_parts}; it must be at least 2")
+        require(self.canonical_diameter > 0, f"canonical_diameter is {self.canonical_diameter}; it must be positive")
+        for key in ("crop_size", "batch", "steps", "checkpoint_every"):
+            require(getattr(self, key) >= 1, f"{key} is {getattr(self, key)}; it must be at least 1")
+        object.__setattr__(self, "diameter_range", tuple(self.diameter_range))

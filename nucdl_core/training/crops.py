@@ -1,0 +1,169 @@
+"""Random crops for training, each drawn from its own seed so that a resumed run sees the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from nucdl_core.normalize import normalize
+from nucdl_core.simulate import random_config, simulate_field
+from nucdl_core.training.augment import augment_intensity, rescale_intensity
+from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.sources import AnnotatedImage, prepare, sampling_weights
+from nucdl_core.training.targets import boundary_map, gap_map
+
+# Names of simulated sources, with and without nuclei. They already have their final size, noise and blur.
+SIMULATED = ("simulated", "simulated_empty")
+
+
+@dataclass(frozen=True)
+class CropPlan:
+    """Where and how a crop is taken: scale, position in the source, turn, mirror, deformation."""
+
+    scale: float
+    centre: Tuple[float, float]
+    matrix: np.ndarray
+    elastic: float
+
+
+class CropDataset(Dataset[Dict[str, Tensor]]):
+    """Crop number ``i`` of a training run, real or simulated, as a dictionary of tensors.
+
+    Parameters
+    ----------
+    sources : sequence of AnnotatedImage
+        The training images.
+    config : TrainConfig
+    indices : range
+        Numbers of the crops; a resumed run starts in the middle.
+    """
+
+    def __init__(self, sources: Sequence[AnnotatedImage], config: TrainConfig, indices: range) -> None:
+        self.sources = sources
+        self.config = config
+        self.indices = indices
+        self.cumulated = np.cumsum(sampling_weights(sources))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Dict[str, Tensor]:
+        """Return image (1, S, S), targets (4, S, S) and weights (3, S, S) of one crop, all float32."""
+        rng = np.random.default_rng([self.config.seed, self.indices[position]])
+        diameter = draw_diameter(rng, self.config)
+        if rng.random() < self.config.simulated_share:
+            source = simulated_source(rng, diameter, self.config.crop_size)
+        else:
+            choice = int(np.searchsorted(self.cumulated, rng.random() * self.cumulated[-1], side="right"))
+            source = self.sources[min(choice, len(self.sources) - 1)]
+        return take_crop(source, diameter, self.config, rng)
+
+
+def draw_diameter(rng: np.random.Generator, config: TrainConfig) -> float:
+    """Draw the typical nucleus diameter of a crop: mostly near the canonical one, often far from it."""
+    if rng.random() < config.any_scale_share:
+        return float(np.exp(rng.uniform(*np.log(config.diameter_range))))
+    return float(config.canonical_diameter * np.exp(rng.normal(0, config.scale_jitter)))
+
+
+def simulated_source(rng: np.random.Generator, diameter: float, size: int) -> AnnotatedImage:
+    """Simulate a field whose nuclei already have about the wanted diameter."""
+    field = simulate_field(random_config(rng, (size, size), (diameter, diameter)), rng)
+    if field.labels.max() > 0:
+        return prepare(SIMULATED[0], field.image, field.labels)
+    empty = torch.zeros((1, 1, size, size))
+    pyramid = (torch.from_numpy(normalize(field.image))[None, None],)
+    return AnnotatedImage(SIMULATED[1], pyramid, empty, empty, empty, torch.zeros(1), diameter)
+
+
+def take_crop(
+    source: AnnotatedImage, diameter: float, config: TrainConfig, rng: np.random.Generator
+) -> Dict[str, Tensor]:
+    """Cut a crop in which the source's typical nucleus is `diameter` px across, changed at random."""
+    plan = plan_crop(source, diameter, config.crop_size, rng)
+    grid = sampling_grid(plan, source.labels.shape[-2:], config.crop_size, rng)
+    level = int(np.clip(np.floor(np.log2(1 / plan.scale) + 0.3), 0, len(source.pyramid) - 1))
+    image = _sample(source.pyramid[level], grid, "bilinear")
+    labels = _sample(source.labels, grid, "nearest") * (_sample(source.foreground, grid, "bilinear") > 0.5)
+    distance = _sample(source.distance, grid, "bilinear") * (labels > 0)
+    if source.name in SIMULATED:
+        augmented = rescale_intensity(image.numpy(), rng)
+    else:
+        augmented = augment_intensity(image.numpy(), labels.numpy(), min(diameter, config.crop_size / 2), rng)
+    sizes = source.sizes[labels.long()] * plan.scale
+    size = torch.log2(sizes.clamp(min=1) / config.canonical_diameter)
+    gap = gap_map(labels)
+    return {
+        "image": torch.from_numpy(augmented)[None],
+        "targets": torch.stack([(labels > 0).float(), boundary_map(labels).float(), distance, size]),
+        "gap": gap[None].float(),
+        "sized": (sizes > 0)[None].float(),
+    }
+
+
+def plan_crop(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Generator) -> CropPlan:
+    """Draw where and how to cut; see `CropPlan`."""
+    height, width = source.labels.shape[-2:]
+    simulated = source.name in SIMULATED
+    scale = 1.0 if simulated else float(np.clip(diameter / source.diameter, 1 / 16, 8))
+    if simulated:
+        centre = (height / 2, width / 2)
+    elif rng.random() < 0.5:
+        centre = (rng.uniform(0, height), rng.uniform(0, width))
+    else:
+        pixel = _pixel_of_a_nucleus(source, rng)
+        shift = rng.uniform(-size / 4, size / 4, 2) / scale
+        centre = (pixel[0] + shift[0], pixel[1] + shift[1])
+    quarter_turns_only = simulated or rng.random() < 0.5
+    angle = rng.integers(4) * np.pi / 2 if quarter_turns_only else rng.uniform(0, 2 * np.pi)
+    stretching = np.ones(2) if quarter_turns_only else np.exp(rng.normal(0, 0.08, 2))
+    mirror = rng.choice([-1.0, 1.0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.diag([stretching[0], stretching[1] * mirror]) / scale
+    elastic = 0.0 if quarter_turns_only else float(rng.uniform(0, 0.06) * diameter / scale)
+    return CropPlan(scale, centre, matrix, elastic)
+
+
+def _pixel_of_a_nucleus(source: AnnotatedImage, rng: np.random.Generator) -> Tuple[int, int]:
+    labels = source.labels[0, 0].numpy()
+    number = rng.integers(1, len(source.sizes))
+    position = int(np.argmax(labels == number))
+    return divmod(position, labels.shape[1])
+
+
+def sampling_grid(plan: CropPlan, shape: Sequence[int], size: int, rng: np.random.Generator) -> Tensor:
+    """Positions in the source for every crop pixel, as `torch.nn.functional.grid_sample` wants them.
+
+    Returns
+    -------
+    float32 tensor (1, size, size, 2)
+        Order (column, row), -1 and 1 at the outer pixel edges.
+    """
+    axis = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
+    rows, cols = torch.meshgrid(axis, axis, indexing="ij")
+    matrix = plan.matrix
+    source_rows = float(matrix[0, 0]) * rows + float(matrix[0, 1]) * cols + plan.centre[0]
+    source_cols = float(matrix[1, 0]) * rows + float(matrix[1, 1]) * cols + plan.centre[1]
+    if plan.elastic > 0:
+        coarse = torch.from_numpy(rng.normal(0, plan.elastic, (1, 2, 6, 6)).astype(np.float32))
+        shift = functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True)[0]
+        source_rows, source_cols = source_rows + shift[0], source_cols + shift[1]
+    height, width = shape
+    return torch.stack([2 * source_cols / width - 1, 2 * source_rows / height - 1], dim=-1)[None]
+
+
+def _sample(plane: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return functional.grid_sample(plane, grid, mode=mode, padding_mode="reflection", align_corners=False)[0, 0]
+
+
+def collate(crops: List[Dict[str, Tensor]]) -> Dict[str, Tensor]:
+    """Stack crops into a batch, images in the memory order that convolutions like best."""
+    batch = {key: torch.stack([crop[key] for crop in crops]) for key in crops[0]}
+    batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
+    return batch

@@ -1,0 +1,138 @@
+"""Annotated images, prepared once for fast cropping."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+from nucdl_core.arrays import Floats, Labels
+from nucdl_core.errors import ImageError
+from nucdl_core.files import image_files, read_image, read_labels
+from nucdl_core.labels import equivalent_diameters, relabel, touches_border
+from nucdl_core.normalize import normalize
+from nucdl_core.training.targets import normalized_distance
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One image with its nuclei, ready to be cropped at any scale.
+
+    Attributes
+    ----------
+    name : str
+        Stem of the file.
+    pyramid : tuple of float32 tensors (1, 1, H / 2**k, W / 2**k)
+        The normalized image and its 2 x 2 averages, so that a crop at a small scale has no aliasing.
+    foreground, labels, distance : float32 tensors (1, 1, H, W)
+        1 in nuclei, 0 elsewhere; nucleus numbers, spread one pixel into the background; and
+        `targets.normalized_distance`. Enlarging the foreground smoothly and numbering it from the spread labels
+        spares the crops the staircase outlines of enlarged labels.
+    sizes : float32 tensor (N + 1,)
+        Equivalent diameter of each nucleus in pixels; 0 for background and for nuclei that the image border
+        cuts, whose size is not known.
+    diameter : float
+        Median equivalent diameter of all nuclei.
+    """
+
+    name: str
+    pyramid: Tuple[Tensor, ...]
+    foreground: Tensor
+    labels: Tensor
+    distance: Tensor
+    sizes: Tensor
+    diameter: float
+
+
+def prepare(name: str, image: np.ndarray, labels: np.ndarray) -> AnnotatedImage:
+    """Prepare one annotated image; see `AnnotatedImage`."""
+    numbered = relabel(labels)
+    diameters = equivalent_diameters(numbered)
+    sizes = np.zeros(len(diameters) + 1, np.float32)
+    sizes[1:] = np.where(touches_border(numbered), 0, diameters)
+    levels = [_as_tensor(normalize(image))]
+    while min(levels[-1].shape[-2:]) >= 32:
+        levels.append(functional.avg_pool2d(levels[-1], 2))
+    return AnnotatedImage(
+        name=name,
+        pyramid=tuple(levels),
+        foreground=_as_tensor((numbered > 0).astype(np.float32)),
+        labels=_as_tensor(_spread(numbered).astype(np.float32)),
+        distance=_as_tensor(normalized_distance(numbered)),
+        sizes=torch.from_numpy(sizes),
+        diameter=float(np.median(diameters)),
+    )
+
+
+def read_annotated_images(folder: Path, modality: str = "") -> List[AnnotatedImage]:
+    """Read ``images/NAME.*`` and ``masks/NAME.*`` of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the folders ``images`` and ``masks`` and, if `modality` is given, ``index.csv`` with the columns
+        ``id`` and ``modality``.
+    modality : str
+        Read only the images of this modality.
+
+    Raises
+    ------
+    ImageError
+        If an image has no mask, or an image and its mask differ in shape.
+    """
+    masks = {path.stem: path for path in image_files([folder / "masks"])}
+    chosen = _names_of_modality(folder / "index.csv", modality) if modality else None
+    sources = []
+    for path in image_files([folder / "images"]):
+        if chosen is not None and path.stem not in chosen:
+            continue
+        if path.stem not in masks:
+            raise ImageError(f"{path} has no mask of the same name in {folder / 'masks'}; add it or remove the image")
+        image, labels = read_image(path), read_labels(masks[path.stem])
+        if image.shape != labels.shape:
+            raise ImageError(f"{path} is {image.shape} but its mask is {labels.shape}; both must have the same shape")
+        if labels.max() > 0:
+            sources.append(prepare(path.stem, image, labels))
+    return sources
+
+
+def _names_of_modality(index: Path, modality: str) -> "set[str]":
+    with open(index, encoding="utf-8", newline="") as file:
+        return {row["id"] for row in csv.DictReader(file) if row["modality"] == modality}
+
+
+def is_validation(name: str, parts: int) -> bool:
+    """Tell whether the image `name` belongs to the validation split: one of `parts` images, the same for ever.
+
+    The split depends on the name alone, so all crops of an image, and all training runs, agree.
+    """
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % parts == 0
+
+
+def sampling_weights(sources: Sequence[AnnotatedImage]) -> Floats:
+    """Draw rare kinds of images more often: weight 1 / sqrt(number of images of the same shape).
+
+    Images of one experiment share their shape, so a shape stands for a laboratory.
+    """
+    counts: Dict[Tuple[int, ...], int] = {}
+    for source in sources:
+        counts[tuple(source.labels.shape)] = counts.get(tuple(source.labels.shape), 0) + 1
+    weights = np.array([counts[tuple(source.labels.shape)] ** -0.5 for source in sources], np.float64)
+    return np.asarray(weights / weights.sum(), np.float32)
+
+
+def _spread(labels: Labels) -> Labels:
+    neighbour = ndimage.grey_dilation(labels, size=(3, 3))
+    return np.where(labels > 0, labels, neighbour).astype(np.int32)
+
+
+def _as_tensor(array: Floats) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))[None, None]

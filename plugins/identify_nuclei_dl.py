@@ -1,0 +1,388 @@
+"""\
+IdentifyNucleiDL
+================
+
+**IdentifyNucleiDL** finds cell nuclei in fluorescence images with a trained deep network. It takes the
+place of **IdentifyPrimaryObjects** where nuclei touch, differ in brightness or size, or where one
+threshold does not fit all images of an experiment. A trained model comes with the module: nothing has to
+be trained or downloaded, and with the settings as they are no parameter has to be chosen.
+
+|
+
+============ ============ ===============
+Supports 2D? Supports 3D? Respects masks?
+============ ============ ===============
+YES          NO           YES
+============ ============ ===============
+
+See also
+^^^^^^^^
+
+See also **IdentifyPrimaryObjects** (the classic way), **IdentifySecondaryObjects** (cells around the
+nuclei), **FilterObjects** (to discard nuclei by a measurement, for example by their confidence) and
+**EditObjectsManually**.
+
+When should I use this module?
+^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+-  The nuclei are stained (DAPI, Hoechst, DRAQ5, histone-GFP ...) and bright on a dark background.
+-  They touch or overlap, are unevenly bright or textured, or the background is uneven.
+-  You have several experiments, magnifications or cell types and do not want to tune a pipeline for each.
+
+And when not?
+^^^^^^^^^^^^^
+
+-  *The nuclei are well separated and evenly bright:* **IdentifyPrimaryObjects** finds them as well, and you
+   can read from its settings why an object was found.
+-  *Tissue sections with colored stains (H&E), brightfield or phase contrast:* the bundled model has not been
+   trained on such images. Use a model folder that was made for them.
+-  *Dark nuclei on a bright background:* invert the image with **ImageMath** first.
+-  *3D stacks:* each plane is a separate image here.
+-  *Whole cells, bacteria, spots:* the model knows nuclei only.
+
+A trained network errs as well: it can miss very dim nuclei, join two that overlap, split one of unusual
+shape, and its outlines follow the taste of the people who drew its training images. **Look at the outlines
+of some images of each experiment before you believe the numbers**; the confidence of each nucleus helps to
+find the doubtful ones.
+
+What do I need as input?
+^^^^^^^^^^^^^^^^^^^^^^^^
+
+One grayscale image with any bit depth and any size. Color images must be converted with **ColorToGray**
+first. If the image has been masked or cropped (**MaskImage**, **Crop**), nuclei are searched inside the mask.
+
+What do I get as output?
+^^^^^^^^^^^^^^^^^^^^^^^^
+
+A set of objects that every later module can measure and use, as the objects of **IdentifyPrimaryObjects**
+are; in particular **IdentifySecondaryObjects** knows the nuclei that were discarded at the border, so that
+cells do not grow into the place of a discarded neighbor. On request you also get the *probability image*: for
+each pixel the network's probability that it belongs to a nucleus.
+
+The window shows the input image (upper left), the nuclei in colors (upper right), their outlines on the image
+(lower left; green: accepted, magenta: discarded for their size, yellow: discarded at the border; the colors
+can be changed under *File > Preferences*) and a table with counts, sizes and the mean confidence (lower right).
+
+Measurements made by this module
+^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+**Image measurements:**
+
+-  *Count:* The number of accepted nuclei.
+-  *NucDL_Diameter_(name of the nuclei):* The typical nucleus diameter, in pixels, that the module worked
+   with: your own, or its estimate. Not a number (NaN) where it was to be estimated and no nucleus was found.
+
+**Object measurements:**
+
+-  *Location_Center_X, Location_Center_Y, Location_Center_Z:* The center of mass of the nucleus in pixels.
+-  *Number_Object_Number:* The number of the nucleus, from 1.
+-  *NucDL_Confidence:* How sure the network is about the nucleus, from 0 to 1. It tells nothing about the
+   biology: leave it out of morphological profiles (it has a category of its own, *NucDL*, for that purpose).
+
+Technical notes
+^^^^^^^^^^^^^^^
+
+The network was trained on nuclei of one size. So the module first makes a rough segmentation to estimate the
+diameter of the nuclei in the image, rescales the image so that they get the size that the network knows best
+(*Hollandi et al., 2020*), and predicts for each pixel whether it lies inside a nucleus and how far from its
+outline. Touching nuclei are separated on these maps, an idea that *Caicedo et al., 2019* compared with the
+classic pipelines. Finally the outlines are brought back to the size of the image. The model is loaded with
+the first image and stays in memory; later images are faster.
+
+A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused.
+
+References
+^^^^^^^^^^
+
+-  Caicedo JC, Roth J, Goodman A, Becker T, Karhohs KW, Broisin M, Molnar C, McQuin C, Singh S, Theis FJ,
+   Carpenter AE (2019) "Evaluation of Deep Learning Strategies for Nucleus Segmentation in Fluorescence
+   Images." *Cytometry Part A* 95, 952-965. (`link <https://doi.org/10.1002/cyto.a.23863>`__)
+-  Hollandi R, Szkalisity A, Toth T, Tasnadi E, Molnar C, et al. (2020) "nucleAIzer: A Parameter-free Deep
+   Learning Framework for Nucleus Segmentation Using Image Style Transfer." *Cell Systems* 10, 453-458.
+   (`link <https://doi.org/10.1016/j.cels.2020.04.003>`__)
+-  Moshkov N, Mathe B, Kertesz-Farkas A, Hollandi R, Horvath P (2020) "Test-time augmentation for deep
+   learning-based cell segmentation on microscopy images." *Scientific Reports* 10, 5068.
+   (`link <https://doi.org/10.1038/s41598-020-61808-3>`__)
+"""
+
+import _nucdl_cellprofiler as nucdl
+from cellprofiler_core.constants.measurement import IMAGE
+from cellprofiler_core.module.image_segmentation import ImageSegmentation
+from cellprofiler_core.setting import Binary, ValidationError
+from cellprofiler_core.setting.choice import Choice
+from cellprofiler_core.setting.range import IntegerRange
+from cellprofiler_core.setting.text import Directory, Float, ImageName
+
+MODEL_FOLDER = "Folder"
+DEVICES = {"Automatic": "auto", "CPU": "cpu", "GPU": "cuda"}
+
+
+class IdentifyNucleiDL(ImageSegmentation):
+    module_name = "IdentifyNucleiDL"
+    category = "Object Processing"
+    variable_revision_number = 1
+
+    def create_settings(self):
+        super().create_settings()
+        self.load_problem = None
+        self.x_name.doc = "Select the image of the nuclear stain: nuclei bright, background dark."
+        self.y_name.text = "Name the nuclei to be identified"
+        self.y_name.value = "Nuclei"
+        self.y_name.doc = "Enter the name under which later modules find the nuclei."
+        self.create_model_settings()
+        self.create_size_settings()
+        self.create_detail_settings()
+
+    def create_model_settings(self):
+        self.model = Choice(
+            "Select the model",
+            [*nucdl.bundled_models(), MODEL_FOLDER],
+            doc=f"""\
+Select the trained network. The models that come with NucDL are listed by name; the first one is meant for all
+fluorescence images of nuclei.
+
+Select "*{MODEL_FOLDER}*" to use a model of your own or of a colleague.""",
+        )
+        self.model_folder = Directory(
+            "Model folder",
+            allow_metadata=False,
+            doc=f"""\
+*(Used only if the model is "{MODEL_FOLDER}")*
+
+Select the folder of the model: the one in which *bundle.json* lies. Models are made with the command *nucdl train*
+and checked with *nucdl models check*.""",
+        )
+
+    def create_size_settings(self):
+        self.automatic_diameter = Binary(
+            "Estimate the nucleus diameter automatically?",
+            True,
+            doc="""\
+Select "*Yes*" to have the typical diameter estimated for each image. Select "*No*" to enter it: this is a little
+faster, and safer for images with very few nuclei, with mostly debris or with a known magnification.""",
+        )
+        self.diameter = Float(
+            "Typical diameter of nuclei in pixels",
+            30.0,
+            doc="""\
+*(Used only if the diameter is not estimated automatically)*
+
+Enter the diameter of a typical nucleus in pixels; measure one with the *Measure length* tool of an image window
+(*Tools > Measure length*). It need not be exact, a third more or less changes little.""",
+        )
+        self.exclude_size = Binary(
+            "Discard nuclei outside a diameter range?",
+            False,
+            doc="""\
+Select "*Yes*" to discard what is too small (debris, micronuclei) or too large (clumps) to be a nucleus. Such objects
+are outlined in magenta.""",
+        )
+        self.size_range = IntegerRange(
+            "Diameter range of nuclei in pixels (Min,Max)",
+            (8, 150),
+            minval=0,
+            doc="""\
+*(Used only if nuclei outside a diameter range are discarded)*
+
+Nuclei from the first to the second diameter are kept. For nuclei that are not round it is the "equivalent diameter":
+that of a circle with the same area.""",
+        )
+        self.exclude_border = Binary(
+            "Discard nuclei touching the border of the image?",
+            True,
+            doc="""\
+Select "*Yes*" to discard nuclei that are cut off by the border of the image or of its mask, since their area and shape
+cannot be measured. Such nuclei are outlined in yellow. Select "*No*" to keep them, for example for counting.""",
+        )
+
+    def create_detail_settings(self):
+        self.automatic_threshold = Binary(
+            "Use the model's calibrated threshold?",
+            True,
+            doc="""\
+Select "*Yes*" to use the probability threshold that suited the images on which the model was validated. Select "*No*"
+to enter another one, if all outlines are too wide or too tight or if dim nuclei are missed.""",
+        )
+        self.threshold = Float(
+            "Probability threshold",
+            0.5,
+            doc="""\
+*(Used only if the calibrated threshold is not used)*
+
+Enter a number between 0 and 1. Pixels with at least this probability belong to nuclei: a lower number gives more nuclei
+and wider outlines, a higher number fewer nuclei and tighter outlines. The probability image helps to choose.""",
+        )
+        self.wants_probability = Binary(
+            "Keep the probability image?",
+            False,
+            doc="""\
+Select "*Yes*" to give later modules (for example **SaveImages** or **MeasureObjectIntensity**) the probability of each
+pixel to lie in a nucleus, from 0 to 1.""",
+        )
+        self.probability_name = ImageName(
+            "Name the probability image",
+            "NucleusProbability",
+            doc="""\
+*(Used only if the probability image is kept)*
+
+Enter the name under which later modules find the probability image.""",
+        )
+        self.device = Choice(
+            "Compute on",
+            list(DEVICES),
+            doc="""\
+Select where the network computes. *Automatic* takes a graphics card (GPU) that PyTorch can use, otherwise the processor
+(CPU). *GPU* reports an error where there is none, instead of taking hours without notice. The nuclei are the same apart
+from rare single pixels. If several CellProfiler workers share one GPU, its memory must suffice for all of them.""",
+        )
+
+    def settings(self):
+        return [
+            self.x_name,
+            self.y_name,
+            self.model,
+            self.model_folder,
+            self.automatic_diameter,
+            self.diameter,
+            self.exclude_size,
+            self.size_range,
+            self.exclude_border,
+            self.automatic_threshold,
+            self.threshold,
+            self.wants_probability,
+            self.probability_name,
+            self.device,
+        ]
+
+    def visible_settings(self):
+        hidden = {
+            self.model_folder.key(): self.model.value != MODEL_FOLDER,
+            self.diameter.key(): self.automatic_diameter.value,
+            self.size_range.key(): not self.exclude_size.value,
+            self.threshold.key(): self.automatic_threshold.value,
+            self.probability_name.key(): not self.wants_probability.value,
+        }
+        return [setting for setting in self.settings() if not hidden.get(setting.key(), False)]
+
+    def config_values(self):
+        """List which setting answers for which values of the engine's configuration."""
+        values = [
+            (self.model, {"model": self.model_name()}),
+            (self.exclude_border, {"discard_border": self.exclude_border.value}),
+            (self.device, {"device": DEVICES.get(self.device.value, self.device.value)}),
+        ]
+        if not self.automatic_diameter.value:
+            values.append((self.diameter, {"diameter": self.diameter.value}))
+        if self.exclude_size.value:
+            smallest, largest = self.size_range.value
+            limits = {"minimum_diameter": float(smallest), "maximum_diameter": float(largest)}
+            values.append((self.size_range, limits))
+        if not self.automatic_threshold.value:
+            values.append((self.threshold, {"probability_threshold": self.threshold.value}))
+        return values
+
+    def model_name(self):
+        if self.model.value == MODEL_FOLDER:
+            return self.model_folder.get_absolute_path()
+        return self.model.value
+
+    def config(self):
+        """Make the engine's configuration from the settings."""
+        from nucdl_core.config import SegmentConfig
+
+        return SegmentConfig(**{key: value for _, values in self.config_values() for key, value in values.items()})
+
+    def validate_module(self, pipeline):
+        """Check the settings at every key press: neither torch nor the weights of the model are loaded here."""
+        problem = nucdl.engine_problem() or self.load_problem
+        if problem is not None:
+            raise ValidationError(problem, self.model)
+        from nucdl_core.bundle import find_bundle
+        from nucdl_core.config import SegmentConfig
+        from nucdl_core.errors import BundleError, ConfigError
+
+        for setting, values in self.config_values():
+            try:
+                SegmentConfig(**values)
+            except ConfigError as error:
+                raise ValidationError(str(error), setting) from error
+        try:
+            find_bundle(self.model_name())
+        except BundleError as error:
+            raise ValidationError(str(error), self.shown_model_setting()) from error
+
+    def shown_model_setting(self):
+        return self.model_folder if self.model.value == MODEL_FOLDER else self.model
+
+    def prepare_run(self, workspace):
+        """Refuse a run that cannot succeed before its first image: headless, nothing else checks the settings."""
+        for setting in (self.model, self.device, *self.visible_numbers()):
+            setting.test_valid(workspace.pipeline)
+        self.validate_module(workspace.pipeline)
+        nucdl.check_model_and_device(self.config())
+        return True
+
+    def visible_numbers(self):
+        return [setting for setting in self.visible_settings() if isinstance(setting, (Float, IntegerRange))]
+
+    def run(self, workspace):
+        image, pixels, mask = nucdl.input_image(workspace, self.x_name.value)
+        nuclei = nucdl.find_nuclei(image, pixels, mask, self.config())
+        nucdl.add_objects(workspace, self.y_name.value, image, nuclei)
+        self.add_measurements(workspace)
+        nucdl.add_measurements(workspace, self.y_name.value, nuclei)
+        if self.wants_probability.value:
+            nucdl.add_probability_image(workspace, self.probability_name.value, image, nuclei)
+        if self.show_window:
+            nucdl.set_figure_data(workspace.display_data, pixels, nuclei)
+
+    def display(self, workspace, figure):
+        nucdl.draw(figure, workspace.display_data, self.y_name.value, workspace.measurements.image_number)
+
+    def get_measurement_columns(self, pipeline):
+        return super().get_measurement_columns(pipeline) + nucdl.measurement_columns(self.y_name.value)
+
+    def get_categories(self, pipeline, object_name):
+        own = [nucdl.C_NUCDL] if object_name in (IMAGE, self.y_name.value) else []
+        return super().get_categories(pipeline, object_name) + own
+
+    def get_measurements(self, pipeline, object_name, category):
+        if category == nucdl.C_NUCDL:
+            return {IMAGE: [nucdl.F_DIAMETER], self.y_name.value: [nucdl.F_CONFIDENCE]}.get(object_name, [])
+        return super().get_measurements(pipeline, object_name, category)
+
+    def get_measurement_objects(self, pipeline, object_name, category, measurement):
+        if (object_name, category, measurement) == (IMAGE, nucdl.C_NUCDL, nucdl.F_DIAMETER):
+            return [self.y_name.value]
+        return []
+
+    def prepare_to_create_batch(self, workspace, fn_alter_path):
+        """Let the model folder be found where the batch will run."""
+        self.model_folder.alter_for_create_batch_files(fn_alter_path)
+        return True
+
+    def upgrade_settings(self, setting_values, variable_revision_number, module_name):
+        """Keep in mind what cannot be read; an error here would cut the pipeline off at this module, unnoticed."""
+        expected = len(self.settings())
+        if variable_revision_number > self.variable_revision_number:
+            self.load_problem = (
+                f"this pipeline was saved by a newer NucDL (revision {variable_revision_number} of the settings, this "
+                f"one knows {self.variable_revision_number}); update NucDL, or remove this module and add it anew"
+            )
+        elif len(setting_values) != expected:
+            self.load_problem = (
+                f"the pipeline holds {len(setting_values)} settings of this module instead of {expected}, it seems to "
+                "be damaged; load another copy, or remove this module and add it anew"
+            )
+        else:
+            self.load_problem = None
+        return setting_values, variable_revision_number
+
+    def is_object_identification_module(self):
+        return True
+
+    def volumetric(self):
+        return False
+
+
+identify_nuclei_dl = IdentifyNucleiDL

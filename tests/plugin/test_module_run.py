@@ -1,0 +1,263 @@
+"""IdentifyNucleiDL on one image: objects, measurements, masks, figure."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+COUNTS = [0, 1, 200, 40_000]
+
+
+@pytest.fixture
+def run(module, make_workspace, engine_finds):
+    """Return a function that runs the module on labels that the engine is made to find."""
+
+    def run_module(labels, **image_arguments):
+        calls = engine_finds(labels)
+        workspace = make_workspace(module, np.full(labels.shape, 0.25, np.float32), **image_arguments)
+        module.run(workspace)
+        return workspace, calls
+
+    return run_module
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_all_nuclei_become_objects_numbered_from_1_without_gaps(run, nuclei_grid, count):
+    labels = nuclei_grid(count)
+    workspace, _ = run(labels)
+    objects = workspace.object_set.get_objects("Nuclei")
+    assert objects.count == count
+    np.testing.assert_array_equal(objects.segmented, labels)
+    assert workspace.measurements.get_current_image_measurement("Count_Nuclei") == count
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_every_measurement_has_one_value_per_nucleus(run, nuclei_grid, count):
+    workspace, _ = run(nuclei_grid(count))
+    measurements = workspace.measurements
+    for name in ("Location_Center_X", "Location_Center_Y", "Location_Center_Z", "NucDL_Confidence"):
+        assert len(measurements.get_current_measurement("Nuclei", name)) == count
+    numbers = measurements.get_current_measurement("Nuclei", "Number_Object_Number")
+    np.testing.assert_array_equal(numbers, np.arange(1, count + 1))
+
+
+@pytest.mark.parametrize("count", [0, 200])
+def test_what_is_written_is_what_was_declared(module, run, nuclei_grid, count):
+    workspace, _ = run(nuclei_grid(count))
+    declared = {(column[0], column[1]) for column in module.get_measurement_columns(workspace.pipeline)}
+    measurements = workspace.measurements
+    automatic = {"ImageNumber", "Group_Number", "Group_Index", "Group_Length"}
+    written = {
+        (name, feature)
+        for name in measurements.get_object_names()
+        if name != "Experiment"
+        for feature in measurements.get_feature_names(name)
+        if feature not in automatic
+    }
+    assert written == declared
+
+
+def test_every_declared_column_can_be_chosen_in_the_window(module, make_workspace):
+    pipeline = make_workspace(module, np.zeros((8, 8))).pipeline
+    columns = module.get_measurement_columns(pipeline)
+    for object_name, feature, _ in columns:
+        category, name = feature.split("_", 1)
+        assert category in module.get_categories(pipeline, object_name)
+        offered = module.get_measurements(pipeline, object_name, category)
+        if object_name == "Image" and category == "NucDL":
+            offered = [
+                f"{measurement}_{owner}"
+                for measurement in offered
+                for owner in module.get_measurement_objects(pipeline, object_name, category, measurement)
+            ]
+        assert name in offered
+
+
+def test_other_objects_get_no_measurements(module):
+    assert module.get_categories(None, "Cells") == []
+    assert module.get_measurements(None, "Cells", "NucDL") == []
+    assert module.get_measurement_objects(None, "Image", "Count", "Nuclei") == []
+
+
+def test_two_modules_in_one_pipeline_keep_their_diameters_apart(module):
+    first = {column[1] for column in module.get_measurement_columns(None) if column[0] == "Image"}
+    module.y_name.value = "Others"
+    second = {column[1] for column in module.get_measurement_columns(None) if column[0] == "Image"}
+    assert not first & second
+
+
+def test_confidences_are_those_of_the_kept_nuclei(module, run, nuclei_grid):
+    labels = nuclei_grid(4)
+    labels[0, :10] = 1
+    workspace, _ = run(labels)
+    confidences = workspace.measurements.get_current_measurement("Nuclei", "NucDL_Confidence")
+    np.testing.assert_allclose(confidences, np.linspace(0.5, 1, 4)[1:], atol=1e-6)
+
+
+def test_the_typical_diameter_is_written_per_image(run, nuclei_grid):
+    workspace, _ = run(nuclei_grid(3))
+    assert workspace.measurements.get_current_image_measurement("NucDL_Diameter_Nuclei") == 12.5
+
+
+def test_the_diameter_of_an_image_without_nuclei_is_not_a_number(run, nuclei_grid):
+    workspace, _ = run(nuclei_grid(0))
+    assert np.isnan(workspace.measurements.get_current_image_measurement("NucDL_Diameter_Nuclei"))
+
+
+def test_locations_are_the_centres_of_mass(run, nuclei_grid):
+    labels = nuclei_grid(5)
+    workspace, _ = run(labels)
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, np.arange(1, 6)))
+    measurements = workspace.measurements
+    np.testing.assert_allclose(measurements.get_current_measurement("Nuclei", "Location_Center_Y"), centres[:, 0])
+    np.testing.assert_allclose(measurements.get_current_measurement("Nuclei", "Location_Center_X"), centres[:, 1])
+
+
+def test_the_three_label_sets_are_those_of_identify_primary_objects(module, run, nuclei_grid):
+    labels = nuclei_grid(9, side=9)
+    labels[:2, :30] = 1
+    labels[labels == 5] = 0
+    labels[16:18, 16:18] = 5
+    module.exclude_size.value = True
+    module.size_range.value = (5, 100)
+    workspace, _ = run(labels)
+    objects = workspace.object_set.get_objects("Nuclei")
+    np.testing.assert_array_equal(objects.unedited_segmented, labels)
+    np.testing.assert_array_equal(objects.small_removed_segmented, np.where(np.isin(labels, (1, 5)), 0, labels))
+    assert objects.count == 7
+    np.testing.assert_array_equal(objects.segmented > 0, objects.small_removed_segmented > 0)
+
+
+def test_the_objects_know_their_image(run, nuclei_grid):
+    workspace, _ = run(nuclei_grid(1))
+    assert workspace.object_set.get_objects("Nuclei").parent_image is workspace.image_set.get_image("DNA")
+
+
+def test_the_engine_gets_float32_pixels_and_no_mask_from_an_unmasked_image(run, nuclei_grid):
+    _, calls = run(nuclei_grid(1))
+    assert calls[0].image.dtype == np.float32
+    assert calls[0].mask is None
+
+
+def test_no_nucleus_lies_outside_the_mask(run, nuclei_grid):
+    labels = nuclei_grid(16)
+    mask = np.zeros(labels.shape, bool)
+    mask[: labels.shape[0] // 2] = True
+    workspace, calls = run(labels, mask=mask)
+    np.testing.assert_array_equal(calls[0].mask, mask)
+    segmented = workspace.object_set.get_objects("Nuclei").segmented
+    assert segmented.max() > 0
+    assert not segmented[~mask].any()
+
+
+def test_a_nucleus_cut_by_the_mask_is_discarded_with_those_at_the_border(module, run, nuclei_grid):
+    labels = nuclei_grid(4)
+    mask = np.ones(labels.shape, bool)
+    mask[:, :4] = False
+    workspace, _ = run(labels, mask=mask)
+    assert workspace.object_set.get_objects("Nuclei").count == 2
+    module.exclude_border.value = False
+    workspace, _ = run(labels, mask=mask)
+    assert workspace.object_set.get_objects("Nuclei").count == 4
+
+
+def test_a_binary_image_is_taken_as_a_grey_one(module, make_workspace, engine_finds, nuclei_grid):
+    labels = nuclei_grid(3)
+    calls = engine_finds(labels)
+    workspace = make_workspace(module, labels > 0)
+    module.run(workspace)
+    assert calls[0].image.dtype == np.float32
+
+
+def test_a_colour_image_is_refused(module, make_workspace, engine_finds, nuclei_grid):
+    engine_finds(nuclei_grid(1))
+    colours = np.random.default_rng(1).random((20, 20, 3))
+    with pytest.raises(ValueError, match="grayscale"):
+        module.run(make_workspace(module, colours))
+
+
+def test_the_probability_image_is_kept_when_asked_for(module, run, nuclei_grid):
+    labels = nuclei_grid(3)
+    module.wants_probability.value = True
+    module.probability_name.value = "Chance"
+    workspace, _ = run(labels)
+    np.testing.assert_array_equal(workspace.image_set.get_image("Chance").pixel_data, (labels > 0).astype(np.float32))
+
+
+def test_no_probability_image_is_made_otherwise(run, nuclei_grid):
+    workspace, _ = run(nuclei_grid(3))
+    assert workspace.image_set.names == ["DNA"]
+
+
+def test_the_settings_reach_the_engine(module, run, nuclei_grid):
+    module.automatic_diameter.value = False
+    module.diameter.value = 22.5
+    module.automatic_threshold.value = False
+    module.threshold.value = 0.3
+    module.exclude_size.value = True
+    module.size_range.value = (2, 80)
+    module.device.value = "CPU"
+    _, calls = run(nuclei_grid(1))
+    config = calls[0].config
+    assert (config.diameter, config.probability_threshold, config.device) == (22.5, 0.3, "cpu")
+    assert (config.minimum_diameter, config.maximum_diameter, config.discard_border) == (2, 80, True)
+
+
+def test_hidden_settings_do_not_reach_the_engine(module, run, nuclei_grid):
+    module.diameter.value = 22.5
+    module.threshold.value = 0.3
+    module.size_range.value = (2, 3)
+    _, calls = run(nuclei_grid(1))
+    config = calls[0].config
+    assert config.diameter is None
+    assert config.probability_threshold is None
+    assert config.maximum_diameter == float("inf")
+
+
+def test_an_error_about_the_image_names_its_file(module, make_workspace, monkeypatch):
+    from nucdl_core import segment
+    from nucdl_core.errors import ImageError
+
+    def refuse(*_):
+        raise ImageError("the image holds NaN")
+
+    monkeypatch.setattr(segment, "segment_unfiltered", refuse)
+    workspace = make_workspace(module, np.zeros((8, 8)), path_name="/somewhere", file_name="field_7.tif")
+    with pytest.raises(ImageError, match=r"/somewhere/field_7\.tif.*NaN"):
+        module.run(workspace)
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_what_the_figure_shows_can_travel_between_processes(module, run, nuclei_grid, count):
+    module.show_window = True
+    workspace, _ = run(nuclei_grid(count))
+    shown = workspace.display_data.__dict__
+    assert {name: value.shape for name, value in shown.items() if isinstance(value, np.ndarray)}.keys() == {
+        "image",
+        "labels",
+        "size_excluded",
+        "border_excluded",
+    }
+    assert json.loads(json.dumps(shown["statistics"])) == shown["statistics"]
+    assert shown["statistics"][0] == ["# of accepted nuclei", str(count)]
+
+
+def test_the_figure_has_the_panels_of_identify_primary_objects(module, run, nuclei_grid):
+    panels = []
+
+    class Figure:
+        def __getattr__(self, name):
+            return lambda *arguments, **keywords: panels.append((name, *arguments[:2]))
+
+    module.show_window = True
+    workspace, _ = run(nuclei_grid(5))
+    module.display(workspace, Figure())
+    assert panels[1:] == [
+        ("subplot_imshow_grayscale", 0, 0),
+        ("subplot_imshow_labels", 1, 0),
+        ("subplot_imshow_grayscale", 0, 1),
+        ("subplot_table", 1, 1),
+    ]

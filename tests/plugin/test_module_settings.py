@@ -1,0 +1,259 @@
+"""IdentifyNucleiDL's settings: saved and loaded, shown and hidden, checked."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import numpy as np
+import pytest
+
+SHOWN_AT_FIRST = [
+    "Select the input image",
+    "Name the nuclei to be identified",
+    "Select the model",
+    "Estimate the nucleus diameter automatically?",
+    "Discard nuclei outside a diameter range?",
+    "Discard nuclei touching the border of the image?",
+    "Use the model's calibrated threshold?",
+    "Keep the probability image?",
+    "Compute on",
+]
+
+
+@pytest.fixture
+def saved(cellprofiler):
+    """Return a function that saves a module in a pipeline and loads it again, after a change of the text."""
+    from cellprofiler_core.pipeline import Pipeline
+
+    def save_and_load(module, change=lambda text: text):
+        pipeline = Pipeline()
+        module.module_num = 1
+        pipeline.add_module(module)
+        text = io.StringIO()
+        pipeline.dump(text, save_image_plane_details=False)
+        loaded = Pipeline()
+        loaded.loadtxt(io.StringIO(change(text.getvalue())))
+        return loaded.modules()[0]
+
+    return save_and_load
+
+
+@pytest.fixture
+def zoo(tmp_path, monkeypatch):
+    """A zoo in which the default model is a folder that looks like a bundle."""
+    from nucdl_core import bundle
+    from nucdl_core.config import DEFAULT_MODEL
+
+    folder = tmp_path / "zoo" / DEFAULT_MODEL
+    folder.mkdir(parents=True)
+    (folder / bundle.DESCRIPTION).write_text("{}")
+    monkeypatch.setattr(bundle, "ZOO", folder.parent)
+    return folder.parent
+
+
+@pytest.fixture
+def refused(module, zoo):
+    """Return a function that gives the setting and the message that validation objects to."""
+    from cellprofiler_core.setting import ValidationError
+
+    def validate():
+        with pytest.raises(ValidationError) as caught:
+            module.validate_module(None)
+        return caught.value.get_setting(), caught.value.message
+
+    return validate
+
+
+def test_a_new_module_needs_no_setting_but_the_image(module, zoo):
+    module.validate_module(None)
+    assert module.y_name.value == "Nuclei"
+    assert [setting.text for setting in module.visible_settings()] == SHOWN_AT_FIRST
+
+
+@pytest.mark.parametrize(
+    ("switch", "value", "shown"),
+    [
+        ("model", "Folder", "model_folder"),
+        ("automatic_diameter", False, "diameter"),
+        ("exclude_size", True, "size_range"),
+        ("automatic_threshold", False, "threshold"),
+        ("wants_probability", True, "probability_name"),
+    ],
+)
+def test_a_setting_is_shown_when_it_counts(module, switch, value, shown):
+    assert not any(setting is getattr(module, shown) for setting in module.visible_settings())
+    getattr(module, switch).value = value
+    assert any(setting is getattr(module, shown) for setting in module.visible_settings())
+
+
+def test_every_setting_explains_itself(module):
+    assert all(len(setting.doc) > 40 for setting in module.settings())
+
+
+def test_the_help_page_holds_the_citations_and_no_broken_markup(module):
+    page = module.get_help()
+    assert all(name in page for name in ("Caicedo", "Hollandi", "Moshkov"))
+    assert "system-message" not in page
+
+
+def test_saved_settings_come_back(module, saved):
+    module.y_name.value = "Kerne"
+    module.model.value = "Folder"
+    module.model_folder.value = "Elsewhere...|/models/a folder"
+    module.automatic_diameter.value = False
+    module.diameter.value = 17.25
+    module.exclude_size.value = True
+    module.size_range.value = (3, 77)
+    module.exclude_border.value = False
+    module.automatic_threshold.value = False
+    module.threshold.value = 0.375
+    module.wants_probability.value = True
+    module.probability_name.value = "Chance"
+    module.device.value = "GPU"
+    loaded = saved(module)
+    values = [setting.value_text for setting in module.settings()]
+    assert [setting.value_text for setting in loaded.settings()] == values
+    assert len(set(values)) > 8
+    assert loaded.config() == module.config()
+
+
+def test_the_order_of_the_settings_in_a_pipeline_file_stays(module):
+    assert [setting.text for setting in module.settings()] == [
+        "Select the input image",
+        "Name the nuclei to be identified",
+        "Select the model",
+        "Model folder",
+        "Estimate the nucleus diameter automatically?",
+        "Typical diameter of nuclei in pixels",
+        "Discard nuclei outside a diameter range?",
+        "Diameter range of nuclei in pixels (Min,Max)",
+        "Discard nuclei touching the border of the image?",
+        "Use the model's calibrated threshold?",
+        "Probability threshold",
+        "Keep the probability image?",
+        "Name the probability image",
+        "Compute on",
+    ]
+    assert module.variable_revision_number == 1
+
+
+def test_a_pipeline_of_a_newer_revision_is_refused_in_words(module, saved, zoo):
+    from cellprofiler_core.setting import ValidationError
+
+    loaded = saved(module, lambda text: text.replace("variable_revision_number:1|", "variable_revision_number:2|"))
+    with pytest.raises(ValidationError, match="newer NucDL"):
+        loaded.validate_module(None)
+
+
+def test_a_pipeline_with_a_setting_missing_is_refused_in_words(module, saved, zoo):
+    from cellprofiler_core.setting import ValidationError
+
+    loaded = saved(module, lambda text: text.replace("    Compute on:Automatic\n", ""))
+    with pytest.raises(ValidationError, match="13 settings"):
+        loaded.validate_module(None)
+
+
+def test_current_settings_are_taken_as_they_are(module):
+    values = [setting.value_text for setting in module.settings()]
+    assert module.upgrade_settings(values, 1, "IdentifyNucleiDL") == (values, 1)
+
+
+@pytest.mark.parametrize("diameter", [0, -3, 2000])
+def test_an_impossible_diameter_is_refused_at_its_setting(module, refused, diameter):
+    module.automatic_diameter.value = False
+    module.diameter.value = diameter
+    setting, message = refused()
+    assert setting is module.diameter
+    assert "1 to 1000" in message
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 1.5])
+def test_an_impossible_threshold_is_refused_at_its_setting(module, refused, threshold):
+    module.automatic_threshold.value = False
+    module.threshold.value = threshold
+    assert refused()[0] is module.threshold
+
+
+def test_an_empty_diameter_range_is_refused_at_its_setting(module, refused):
+    module.exclude_size.value = True
+    module.size_range.value = (20, 20)
+    assert refused()[0] is module.size_range
+
+
+def test_an_unknown_device_is_refused_at_its_setting(module, refused):
+    module.device.value = "Abacus"
+    assert refused()[0] is module.device
+
+
+def test_a_folder_without_a_model_is_refused_at_its_setting(module, refused, tmp_path):
+    module.model.value = "Folder"
+    module.model_folder.value = f"Elsewhere...|{tmp_path}"
+    setting, message = refused()
+    assert setting is module.model_folder
+    assert str(tmp_path) in message
+
+
+def test_an_unknown_bundled_model_is_refused_at_its_setting(module, refused):
+    module.model.value = "nuclei_of_the_future"
+    setting, message = refused()
+    assert setting is module.model
+    assert "nuclei_of_the_future" in message
+
+
+def test_impossible_values_of_hidden_settings_do_not_matter(module, zoo):
+    module.diameter.value = -1
+    module.threshold.value = 7
+    module.validate_module(None)
+
+
+def test_a_check_of_the_settings_takes_milliseconds(module, zoo):
+    module.validate_module(None)
+    start = time.perf_counter()
+    for _ in range(20):
+        module.validate_module(None)
+    assert (time.perf_counter() - start) / 20 < 0.02
+
+
+def test_the_model_folder_is_altered_for_a_batch(module):
+    module.model.value = "Folder"
+    module.model_folder.value = "Elsewhere...|/here/model"
+    altered = module.prepare_to_create_batch(None, lambda path, **_: path.replace("/here", "/cluster"))
+    assert altered
+    assert module.model_name() == "/cluster/model"
+
+
+def test_a_bundled_model_needs_no_altering_for_a_batch(module):
+    before = module.model_name()
+    assert module.prepare_to_create_batch(None, lambda path, **_: "/cluster/" + path)
+    assert module.model_name() == before
+
+
+def test_a_run_with_a_number_that_is_none_is_refused_before_the_first_image(module, make_workspace, zoo):
+    from cellprofiler_core.setting import ValidationError
+
+    module.automatic_diameter.value = False
+    module.diameter.value_text = "thirty"
+    with pytest.raises(ValidationError, match="decimal"):
+        module.prepare_run(make_workspace(module, np.zeros((8, 8))))
+
+
+def test_a_run_with_a_damaged_model_is_refused_before_the_first_image(module, make_workspace, zoo):
+    from nucdl_core.errors import BundleError
+
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        module.prepare_run(make_workspace(module, np.zeros((8, 8))))
+
+
+def test_a_run_on_a_missing_gpu_is_refused_before_the_first_image(module, make_workspace, monkeypatch):
+    import torch
+
+    from nucdl_core import bundle
+    from nucdl_core.errors import DeviceError
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(bundle, "find_bundle", lambda name: name)
+    monkeypatch.setattr(bundle, "read_bundle", lambda folder: None)
+    module.device.value = "GPU"
+    with pytest.raises(DeviceError, match="GPU"):
+        module.prepare_run(make_workspace(module, np.zeros((8, 8))))

@@ -1,0 +1,88 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from test_segment import field
+
+from nucdl_core.cli import main
+
+
+def nucdl(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_the_help_is_shown_without_importing_torch():
+    code = "import sys; from nucdl_core.cli import main; main(['--help'], standalone_mode=False); sys.exit('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert "segment" in result.stdout
+
+
+def test_simulate_segment_and_evaluate_fit_together(tmp_path):
+    assert nucdl("simulate", "--output", tmp_path / "plate", "--fields", 2, "--size", "200x260").exit_code == 0
+    result = nucdl("segment", tmp_path / "plate" / "images", "--output", tmp_path / "found")
+    assert result.exit_code == 0, result.output
+    result = nucdl("evaluate", "--truth", tmp_path / "plate" / "labels", "--prediction", tmp_path / "found")
+    assert result.exit_code == 0, result.output
+    assert "mean F1" in result.output or "mean_f1" in result.output
+    assert (tmp_path / "found" / "summary.json").exists()
+
+
+def test_a_failed_image_is_named_and_the_exit_code_is_3(tmp_path):
+    tifffile.imwrite(tmp_path / "good.tif", field()[0])
+    (tmp_path / "bad.tif").write_bytes(b"II*\0 not a picture")
+    result = nucdl("segment", tmp_path / "good.tif", tmp_path / "bad.tif", "--output", tmp_path / "out")
+    assert result.exit_code == 3
+    assert "1 of 2 images" in result.output
+    assert "bad.tif" in result.output
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        (("--model", "unknown"), "neither a bundled model"),
+        (("--diameter", "big"), "give a number of pixels, or 'auto'"),
+        (("--diameter", "0"), "give pixels from 1 to 1000"),
+        (("--threshold", "2"), "it must lie between 0 and 1"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(tmp_path, options, reason):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and reason in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_a_missing_gpu_is_a_clear_error(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", "--device", "cuda")
+    assert result.exit_code == 1
+    assert "a GPU was asked for" in result.output
+
+
+@pytest.mark.parametrize("size", ["520", "0x3", "axb", "-3x4"])
+def test_a_size_that_is_none_is_refused(tmp_path, size):
+    result = nucdl("simulate", "--output", tmp_path / "p", "--fields", 1, "--size", size)
+    assert result.exit_code == 1
+    assert "give height x width in pixels" in result.output
+
+
+def test_models_are_listed_and_checked():
+    assert nucdl("models", "list").output.startswith("nuclei_unet  ")
+    result = nucdl("models", "check", "nuclei_unet")
+    assert result.exit_code == 0
+    assert "all files are unaltered" in result.output
+
+
+def test_an_altered_model_fails_the_check(tiny_bundle):
+    (tiny_bundle / "weights.safetensors").write_bytes(b"altered")
+    result = nucdl("models", "check", tiny_bundle)
+    assert result.exit_code == 1
+    assert "was altered" in result.output

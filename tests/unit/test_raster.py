@@ -1,0 +1,198 @@
+"""PNG, JPEG, BMP and GIF files: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from nucdl_core import raster
+from nucdl_core.errors import ImageError
+from nucdl_core.pictures import Limits, grey
+
+NOISE = np.random.default_rng(2).integers(0, 256, (31, 43), dtype=np.uint8)
+RGB = np.random.default_rng(3).integers(0, 256, (31, 43, 3), dtype=np.uint8)
+
+
+def read(data):
+    return raster.read_raster(io.BytesIO(data), Limits())
+
+
+def saved(image, kind="PNG", **options):
+    stream = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(rows, width, depth, colour, *more):
+    """Return a PNG file with the given rows of bytes, unfiltered."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0))
+    content = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + bytes(row) for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(more) + content + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "array", [NOISE, RGB, NOISE.astype(np.uint16) * 257, NOISE[:1, :1]], ids=["L", "RGB", "I;16", "1"]
+)
+def test_a_png_gives_its_numbers(array):
+    samples = read(saved(array)).samples
+    assert samples.dtype == array.dtype
+    assert np.array_equal(samples, array)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_in_a_png_is_left_out(mode):
+    image = Image.fromarray(RGB).convert(mode)
+    samples = read(saved(image)).samples
+    assert np.array_equal(
+        samples, np.array(image)[:, :, : 3 if mode == "RGBA" else 0] if mode == "RGBA" else np.array(image)[:, :, 0]
+    )
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_numbers_in_a_png_of_few_bits_are_not_stretched(depth):
+    values = np.random.default_rng(depth).integers(0, 2**depth, (3, 8))
+    bits = ((values[:, :, None] >> np.arange(depth)[::-1]) & 1).reshape(3, -1).astype(np.uint8)
+    picture = read(png(np.packbits(bits, axis=1), 8, depth, 0))
+    assert picture.samples.dtype == np.uint8
+    assert np.array_equal(picture.samples, values)
+
+
+@pytest.mark.parametrize("colour", [2, 6])
+def test_16_bit_colours_in_a_png_keep_all_bits(colour):
+    channels = 3 if colour == 2 else 4
+    values = np.random.default_rng(colour).integers(0, 65536, (5, 7, channels)).astype(">u2")
+    samples = read(png(values.reshape(5, -1).view(np.uint8), 7, 16, colour)).samples
+    assert samples.dtype == np.uint16
+    assert np.array_equal(samples, values[:, :, :3])
+
+
+def test_a_png_palette_is_reported_and_applied_by_grey():
+    picture = read(png([[0, 1, 2]], 3, 8, 3, chunk(b"PLTE", bytes([5, 5, 5, 9, 9, 9, 7, 7, 7]))))
+    assert picture.samples.tolist() == [[0, 1, 2]]
+    assert grey(picture).tolist() == [[5, 9, 7]]
+
+
+def test_a_png_index_without_a_colour_is_refused():
+    with pytest.raises(ImageError, match="colour 2, the palette has 1"):
+        grey(read(png([[0, 1, 2]], 3, 8, 3, chunk(b"PLTE", bytes([5, 5, 5])))))
+
+
+def test_an_interlaced_png_is_read():
+    data = png([[1, 2, 3]], 3, 8, 0)
+    interlaced = data[:16] + struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 1)
+    interlaced += struct.pack(">I", zlib.crc32(interlaced[12:])) + chunk(b"IDAT", zlib.compress(b"\0\x07"))
+    assert read(interlaced + chunk(b"IEND", b"")).samples.tolist() == [[7]]
+
+
+@pytest.mark.parametrize("array", [NOISE, RGB, NOISE.astype(np.uint16) * 257], ids=["L", "RGB", "I;16"])
+def test_a_png_cut_off_anywhere_is_refused(array):
+    data = saved(array)
+    for length in range(8, len(data), 13):
+        with pytest.raises(ImageError, match="ends before the image does"):
+            read(data[:length])
+
+
+def test_a_png_with_a_flipped_byte_is_refused():
+    data = saved(NOISE)
+    for position in range(8, len(data), 7):
+        damaged = bytearray(data)
+        damaged[position] ^= 1
+        with pytest.raises(ImageError):
+            read(bytes(damaged))
+
+
+def test_a_png_with_too_few_rows_is_refused_although_its_checksums_are_right():
+    data = png([[1, 2, 3]], 3, 8, 0)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0))
+    with pytest.raises(ImageError, match="decoding failed"):
+        read(data[:8] + header + data[8 + len(header) :])
+
+
+def test_a_lenient_setting_of_pillow_elsewhere_changes_nothing(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    data = saved(NOISE, "JPEG")
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        read(data[: len(data) // 2])
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_pillows_bomb_limit_does_not_apply(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert np.array_equal(read(saved(NOISE)).samples, NOISE)
+
+
+def test_a_png_bomb_is_refused():
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 1, 0, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(10_000))) + chunk(b"IEND", b"")
+    with pytest.raises(ImageError, match="bomb"):
+        read(bomb)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (png([[1]], 1, 8, 7), "8 bits of colour type 7"),
+        (png([[1]], 1, 3, 0), "3 bits of colour type 0"),
+        (png([[1, 2, 3, 4]], 1, 16, 4), "16-bit grey with transparency"),
+        (png([[1]], 1, 8, 0, chunk(b"acTL", bytes(8))), "animated"),
+        (png([[1]], 1, 8, 0, chunk(b"IHDR", bytes(13))), "header is missing"),
+        (b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b""), "header is missing"),
+        (png([[1]], 1, 8, 3, chunk(b"PLTE", b"1234")), "decoding failed"),
+        (png([], 1, 8, 0), "0 x 1 pixels"),
+    ],
+)
+def test_a_png_with_a_wrong_content_is_refused(data, message):
+    with pytest.raises(ImageError, match=message):
+        read(data)
+
+
+def test_an_unused_part_of_a_png_is_checked_but_not_decoded():
+    bomb = chunk(b"zTXt", b"key\0\0" + zlib.compress(bytes(30_000_000)))
+    assert read(png([[7]], 1, 8, 0, bomb)).samples.tolist() == [[7]]
+    with pytest.raises(ImageError, match="checksum"):
+        read(png([[7]], 1, 8, 0, bomb[:-1] + b"\0\0"[:1]))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF"])
+def test_other_lossless_files_give_their_numbers(kind):
+    assert np.array_equal(grey(read(saved(NOISE, kind))), NOISE)
+
+
+def test_a_bmp_in_colour_is_read():
+    assert np.array_equal(read(saved(RGB, "BMP")).samples, RGB)
+
+
+@pytest.mark.parametrize("array", [NOISE, RGB], ids=["L", "RGB"])
+def test_a_jpeg_is_read_nearly(array):
+    smooth = np.full_like(array, 90)
+    samples = read(saved(smooth, "JPEG", quality=95)).samples
+    assert samples.shape == array.shape
+    assert np.abs(samples.astype(int) - 90).max() <= 3
+
+
+def test_a_cmyk_jpeg_is_refused():
+    with pytest.raises(ImageError, match="colour space is CMYK"):
+        read(saved(Image.fromarray(RGB).convert("CMYK"), "JPEG"))
+
+
+def test_an_animated_gif_is_refused():
+    frames = [Image.fromarray(NOISE), Image.fromarray(255 - NOISE)]
+    with pytest.raises(ImageError, match="animated"):
+        read(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "BMP", "GIF"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_other_files_that_are_cut_off_are_refused(kind, share):
+    data = saved(NOISE, kind)
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        read(data[: int(len(data) * share)])

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from conftest import disks
+
+from nucdl_core.instances import Maps
+from nucdl_core.size import estimate_diameter, richest_window, typical_diameter, weighted_median
+
+CANONICAL = 32.0
+
+
+class IdealNetwork:
+    """Says the size of the disks of a simulated image, as long as they appear from 8 to 120 px across."""
+
+    def __init__(self, diameter):
+        self.diameter = diameter
+        self.looks = []
+
+    def __call__(self, image, scale):
+        self.looks.append(scale)
+        apparent = self.diameter * scale
+        size = np.full(image.shape, np.log2(apparent / CANONICAL), np.float32)
+        foreground = image if 8 <= apparent <= 120 else np.zeros_like(image)
+        return Maps(foreground, image, image, size)
+
+
+@pytest.mark.parametrize("diameter", [6, 12, 32, 80, 150])
+def test_the_diameter_is_found_whatever_its_size(diameter):
+    image = (disks((700, 700), [(350, 350), (200, 500)], diameter / 2) > 0).astype(np.float32)
+    assert estimate_diameter(image, CANONICAL, IdealNetwork(diameter)) == pytest.approx(diameter, rel=0.01)
+
+
+def test_an_image_without_nuclei_has_no_diameter():
+    network = IdealNetwork(30)
+    assert estimate_diameter(np.zeros((300, 300), np.float32), CANONICAL, network) is None
+    assert len(network.looks) <= 5
+
+
+def test_one_look_suffices_where_nuclei_have_about_the_canonical_size():
+    network = IdealNetwork(34)
+    image = (disks((300, 300), [(150, 150)], 17) > 0).astype(np.float32)
+    estimate_diameter(image, CANONICAL, network)
+    assert network.looks == [1.0]
+
+
+def test_every_nucleus_has_one_vote_whatever_its_area():
+    foreground = np.zeros((200, 200), np.float32)
+    size = np.zeros_like(foreground)
+    for row in range(3):
+        foreground[10 + 40 * row : 26 + 40 * row, 10:26] = 1
+        size[10 + 40 * row : 26 + 40 * row, 10:26] = np.log2(16 / CANONICAL)
+    foreground[60:160, 60:160] = 1
+    size[60:160, 60:160] = np.log2(100 / CANONICAL)
+    assert typical_diameter(Maps(foreground, foreground, foreground, size), CANONICAL) == pytest.approx(16)
+
+
+def test_no_sure_pixel_gives_no_diameter():
+    unsure = np.full((9, 9), 0.5, np.float32)
+    assert typical_diameter(Maps(unsure, unsure, unsure, unsure), CANONICAL) is None
+
+
+def test_the_weighted_median_follows_the_weights():
+    values = np.array([1, 2, 3], np.float32)
+    assert weighted_median(values, np.array([1, 1, 1], np.float32)) == 2
+    assert weighted_median(values, np.array([1, 1, 9], np.float32)) == 3
+
+
+def test_the_richest_window_holds_the_content_and_stays_inside():
+    content = np.zeros((25, 50), np.float32)
+    content[20:24, 44:49] = 1
+    rows, cols = richest_window(content, (100, 200), (40, 40))
+    assert rows.start <= 80 and 96 <= rows.stop <= 100
+    assert cols.start <= 176 and 196 <= cols.stop <= 200
+    assert rows.stop - rows.start == cols.stop - cols.start == 40
+
+
+def test_a_window_larger_than_the_image_is_the_image():
+    assert richest_window(np.ones((5, 5), np.float32), (20, 30), (90, 90)) == (slice(0, 20), slice(0, 30))

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import torch
+from conftest import disks
+
+from nucdl_core.training.augment import augment_intensity
+from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.crops import CropDataset, collate, draw_diameter, take_crop
+from nucdl_core.training.sources import is_validation, prepare, sampling_weights
+
+
+def source(radius=8, shape=(96, 128)):
+    labels = disks(shape, [(20, 20), (20, 60), (60, 30), (60, 90)], radius)
+    return prepare("disks", (20 + 200 * (labels > 0)).astype(np.uint8), labels)
+
+
+def dataset(share=0.5):
+    return CropDataset([source()], TrainConfig(name="tiny", crop_size=64, simulated_share=share), range(100))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_crop_has_the_promised_shapes_and_finite_values(share):
+    crops = dataset(share)
+    for number in range(12):
+        crop = crops[number]
+        shapes = {key: tuple(value.shape) for key, value in crop.items()}
+        assert shapes == {"image": (1, 64, 64), "targets": (4, 64, 64), "gap": (1, 64, 64), "sized": (1, 64, 64)}
+        assert all(torch.isfinite(value).all() and value.dtype == torch.float32 for value in crop.values())
+
+
+def test_the_same_number_gives_the_same_crop():
+    first, again, other = dataset()[5], dataset()[5], dataset()[6]
+    assert torch.equal(first["image"], again["image"])
+    assert not torch.equal(first["image"], other["image"])
+
+
+def test_a_resumed_dataset_goes_on_where_it_stopped():
+    config = dataset().config
+    assert torch.equal(CropDataset([source()], config, range(40, 100))[0]["image"], dataset()[40]["image"])
+
+
+@pytest.mark.parametrize("diameter", [8.0, 16.0, 40.0])
+def test_nuclei_get_the_wanted_size_and_the_size_map_says_so(diameter):
+    crop = take_crop(source(), diameter, TrainConfig("tiny", crop_size=160), np.random.default_rng(4))
+    sized = crop["sized"][0] > 0
+    assert sized.any()
+    stated = 32 * 2 ** crop["targets"][3][sized]
+    assert float(stated.median()) == pytest.approx(diameter, rel=0.05)
+
+
+def test_the_size_of_a_nucleus_cut_by_the_image_border_is_not_taught():
+    labels = np.zeros((40, 40), np.int32)
+    labels[:9, 10:20], labels[20:29, 10:20] = 1, 2
+    assert prepare("cut", labels.astype(np.uint8), labels).sizes[1] == 0 < prepare(
+        "cut", labels.astype(np.uint8), labels
+    ).sizes[2]
+
+
+def test_the_image_and_its_targets_are_moved_together():
+    config = TrainConfig(name="tiny", crop_size=96, canonical_diameter=16.0)
+    for seed in range(8):
+        crop = take_crop(source(), 16.0, config, np.random.default_rng(seed))
+        inside = crop["targets"][0] > 0
+        if inside.any() and not inside.all():
+            assert crop["image"][0][inside].mean() > crop["image"][0][~inside].mean()
+
+
+def test_crop_sizes_follow_the_configuration():
+    rng = np.random.default_rng(0)
+    near = TrainConfig(name="t", any_scale_share=0.0, scale_jitter=0.0, canonical_diameter=20.0)
+    far = TrainConfig(name="t", any_scale_share=1.0, diameter_range=(6, 150))
+    assert draw_diameter(rng, near) == pytest.approx(20)
+    drawn = [draw_diameter(rng, far) for _ in range(500)]
+    assert 6 <= min(drawn) < 8 and 120 < max(drawn) <= 150
+
+
+def test_rare_kinds_of_images_are_drawn_more_often():
+    weights = sampling_weights([source()] * 4 + [source(shape=(100, 100))])
+    assert weights[4] == pytest.approx(2 * weights[0])
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_the_split_depends_on_the_name_alone():
+    names = [f"image{number}" for number in range(1000)]
+    chosen = [name for name in names if is_validation(name, 8)]
+    assert 90 < len(chosen) < 160
+    assert chosen == [name for name in names if is_validation(name, 8)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_changed_intensities_stay_bounded(seed):
+    rng = np.random.default_rng(seed)
+    labels = disks((48, 48), [(20, 20)], 9).astype(np.float32)
+    changed = augment_intensity((labels > 0).astype(np.float32), labels, 18.0, rng)
+    assert changed.dtype == np.float32
+    assert np.isfinite(changed).all()
+    assert np.abs(changed).max() < 50
+
+
+def test_a_batch_is_stacked_crops():
+    batch = collate([dataset()[0], dataset()[1]])
+    assert batch["image"].shape == (2, 1, 64, 64)
