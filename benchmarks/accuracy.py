@@ -25,11 +25,11 @@ from nucdl_core.demo import SIDES, DemoConfig, run_demo
 from nucdl_core.evaluate import evaluate_folders
 from nucdl_core.files import LABEL_SUFFIX, image_files, read_image, read_labels, write_labels, write_png, write_table
 from nucdl_core.labels import equivalent_diameters
+from nucdl_core.normalize import normalize
 from nucdl_core.overlay import overlay
 from nucdl_core.predict import load_predictor
 from nucdl_core.segment import segment
 from nucdl_core.size import estimate_diameter
-from nucdl_core.normalize import normalize
 
 COLUMNS = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
 ERRORS = ("missed_0.70", "merges", "splits")

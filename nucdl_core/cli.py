@@ -15,6 +15,8 @@ from nucdl_core.errors import ConfigError, NucDLError
 SOME_FAILED = 3
 """Exit code of a run that finished, but not with every image."""
 
+SHOWN_SCORES = ("image", "n_truth", "n_prediction", "mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -24,6 +26,7 @@ class Commands(click.Group):
     """A group of commands that shows the engine's errors as one clear line and exits with 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
         except NucDLError as error:
@@ -61,8 +64,7 @@ def simulate(output: Path, fields: int, size: str, seed: int) -> None:
 @click.option("--max-diameter", default=float("inf"), show_default="none", help="Discard larger nuclei (pixels).")
 @click.option("--discard-border", is_flag=True, help="Discard nuclei that touch the image border.")
 @click.option("--threshold", type=float, default=None, help="Probability threshold instead of the model's own.")
-@click.pass_context
-def segment(ctx: click.Context, inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
+def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
     """Find the nuclei in image files and in the images of folders.
 
     Writes NAME_labels.tif for each image, objects.csv and run.json. An image that cannot be used does not stop the
@@ -82,16 +84,14 @@ def segment(ctx: click.Context, inputs: Tuple[Path, ...], output: Path, diameter
     from nucdl_core.batch import segment_files
     from nucdl_core.files import image_files
 
-    records = segment_files(
-        image_files(inputs), output, config, lambda files: tqdm(files, unit="image", disable=None)
-    )
+    records = segment_files(image_files(inputs), output, config, lambda files: tqdm(files, unit="image", disable=None))
     failed = [record for record in records if record.error is not None]
     nuclei = sum(record.nuclei or 0 for record in records)
     click.echo(f"{len(records) - len(failed)} of {len(records)} images, {nuclei} nuclei in {output}")
     for record in failed:
         click.echo(f"failed: {record.error}", err=True)
     if failed:
-        ctx.exit(SOME_FAILED)
+        raise SystemExit(SOME_FAILED)
 
 
 @main.command()
@@ -100,12 +100,37 @@ def segment(ctx: click.Context, inputs: Tuple[Path, ...], output: Path, diameter
 @click.option("--output", type=FOLDER, default=None, help="Folder for evaluation.csv and summary.json [prediction].")
 def evaluate(truth: Path, prediction: Path, output: Optional[Path]) -> None:
     """Compare label images with the truth, nucleus by nucleus."""
-    from nucdl_core.evaluate import evaluate_folders, format_image_table, format_summary, write_evaluation
+    from nucdl_core.evaluate import evaluate_folders, summary_text, write_evaluation
 
     table, summary = evaluate_folders(truth, prediction)
     write_evaluation(output or prediction, table, summary)
-    click.echo(format_image_table(table))
-    click.echo(format_summary(summary))
+    click.echo(table[list(SHOWN_SCORES)].to_string(index=False, float_format="{:.3f}".format))
+    click.echo(f"\n{summary_text(summary)}\n\nwritten to {output or prediction}: evaluation.csv, summary.json")
+
+
+@main.command()
+@click.option("--output", type=FOLDER, default=Path("demo_output"), show_default=True, help="Folder for the results.")
+@click.option("--images", type=EXISTING_FOLDER, default=None, help="Your own images, instead of a simulated plate.")
+@click.option("--fields", type=click.IntRange(min=1), default=12, show_default=True, help="Number of simulated fields.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same plate.")
+def demo(output: Path, images: Optional[Path], fields: int, seed: int) -> None:
+    """Run IdentifyNucleiDL beside IdentifyPrimaryObjects in CellProfiler.
+
+    Leaves tables, label images, outlines and a comparison in the output folder. Your own images are only read; those
+    that cannot be used are listed at the end, and the exit code is 3.
+    """
+    from tqdm import tqdm
+
+    from nucdl_core.demo import DemoConfig, describe_result, run_demo
+
+    click.echo("Preparing the images; CellProfiler takes some seconds to start.")
+    with tqdm(desc="CellProfiler", unit=" images") as bar:
+        result = run_demo(DemoConfig(output, images, fields, seed=seed), lambda number, _: bar.update(number - bar.n))
+    click.echo(describe_result(output, result))
+    for name, reason in result.failed.items():
+        click.echo(f"failed: {name}: {reason}", err=True)
+    if result.failed:
+        raise SystemExit(SOME_FAILED)
 
 
 @main.group()

@@ -21,7 +21,7 @@ from nucdl_core.arrays import AnyArray
 from nucdl_core.config import require
 from nucdl_core.errors import ConfigError, ImageError, NucDLError
 from nucdl_core.evaluate import evaluate_folders
-from nucdl_core.files import image_files, read_image, write_json, write_table
+from nucdl_core.files import image_files, make_folder, read_image, write_json, write_table
 from nucdl_core.headless import HeadlessRun, Progress, check_tables, execution_seconds, run_cellprofiler
 from nucdl_core.plate import simulate_plate
 
@@ -32,6 +32,8 @@ COMPARISON = "comparison.csv"
 SIDES = {"IdentifyPrimaryObjects": ("NucleiClassic", "_classic"), "IdentifyNucleiDL": ("Nuclei", "_deep")}
 """The modules of ``compare.cppipe`` with the names of their objects and the endings of their folders."""
 
+SOME_FAILED = 3
+"""Exit code of a demonstration that finished, but not with every image."""
 SCORES = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90")
 
 _OWN_FOLDERS = (PLATE, *(f"{kind}{ending}" for kind in ("labels", "overlays") for _, ending in SIDES.values()))
@@ -134,7 +136,7 @@ def clear_output(config: DemoConfig) -> None:
         If the folder holds files but no mark of a demonstration.
     """
     output = config.output
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     if any(output.iterdir()) and not (output / MARKER).is_file():
         raise ConfigError(f"{output} holds files that no demonstration made; choose another folder or empty it")
     for name in _OWN_FOLDERS:
@@ -168,7 +170,7 @@ def copy_images(source: Path, plate: Path) -> Dict[str, str]:
         If no image can be read.
     """
     copies = plate / "images"
-    copies.mkdir(parents=True)
+    make_folder(copies)
     failed: Dict[str, str] = {}
     names: List[str] = []
     for path in image_files([source]):
@@ -232,7 +234,7 @@ def compare_sides(output: Path, images: pd.DataFrame) -> pd.DataFrame:
         if truth.is_dir():
             _, summary = evaluate_folders(truth, output / f"labels{ending}")
             row.update({name: summary[name] for name in SCORES})
-        row["seconds_per_image"] = float(execution_seconds(images, module).median())
+        row["cpu_seconds_per_image"] = float(execution_seconds(images, module).median())
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -244,25 +246,31 @@ def compare_sides(output: Path, images: pd.DataFrame) -> pd.DataFrame:
 @click.option("--seed", default=DemoConfig.seed, show_default=True, help="The same seed gives the same plate.")
 def main(output: Path, images: Optional[Path], fields: int, seed: int) -> None:
     """Show IdentifyNucleiDL beside IdentifyPrimaryObjects in a real CellProfiler run."""
-    click.echo("Preparing the images, then CellProfiler starts, which takes some seconds.")
     try:
         config = DemoConfig(output, images, fields, seed=seed)
-        with tqdm(desc="CellProfiler", unit=" images") as bar:
-            result = run_demo(config, lambda number, module: bar.update(number - bar.n) and None)
+        click.echo("Preparing the images; then CellProfiler starts, which takes some seconds.")
+        with tqdm(desc="CellProfiler", unit="image") as bar:
+            result = run_demo(config, lambda number, _: _advance(bar, number))
     except NucDLError as error:
         raise click.ClickException(str(error)) from error
     report(output, result)
 
 
+def _advance(bar: Any, image_number: int) -> None:
+    bar.update(image_number - bar.n)
+
+
 def report(output: Path, result: DemoResult) -> None:
-    """Print the comparison and where to look; end with an error where images failed."""
+    """Print the comparison and where to look; end with `SOME_FAILED` where images failed."""
     click.echo(result.comparison.to_string(index=False, float_format="{:.3f}".format))
-    click.echo(f"Look at the outlines in {output}/overlays_classic and {output}/overlays_deep;")
-    click.echo(f"tables: {output}/Image.csv, {output}/Nuclei.csv, {output}/{COMPARISON}.")
-    for name, reason in result.failed.items():
-        click.echo(f"not used: {name}: {reason}", err=True)
+    if "mean_f1" not in result.comparison:
+        click.echo("IdentifyPrimaryObjects looked for nuclei of 20 to 60 px; set your own range in the pipeline.")
+    click.echo(f"Outlines to look at: {output}/overlays_classic and {output}/overlays_deep")
+    click.echo(f"Tables: {output}/Image.csv, {output}/Nuclei.csv, {output}/NucleiClassic.csv, {output}/{COMPARISON}")
+    for reason in result.failed.values():
+        click.echo(f"not used: {reason}", err=True)
     if result.failed:
-        raise click.ClickException(f"{len(result.failed)} of your images could not be used")
+        raise click.exceptions.Exit(SOME_FAILED)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def resolve_device(name: str) -> str:
     return name
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def fast_dtype(device: str) -> torch.dtype:
     """Choose the number format a network runs in: bfloat16 where the hardware computes with it, else float32."""
     if device == "cuda":

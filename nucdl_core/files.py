@@ -125,10 +125,11 @@ def _read(path: Path, page: Optional[int], limits: Limits) -> Picture:
 def _as_image(array: AnyArray) -> AnyArray:
     """Check the numbers of a grey image and bring them to a type with at most 32 bits."""
     if array.dtype.kind == "f":
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             array = array.astype(np.float32, copy=False)
-        # One pass in the usual case: a sum is finite only where all numbers are.
-        if not np.isfinite(array.sum(dtype=np.float64)):
+            # One pass in the usual case: a sum is finite only where all numbers are.
+            finite = np.isfinite(array.sum(dtype=np.float64))
+        if not finite:
             nans, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
             raise ImageError(f"{nans} pixels are NaN and {infinite} infinite; replace them by numbers")
     lowest = array.min() if array.dtype.kind in "fi" else 0

@@ -85,7 +85,7 @@ def seed_map(maps: Maps, decoder: str) -> Floats:
 
 
 def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) -> Labels:
-    """Number the nuclei in the network's maps.
+    """Find and number the nuclei in the network's maps.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def _band(wave: Doubles, scale: float, rng: np.random.Generator) -> Doubles:
 
 def resize_smooth(coarse: Doubles, size: Tuple[int, int], factor: int) -> Doubles:
     """Interpolate a grid that is `factor` times coarser linearly to `size`, first pixel on first pixel."""
-    result = coarse
+    result: AnyArray = coarse
     for axis, pixels in enumerate(size):
         pixel = np.arange(pixels)
         index, share = pixel // factor, (pixel % factor / factor).reshape((-1, 1) if axis == 0 else (1, -1))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
+from PIL import Image
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import ImageError
@@ -26,6 +27,7 @@ DECODER_ERRORS = (
     MemoryError,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,
 )
 
 
@@ -94,6 +96,37 @@ class Picture:
     samples: AnyArray
     palette: Optional[AnyArray] = None
     white: Optional[int] = None
+
+
+def inflate(data: bytes, needed: int, most: int) -> bytes:
+    """Inflate a zlib stream whose size is known beforehand.
+
+    Parameters
+    ----------
+    data : bytes
+        A complete stream; what follows it is ignored.
+    needed, most : int
+        Fewest and most bytes that it may hold. No more than `most` + 1 bytes are ever inflated.
+
+    Returns
+    -------
+    bytes
+        From `needed` to `most` bytes whose checksum is right.
+
+    Raises
+    ------
+    ImageError
+        If the stream is damaged, cut off, or holds another number of bytes.
+    """
+    stream = zlib.decompressobj()
+    try:
+        content = stream.decompress(data, most)
+        surplus = stream.decompress(stream.unconsumed_tail, 1)
+    except zlib.error as error:
+        raise ImageError(f"compressed data is wrong ({error}): {DAMAGED}") from error
+    if surplus or not stream.eof or len(content) < needed:
+        raise ImageError(f"a compressed part does not hold the {needed} bytes that it should: {DAMAGED}")
+    return content
 
 
 def grey(picture: Picture) -> AnyArray:

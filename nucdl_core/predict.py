@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nucdl_core.arrays import AnyArray, Floats
-from nucdl_core.bundle import TEST, WEIGHTS, Bundle, read_bundle, read_tensors
+from nucdl_core.bundle import TEST, WEIGHTS, Bundle, BundleDescription, read_bundle, read_tensors
 from nucdl_core.device import fast_dtype
 from nucdl_core.errors import BundleError
 from nucdl_core.instances import Maps
@@ -29,22 +29,22 @@ class Predictor:
 
     Parameters
     ----------
-    bundle : Bundle
+    network : nn.Module
+        In float32, with its weights; it becomes the predictor's own.
+    description : BundleDescription
+        Of the model it belongs to.
     device : str
         "cpu" or "cuda".
     dtype : torch.dtype
         The number format of the convolutions.
     """
 
-    def __init__(self, bundle: Bundle, device: str, dtype: torch.dtype) -> None:
-        description = bundle.description
-        network = build_network(description.architecture, description.arguments)
-        load_weights(network, read_tensors(bundle.folder / WEIGHTS), bundle.folder / WEIGHTS)
+    def __init__(self, network: nn.Module, description: BundleDescription, device: str, dtype: torch.dtype) -> None:
         self.stride: int = int(network.stride)  # type: ignore[arg-type]
         self.description = description
         self.device, self.dtype = device, dtype
         fold_batch_norm(network.eval())
-        self.network = network.to(device, dtype, memory_format=torch.channels_last)
+        self.network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def maps(self, image: Floats, tile: int = TILE) -> Maps:
         """Predict the maps of an image whose nuclei have about the canonical diameter.
@@ -62,7 +62,7 @@ class Predictor:
             Arrays (H, W).
         """
         result = np.empty((4, *image.shape), np.float32)
-        for part in tiles((image.shape[0], image.shape[1]), tile, HALO):
+        for part in tiles((image.shape[0], image.shape[1]), tile, HALO, self.stride):
             result[(slice(None), *part.core)] = self._run(image[part.outer])[(slice(None), *part.inner)]
         return Maps(*result)
 
@@ -80,6 +80,19 @@ class Predictor:
             maps[:3].sigmoid_()
             array: AnyArray = maps[:, :height, :width].cpu().numpy()
         return array
+
+
+def make_predictor(bundle: Bundle, device: str, dtype: torch.dtype) -> Predictor:
+    """Load a bundle's network onto a device.
+
+    Raises
+    ------
+    BundleError
+        If the weights are damaged or do not fit the architecture that the description names.
+    """
+    network = build_network(bundle.description.architecture, bundle.description.arguments)
+    load_weights(network, read_tensors(bundle.folder / WEIGHTS), bundle.folder / WEIGHTS)
+    return Predictor(network, bundle.description, device, dtype)
 
 
 def load_predictor(folder: Path, device: str) -> Predictor:
@@ -130,7 +143,8 @@ def load_weights(network: nn.Module, tensors: Dict[str, AnyArray], path: Path) -
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise BundleError(f"{path} does not fit the architecture that its description names: {error}") from error
+        details = " ".join(str(error).split())
+        raise BundleError(f"{path} does not fit the architecture that its description names: {details}") from error
 
 
 def fold_batch_norm(network: nn.Module) -> None:
@@ -173,12 +187,12 @@ def resize(image: Floats, shape: Tuple[int, int]) -> Floats:
 
 def scaled_shape(shape: Tuple[int, ...], scale: float) -> Tuple[int, int]:
     """Shape of an image after rescaling, at least one pixel each way."""
-    return max(1, int(round(shape[0] * scale))), max(1, int(round(shape[1] * scale)))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 @functools.lru_cache(maxsize=8)
 def _predictor(folder: Path, stamp: Tuple[Tuple[str, int, int], ...], device: str) -> Predictor:
-    return Predictor(read_bundle(folder), device, fast_dtype(device))
+    return make_predictor(read_bundle(folder), device, fast_dtype(device))
 
 
 def _stamp(folder: Path) -> Tuple[Tuple[str, int, int], ...]:

@@ -18,7 +18,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin, PngI
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import ImageError
-from nucdl_core.pictures import DAMAGED, DECODER_ERRORS, Limits, Picture
+from nucdl_core.pictures import DAMAGED, DECODER_ERRORS, Limits, Picture, inflate
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _OTHERS = {
@@ -31,6 +31,8 @@ SIGNATURES = (_PNG, *_OTHERS)
 
 # PNG colour types: grey, RGB, palette, grey with transparency, RGB with transparency.
 _GREY, _COLOUR, _INDEXED, _GREY_ALPHA, _COLOUR_ALPHA = 0, 2, 3, 4, 6
+# First row and column and steps of the seven passes of an interlaced PNG file.
+_PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 _CHANNELS = {_GREY: 1, _COLOUR: 3, _INDEXED: 1, _GREY_ALPHA: 2, _COLOUR_ALPHA: 4}
 
 
@@ -80,14 +82,19 @@ def _strict_pillow() -> Iterator[None]:
 def _read_png(data: bytes, limits: Limits) -> Picture:
     chunks = _png_chunks(data)
     header = chunks[0][1]
-    width, height, depth, colour = struct.unpack(">IIBB", header[:10])
-    if colour not in _CHANNELS or depth not in (1, 2, 4, 8, 16):
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    if colour not in _CHANNELS or depth not in (1, 2, 4, 8, 16) or interlaced > 1:
         raise ImageError(f"the PNG header claims {depth} bits of colour type {colour}: {DAMAGED}")
     if colour == _GREY_ALPHA and depth == 16:
         raise ImageError("16-bit grey with transparency is not supported; save the image without transparency")
-    stored = sum(len(content) for kind, content in chunks if kind == b"IDAT")
-    limits.check(height, width, _CHANNELS[colour] * max(depth, 8) / 8, stored)
-    minimal = b"".join([_PNG, *(_png_chunk(kind, content) for kind, content in chunks)])
+    compressed = b"".join(content for kind, content in chunks if kind == b"IDAT")
+    limits.check(height, width, _CHANNELS[colour] * max(depth, 8) / 8, len(compressed))
+    size = _png_size(height, width, _CHANNELS[colour] * depth, interlaced == 1)
+    # Pillow takes an image with too few rows for complete, so the rows are inflated and counted here.
+    rows = zlib.compress(inflate(compressed, size, size), 0)
+    table = dict(chunks).get(b"PLTE", b"")
+    parts = [(b"IHDR", header), (b"PLTE", table), (b"IDAT", rows), (b"IEND", b"")]
+    minimal = b"".join([_PNG, *(_png_chunk(kind, content) for kind, content in parts if content or kind == b"IEND")])
     if depth == 16 and colour in (_COLOUR, _COLOUR_ALPHA):
         mode = "RGB" if colour == _COLOUR else "RGBA"
         # Pillow keeps only the upper byte of 16-bit colours; read as little-endian it keeps the lower one.
@@ -95,7 +102,6 @@ def _read_png(data: bytes, limits: Limits) -> Picture:
         return Picture((upper * 256 + lower)[:, :, :3])
     samples = _png_samples(minimal)
     if colour == _INDEXED:
-        table = dict(chunks).get(b"PLTE", b"")
         return Picture(samples.astype(np.uint8), palette=np.frombuffer(table, np.uint8).reshape(-1, 3))
     if colour == _GREY:
         factor = 255 // (2**depth - 1) if depth in (2, 4) else 1  # Pillow stretches these two to 0..255.
@@ -125,6 +131,15 @@ def _png_chunks(data: bytes) -> List[Tuple[bytes, bytes]]:
     if kinds[0] != b"IHDR" or len(chunks[0][1]) != 13 or kinds.count(b"IHDR") != 1 or kinds.count(b"PLTE") > 1:
         raise ImageError(f"the PNG header is missing or not the first part: {DAMAGED}")
     return chunks
+
+
+def _png_size(height: int, width: int, bits: int, interlaced: bool) -> int:
+    """Return the bytes of all rows, each with one byte for its filter."""
+    size = 0
+    for row, col, down, across in _PASSES if interlaced else ((0, 0, 1, 1),):
+        rows, cols = -((row - height) // down), -((col - width) // across)
+        size += rows * (1 + (cols * bits + 7) // 8) if rows > 0 and cols > 0 else 0
+    return size
 
 
 def _png_chunk(kind: bytes, content: bytes) -> bytes:

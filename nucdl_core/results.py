@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nucdl_core.arrays import Floats, Labels
+from nucdl_core.arrays import Floats, Labels, Mask
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Segmentation:
         """Number of nuclei."""
         return len(self.scores)
 
-    def keep(self, kept: np.ndarray) -> Segmentation:
+    def keep(self, kept: Mask) -> Segmentation:
         """Return the segmentation with only the nuclei where `kept` is true, renumbered 1..M.
 
         Parameters

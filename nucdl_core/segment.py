@@ -21,9 +21,10 @@ from nucdl_core.size import estimate_diameter
 
 # Found nuclei that differ from the estimate by more than this factor prove it wrong.
 WRONG_ESTIMATE = 1.7
+AUTOMATIC = SegmentConfig()
 
 
-def segment(image: AnyArray, config: SegmentConfig = SegmentConfig(), mask: Optional[Mask] = None) -> Segmentation:
+def segment(image: AnyArray, config: SegmentConfig = AUTOMATIC, mask: Optional[Mask] = None) -> Segmentation:
     """Find the nuclei of an image.
 
     Parameters
@@ -48,9 +49,7 @@ def segment(image: AnyArray, config: SegmentConfig = SegmentConfig(), mask: Opti
     return filter_nuclei(segment_unfiltered(image, config, mask), config, mask).segmentation
 
 
-def segment_unfiltered(
-    image: AnyArray, config: SegmentConfig = SegmentConfig(), mask: Optional[Mask] = None
-) -> Segmentation:
+def segment_unfiltered(image: AnyArray, config: SegmentConfig = AUTOMATIC, mask: Optional[Mask] = None) -> Segmentation:
     """Find all nuclei, before the size and border filters of `config`; see `segment`."""
     check_image(image, mask)
     predictor = load_predictor(find_bundle(config.model), resolve_device(config.device))
@@ -106,7 +105,7 @@ def segment_at(image: Floats, predictor: Predictor, decision: Decision, diameter
 
 
 def decision_of(predictor: Predictor, config: SegmentConfig) -> Decision:
-    """The model's calibrated decision, with the threshold that a person chose instead of it."""
+    """Return the model's calibrated decision, with the threshold that a person chose instead of it."""
     decision = predictor.description.decision
     if config.probability_threshold is None:
         return decision

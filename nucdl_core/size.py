@@ -75,7 +75,7 @@ def richest_window(content: Floats, shape: Tuple[int, int], window: Tuple[int, i
         The part, inside the image.
     """
     factors = [side / length for side, length in zip(content.shape, shape)]
-    extent = [max(1, int(round(side * factor))) for side, factor in zip(window, factors)]
+    extent = [max(1, round(side * factor)) for side, factor in zip(window, factors)]
     density = ndimage.uniform_filter(content, extent, mode="constant")
     centre = np.unravel_index(int(np.argmax(density)), density.shape)
     slices = []
@@ -122,5 +122,7 @@ def estimate_diameter(image: Floats, canonical_diameter: float, look: Look) -> O
         else:
             break
         side = int(np.sqrt(LOOK_PIXELS) / scale) + 1
-        part = image if image.size * scale**2 <= 2 * LOOK_PIXELS else image[richest_window(content, shape, (side, side))]
+        part = (
+            image if image.size * scale**2 <= 2 * LOOK_PIXELS else image[richest_window(content, shape, (side, side))]
+        )
     return estimate

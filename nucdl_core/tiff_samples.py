@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import List, Tuple
 
@@ -13,7 +12,7 @@ from PIL import TiffImagePlugin
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import ImageError
-from nucdl_core.pictures import DAMAGED, DECODER_ERRORS
+from nucdl_core.pictures import DAMAGED, DECODER_ERRORS, inflate
 
 PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 8, 32773, 32946
 COMPRESSIONS = (PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE)
@@ -135,26 +134,13 @@ def _decode_plane(layout: Layout, segments: List[bytes]) -> AnyArray:
     else:
         parts = segments
         if layout.compression != PLAIN:
-            parts = [_inflate(part, size, layout.rows * layout.row_bytes) for part, size in zip(segments, sizes)]
+            parts = [inflate(part, size, layout.rows * layout.row_bytes) for part, size in zip(segments, sizes)]
         for number, (part, size) in enumerate(zip(parts, sizes), start=1):
             if len(part) < size:
                 raise ImageError(f"part {number} of {len(parts)} holds {len(part)} of {size} bytes: {DAMAGED}")
         # A bytearray makes the array writable without another copy.
         data = bytearray().join(part[:size] if len(part) > size else part for part, size in zip(parts, sizes))
     return np.frombuffer(data, np.uint8).reshape(-1, layout.row_bytes)
-
-
-def _inflate(data: bytes, needed: int, most: int) -> bytes:
-    """Inflate a segment, never to more than `most` bytes, and check that its stream is complete."""
-    stream = zlib.decompressobj()
-    try:
-        part = stream.decompress(data, most)
-        surplus = stream.decompress(stream.unconsumed_tail, 1)
-    except zlib.error as error:
-        raise ImageError(f"compressed data is wrong ({error}): {DAMAGED}") from error
-    if surplus or not stream.eof or len(part) < needed:
-        raise ImageError(f"a compressed part does not hold the {needed} bytes that it should: {DAMAGED}")
-    return part
 
 
 def _decode_with_pillow(layout: Layout, segments: List[bytes], size: int) -> bytearray:

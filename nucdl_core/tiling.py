@@ -25,7 +25,7 @@ class Tile(NamedTuple):
     inner: Window
 
 
-def tiles(shape: Tuple[int, int], side: int, halo: int) -> Iterator[Tile]:
+def tiles(shape: Tuple[int, int], side: int, halo: int, step: int = 1) -> Iterator[Tile]:
     """Cut an image into tiles.
 
     Parameters
@@ -33,23 +33,25 @@ def tiles(shape: Tuple[int, int], side: int, halo: int) -> Iterator[Tile]:
     shape : (int, int)
         Height and width of the image in pixels.
     side : int
-        Largest height and width of a core.
+        Height and width of a core that are aimed at; up to `step` more.
     halo : int
-        Pixels around the core that are read as well, where the image has them.
+        Pixels around the core that are read as well, where the image has them; a multiple of `step`.
+    step : int
+        Cores begin at multiples of it. A network that pools sees the same pixels in the same groups only then.
 
     Yields
     ------
     Tile
         Row by row; cores of about equal size.
     """
-    for rows in _spans(shape[0], side, halo):
-        for cols in _spans(shape[1], side, halo):
+    for rows in _spans(shape[0], side, halo, step):
+        for cols in _spans(shape[1], side, halo, step):
             yield Tile((rows[0], cols[0]), (rows[1], cols[1]), (rows[2], cols[2]))
 
 
-def _spans(length: int, side: int, halo: int) -> Iterator[Tuple[slice, slice, slice]]:
+def _spans(length: int, side: int, halo: int, step: int) -> Iterator[Tuple[slice, slice, slice]]:
     parts = -(-length // side)
-    edges = [length * part // parts for part in range(parts + 1)]
+    edges = [length * part // parts // step * step for part in range(parts)] + [length]
     for start, stop in zip(edges[:-1], edges[1:]):
         first, last = max(0, start - halo), min(length, stop + halo)
         yield slice(first, last), slice(start, stop), slice(start - first, stop - first)

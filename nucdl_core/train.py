@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import logging
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -15,7 +14,8 @@ import torch
 from safetensors.numpy import save_file
 
 from nucdl_core import __version__
-from nucdl_core.bundle import CARD, DESCRIPTION, TEST, WEIGHTS, BundleDescription, read_bundle, write_description
+from nucdl_core.arrays import AnyArray, Floats, Labels
+from nucdl_core.bundle import CARD, FORMAT, TEST, WEIGHTS, BundleDescription, write_description
 from nucdl_core.calibrate import calibrate, predict_image
 from nucdl_core.config import from_mapping
 from nucdl_core.device import resolve_device
@@ -24,14 +24,13 @@ from nucdl_core.instances import Decision
 from nucdl_core.metrics import image_scores, summarize
 from nucdl_core.models.registry import build_network
 from nucdl_core.normalize import HIGH_PERCENTILE, LOW_PERCENTILE
-from nucdl_core.predict import Predictor
+from nucdl_core.predict import Predictor, load_weights
 from nucdl_core.segment import segment_normalized
 from nucdl_core.training.checkpoint import load_average
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.loop import train_network
 from nucdl_core.training.sources import AnnotatedImage, is_validation, read_annotated_images
 
-LOGGER = logging.getLogger(__name__)
 TEST_SIDE = 96
 
 
@@ -79,9 +78,7 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
     return make_bundle(config, checkpoint, validation, output / config.name, len(training))
 
 
-def split(
-    sources: Sequence[AnnotatedImage], config: TrainConfig
-) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
+def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
     """Part images into training and validation; see `training.sources.is_validation`."""
     validation = [source for source in sources if is_validation(source.name, config.validation_parts)]
     training = [source for source in sources if not is_validation(source.name, config.validation_parts)]
@@ -100,22 +97,24 @@ def make_bundle(
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    _write_weights(config, checkpoint, folder)
-    empty = {"input": np.zeros((1, 1), np.float32), "maps": np.zeros((4, 1, 1), np.float16)}
-    save_file(empty, folder / TEST)
-    write_description(folder, _describe(config, Decision()))
-    predictor = Predictor(read_bundle(folder), "cpu", torch.float32)
+    weights = half_precision(config, checkpoint)
+    save_file(weights, folder / WEIGHTS)
+    network = build_network(config.architecture, config.arguments)
+    load_weights(network, weights, folder / WEIGHTS)
+    draft = draft_description(config)
+    predictor = Predictor(network, draft, "cpu", torch.float32)
     predicted = [predict_image(_image(source), _truth(source), predictor) for source in validation]
     decision, decoders = calibrate(predicted, config.canonical_diameter)
     rows = [
         image_scores(_truth(source), segment_normalized(_image(source), predictor, decision).labels)
         for source in validation
     ]
-    metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(validation), "decoders": decoders}
+    metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows), "decoders": decoders}
+    training = {"images": trained_on, "config": dataclasses.asdict(config), "nucdl": __version__}
     _write_test(predictor, validation[0], folder)
-    training = {"images": trained_on, "config": asdict(config), "nucdl": __version__}
     (folder / CARD).write_text(model_card(config, decision, metrics, trained_on), encoding="utf-8")
-    write_description(folder, _describe(config, decision, training, metrics))
+    description = dataclasses.replace(draft, decision=decision, training=training, metrics=metrics)
+    write_description(folder, description)
     return folder
 
 
@@ -137,35 +136,34 @@ def model_card(config: TrainConfig, decision: Decision, metrics: Dict[str, Any],
     )
 
 
-def _describe(
-    config: TrainConfig, decision: Decision, training: Dict[str, Any] = {}, metrics: Dict[str, Any] = {}
-) -> BundleDescription:
+def draft_description(config: TrainConfig) -> BundleDescription:
+    """Describe a model before it is calibrated."""
     return BundleDescription(
-        format=1,
+        format=FORMAT,
         name=config.name,
         description="Nuclei in fluorescence images, of any size and from any laboratory",
         licence="BSD-3-Clause",
-        family="unet",
+        family=config.architecture,
         architecture=config.architecture,
         arguments=config.arguments,
         normalization={"name": "percentile", "low": LOW_PERCENTILE, "high": HIGH_PERCENTILE},
         canonical_diameter=config.canonical_diameter,
-        decision=decision,
+        decision=Decision(),
         files={WEIGHTS: "", TEST: ""},
-        training=dict(training),
-        metrics=dict(metrics),
     )
 
 
-def _write_weights(config: TrainConfig, checkpoint: Path, folder: Path) -> None:
+def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]:
+    """Take the averaged weights of a checkpoint in half the size.
+
+    Half precision suffices for convolutions; the small batch norm vectors keep single precision.
+    """
     network = build_network(config.architecture, config.arguments)
     load_average(checkpoint, network)
-    # Half precision suffices for convolutions; the small batch norm vectors keep single precision.
-    tensors = {
+    return {
         name: tensor.numpy().astype(np.float16) if tensor.ndim == 4 else tensor.numpy()
         for name, tensor in network.state_dict().items()
     }
-    save_file(tensors, folder / WEIGHTS)
 
 
 def _write_test(predictor: Predictor, source: AnnotatedImage, folder: Path) -> None:
@@ -175,9 +173,9 @@ def _write_test(predictor: Predictor, source: AnnotatedImage, folder: Path) -> N
     save_file({"input": sample, "maps": stacked}, folder / TEST)
 
 
-def _image(source: AnnotatedImage) -> np.ndarray:
+def _image(source: AnnotatedImage) -> Floats:
     return source.pyramid[0][0, 0].numpy()
 
 
-def _truth(source: AnnotatedImage) -> np.ndarray:
+def _truth(source: AnnotatedImage) -> Labels:
     return (source.labels * source.foreground)[0, 0].numpy().astype(np.int32)

@@ -36,6 +36,9 @@ class Side(NamedTuple):
 CLASSIC = Side("IdentifyPrimaryObjects", "NucleiClassic", "_classic", "#FFA500")
 DEEP = Side("IdentifyNucleiDL", "Nuclei", "_deep", "#00E5FF")
 
+CLASSIC_DIAMETERS = (20, 60)
+"""The best of the ranges tried on simulated plates, whose nuclei are like those of the usual 20x screens."""
+
 PIPELINES: Dict[str, List[Side]] = {
     "classic_basic": [CLASSIC._replace(objects="Nuclei", suffix="")],
     "deep": [DEEP._replace(suffix="")],
@@ -71,7 +74,7 @@ def make_modules(sides: List[Side]) -> List[Any]:
     names = ", ".join(side.objects for side in sides)
     modules.append(make("MeasureObjectSizeShape", "Area, shape.", objects_list=names, calculate_zernikes=False))
     modules.append(make("MeasureObjectIntensity", "Intensity.", images_list=IMAGE, objects_list=names))
-    modules.append(make("RescaleIntensity", "A bright copy to look at.", x_name=IMAGE, y_name=VIEW))
+    modules += bright_copy()
     for side in sides:
         modules += [label_image(side), save_labels(side), overlay(side), save_overlay(side)]
     modules.append(export())
@@ -98,13 +101,22 @@ def identify(side: Side) -> Any:
     """Find the nuclei. Those at the border are kept, as in the annotations that results are compared with."""
     if side.module == CLASSIC.module:
         note = "The classic way: threshold, then split. Set the diameters to those of your nuclei."
-        values = {"size_range": (10, 60), "exclude_border_objects": False}
+        values = {"size_range": CLASSIC_DIAMETERS, "exclude_border_objects": False}
     else:
         note = "The deep network, as it is: it estimates the size of the nuclei by itself."
         values = {"exclude_border": False}
     module = make(side.module, note, x_name=IMAGE, y_name=side.objects, **values)
     module.show_window = True
     return module
+
+
+def bright_copy() -> List[Any]:
+    """Stretch the image and raise its dark parts (gamma 0.5): dim nuclei are to be seen beside bright ones."""
+    stretch = make("RescaleIntensity", "A copy to look at: the full range.", x_name=IMAGE, y_name=f"{VIEW}Linear")
+    values = {"operation": "None", "exponent": 0.5, "output_image_name": VIEW}
+    gamma = make("ImageMath", "A copy to look at: dim nuclei are raised.", **values)
+    gamma.images[0].image_name.value = f"{VIEW}Linear"
+    return [stretch, gamma]
 
 
 def label_image(side: Side) -> Any:

@@ -33,7 +33,7 @@ def make_tiny_bundle(folder, config):
     from nucdl_core.bundle import TEST, WEIGHTS, BundleDescription, read_bundle, write_description
     from nucdl_core.instances import Decision
     from nucdl_core.models.registry import build_network
-    from nucdl_core.predict import Predictor
+    from nucdl_core.predict import make_predictor
 
     folder.mkdir(parents=True)
     torch.manual_seed(0)
@@ -55,7 +55,7 @@ def make_tiny_bundle(folder, config):
     sample = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     save_file({"input": sample, "maps": np.zeros((4, 64, 64), np.float32)}, folder / TEST)
     write_description(folder, description)
-    maps = Predictor(read_bundle(folder), "cpu", torch.float32).maps(sample)
+    maps = make_predictor(read_bundle(folder), "cpu", torch.float32).maps(sample)
     expected = np.stack([maps.foreground, maps.boundary, maps.distance, maps.size])
     save_file({"input": sample, "maps": expected}, folder / TEST)
     write_description(folder, description)

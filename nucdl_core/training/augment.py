@@ -52,7 +52,7 @@ def augment_intensity(crop: Floats, labels: Floats, diameter: float, rng: np.ran
     return rescale_intensity(np.asarray(crop, np.float32), rng)
 
 
-def smooth_field(shape: "tuple[int, ...]", rng: np.random.Generator) -> Floats:
+def smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     """Draw a slowly varying field in about [-1, 1], such as uneven illumination or haze."""
     coarse = torch.from_numpy(rng.uniform(-1, 1, (1, 1, 4, 4)).astype(np.float32))
     field = functional.interpolate(coarse, size=tuple(shape), mode="bicubic", align_corners=True)
@@ -70,7 +70,7 @@ def vary_nuclei(crop: Floats, labels: Floats, rng: np.random.Generator) -> Float
 def add_noise(crop: Floats, rng: np.random.Generator) -> Floats:
     """Add camera noise, partly growing with intensity, fine or (as after enlarging) coarse grained."""
     grain = rng.choice([1.0, 1.0, 1.5, 2.0, 3.0])
-    size = [max(1, int(round(side / grain))) for side in crop.shape]
+    size = [max(1, round(side / grain)) for side in crop.shape]
     noise = torch.from_numpy(rng.standard_normal((1, 1, *size), np.float32))
     if grain > 1:
         noise = functional.interpolate(noise, size=crop.shape, mode="bilinear", align_corners=False)

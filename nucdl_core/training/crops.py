@@ -7,6 +7,7 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -28,7 +29,7 @@ class CropPlan:
 
     scale: float
     centre: Tuple[float, float]
-    matrix: np.ndarray
+    matrix: NDArray[np.float64]
     elastic: float
 
 

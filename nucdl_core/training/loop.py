@@ -50,7 +50,7 @@ def train_network(
         The checkpoint.
     """
     torch.manual_seed(config.seed)
-    network = build_network(config.architecture, config.arguments).to(device, memory_format=torch.channels_last)
+    network = build_network(config.architecture, config.arguments).to(device)
     average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     checkpoint = folder / CHECKPOINT
@@ -94,7 +94,7 @@ def _optimize(network: nn.Module, batch: Dict[str, Tensor], optimizer: torch.opt
         maps = network(batch["image"])
     losses = unet_loss(maps.float(), batch)
     optimizer.zero_grad(set_to_none=True)
-    losses["total"].backward()
+    torch.autograd.backward(losses["total"])
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimizer.step()
     return {key: float(value.detach()) for key, value in losses.items()}
@@ -105,8 +105,10 @@ def _batches(
 ) -> Iterator[Dict[str, Tensor]]:
     indices = range(step * config.batch, config.steps * config.batch)
     dataset = CropDataset(sources, config, indices)
+    # Forked workers share the prepared images instead of copying them.
+    context = "fork" if workers else None
     return iter(
-        DataLoader(dataset, batch_size=config.batch, num_workers=workers, collate_fn=collate, multiprocessing_context="fork" if workers else None)
+        DataLoader(dataset, config.batch, num_workers=workers, collate_fn=collate, multiprocessing_context=context)
     )
 
 

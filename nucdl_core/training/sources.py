@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from nucdl_core.arrays import Floats, Labels
+from nucdl_core.arrays import AnyArray, Floats, Labels
 from nucdl_core.errors import ImageError
 from nucdl_core.files import image_files, read_image, read_labels
 from nucdl_core.labels import equivalent_diameters, relabel, touches_border
@@ -52,7 +52,7 @@ class AnnotatedImage:
     diameter: float
 
 
-def prepare(name: str, image: np.ndarray, labels: np.ndarray) -> AnnotatedImage:
+def prepare(name: str, image: AnyArray, labels: AnyArray) -> AnnotatedImage:
     """Prepare one annotated image; see `AnnotatedImage`."""
     numbered = relabel(labels)
     diameters = equivalent_diameters(numbered)
@@ -104,7 +104,7 @@ def read_annotated_images(folder: Path, modality: str = "") -> List[AnnotatedIma
     return sources
 
 
-def _names_of_modality(index: Path, modality: str) -> "set[str]":
+def _names_of_modality(index: Path, modality: str) -> set[str]:
     with open(index, encoding="utf-8", newline="") as file:
         return {row["id"] for row in csv.DictReader(file) if row["modality"] == modality}
 

@@ -37,7 +37,7 @@ def normalized_distance(labels: Labels) -> Floats:
     return np.asarray(distance / peak[labels], np.float32)
 
 
-def label_extremes(labels: Tensor, radius: int) -> "tuple[Tensor, Tensor]":
+def label_extremes(labels: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """Largest and smallest nucleus number within `radius` px of each pixel, background left out.
 
     Parameters
@@ -49,10 +49,10 @@ def label_extremes(labels: Tensor, radius: int) -> "tuple[Tensor, Tensor]":
     largest, smallest : float tensors (H, W)
         0 and infinity where no nucleus is near.
     """
-    window = {"kernel_size": 2 * radius + 1, "stride": 1, "padding": radius}
-    largest = functional.max_pool2d(labels[None, None], **window)[0, 0]
+    side = 2 * radius + 1
+    largest = functional.max_pool2d(labels[None, None], side, stride=1, padding=radius)[0, 0]
     without_background = torch.where(labels > 0, -labels, torch.full_like(labels, -torch.inf))
-    smallest = -functional.max_pool2d(without_background[None, None], **window)[0, 0]
+    smallest = -functional.max_pool2d(without_background[None, None], side, stride=1, padding=radius)[0, 0]
     return largest, smallest
 
 

@@ -15,11 +15,11 @@ def test_the_default_model_is_bundled_and_unaltered():
     assert read_bundle(find_bundle(DEFAULT_MODEL)).description.name == DEFAULT_MODEL
 
 
-def test_the_default_model_weighs_at_most_16_MB():
+def test_the_default_model_weighs_at_most_16_mb():
     assert sum(path.stat().st_size for path in (ZOO / DEFAULT_MODEL).iterdir()) <= 16e6
 
 
-def test_all_bundled_models_together_weigh_at_most_80_MB():
+def test_all_bundled_models_together_weigh_at_most_80_mb():
     assert sum(path.stat().st_size for path in ZOO.rglob("*") if path.is_file()) <= 80e6
 
 

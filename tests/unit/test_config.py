@@ -34,7 +34,7 @@ def test_a_missing_key_is_refused_by_name():
     class Named:
         name: str
 
-    with pytest.raises(ConfigError, match="Named is incomplete: .*name"):
+    with pytest.raises(ConfigError, match=r"Named is incomplete: .*name"):
         from_mapping(Named, {})
 
 

@@ -7,7 +7,7 @@ from nucdl_core.errors import DeviceError
 
 def test_a_gpu_that_is_not_there_is_an_error_that_says_what_to_do(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="finds none .* choose the device 'auto' or 'cpu'"):
+    with pytest.raises(DeviceError, match=r"finds none .* choose the device 'auto' or 'cpu'"):
         resolve_device("cuda")
 
 

@@ -167,9 +167,9 @@ def test_matched_nuclei_are_flagged_by_their_number():
 @pytest.mark.parametrize("threshold", [0.49, 1.0, float("nan")])
 def test_a_threshold_at_which_matches_are_not_unique_is_refused(threshold):
     pairs = metrics.overlap(strip((1, 4)), strip((1, 4)))
-    with pytest.raises(ValueError, match="at least 0.5"):
+    with pytest.raises(ValueError, match=r"at least 0\.5"):
         metrics.match_counts(pairs, [threshold])
-    with pytest.raises(ValueError, match="at least 0.5"):
+    with pytest.raises(ValueError, match=r"at least 0\.5"):
         metrics.matched_nuclei(pairs, threshold)
 
 
@@ -207,7 +207,7 @@ def test_3000_nuclei_on_2160_x_2160_pixels_take_under_a_second():
     truth = np.zeros((2160, 2160), np.int32)
     truth[:2145, :2145] = np.kron(number, np.pad(np.ones((30, 30), np.int32), (4, 5)))
     prediction = np.roll(truth, 2, axis=1)
-    start = time.perf_counter()
+    start = time.process_time()
     scores = metrics.image_scores(truth, prediction)
-    assert time.perf_counter() - start < 1.5  # 0.2 s on an idle machine.
+    assert time.process_time() - start < 1.5  # 0.2 s on an idle machine.
     assert scores["f1_0.70"] == 1.0

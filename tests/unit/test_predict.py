@@ -7,11 +7,11 @@ from safetensors.numpy import load_file, save_file
 from nucdl_core.bundle import TEST, WEIGHTS, read_bundle, write_description
 from nucdl_core.errors import BundleError
 from nucdl_core.models.unet import UNet
-from nucdl_core.predict import Predictor, check_predictor, fold_batch_norm, load_predictor, resize, scaled_shape
+from nucdl_core.predict import check_predictor, fold_batch_norm, load_predictor, make_predictor, resize, scaled_shape
 
 
 def predictor(folder, dtype=torch.float32):
-    return Predictor(read_bundle(folder), "cpu", dtype)
+    return make_predictor(read_bundle(folder), "cpu", dtype)
 
 
 def noise(shape):

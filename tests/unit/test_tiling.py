@@ -22,3 +22,9 @@ def test_the_inner_window_of_the_outer_one_is_the_core():
 def test_the_halo_ends_at_the_image_border():
     first = next(iter(tiles((64, 32), 32, 9)))
     assert first.outer == (slice(0, 41), slice(0, 32))
+
+
+def test_cores_begin_at_multiples_of_the_step():
+    cores = [tile.core[0] for tile in tiles((100, 8), 30, 8, step=8)]
+    assert [core.start for core in cores] == [0, 24, 48, 72]
+    assert cores[-1].stop == 100

@@ -51,9 +51,11 @@ def test_nuclei_get_the_wanted_size_and_the_size_map_says_so(diameter):
 def test_the_size_of_a_nucleus_cut_by_the_image_border_is_not_taught():
     labels = np.zeros((40, 40), np.int32)
     labels[:9, 10:20], labels[20:29, 10:20] = 1, 2
-    assert prepare("cut", labels.astype(np.uint8), labels).sizes[1] == 0 < prepare(
-        "cut", labels.astype(np.uint8), labels
-    ).sizes[2]
+    assert (
+        prepare("cut", labels.astype(np.uint8), labels).sizes[1]
+        == 0
+        < prepare("cut", labels.astype(np.uint8), labels).sizes[2]
+    )
 
 
 def test_the_image_and_its_targets_are_moved_together():

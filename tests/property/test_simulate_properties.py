@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,8 +60,6 @@ def test_the_same_seed_gives_the_same_field(config, seed):
 @settings(max_examples=60, deadline=None)
 @given(configs(), SEEDS)
 def test_labels_do_not_depend_on_light_and_camera(config, seed):
-    import dataclasses
-
     changed = dataclasses.replace(config, photons=77.0, peak=0.3, bits=16, illumination=0.4, background=0.2)
     labels = [simulate_field(one, np.random.default_rng(seed)).labels for one in (config, changed)]
     assert np.array_equal(*labels)

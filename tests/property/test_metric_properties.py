@@ -1,0 +1,82 @@
+"""What holds for the scores of every pair of label images."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from nucdl_core import metrics
+
+SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10)
+
+
+@st.composite
+def pairs(draw):
+    """Return two label images of one shape; the second is often the first with some pixels changed."""
+    shape = draw(SHAPES)
+    blocks = draw(arrays(np.int32, shape, elements=st.integers(0, 8)))
+    truth = np.repeat(np.repeat(blocks, 3, axis=0), 3, axis=1)
+    if draw(st.booleans()):
+        return truth, draw(arrays(np.int32, truth.shape, elements=st.integers(0, 8)))
+    changed = draw(arrays(np.int32, truth.shape, elements=st.integers(0, 8), fill=st.just(0)))
+    return truth, np.where(changed > 0, changed, truth).astype(np.int32)
+
+
+@given(pairs())
+def test_an_image_agrees_perfectly_with_itself(pair):
+    scores = metrics.image_scores(pair[0], pair[0])
+    assert all(scores[name] == 1.0 for name in metrics.AVERAGED)
+    assert scores["missed_0.70"] == scores["merges"] == scores["splits"] == 0
+
+
+@given(pairs(), st.permutations(range(1, 9)), st.permutations(range(1, 9)), st.integers(1, 10**8))
+def test_numbers_do_not_matter(pair, first, second, factor):
+    truth, prediction = pair
+    renumbered = np.array([0, *first], np.int32)[truth] * np.int32(factor)
+    other = np.array([0, *second], np.int32)[prediction]
+    assert metrics.image_scores(renumbered, other) == metrics.image_scores(truth, prediction)
+
+
+@given(pairs())
+def test_swapping_truth_and_prediction_swaps_what_belongs_to_one_side(pair):
+    forward, backward = metrics.image_scores(*pair), metrics.image_scores(*pair[::-1])
+    for name in ("mean_f1", "dsb_score", *(name for name in metrics.AVERAGED if name.startswith("f1_"))):
+        assert forward[name] == backward[name]
+    for level in ("0.50", "0.70", "0.90"):
+        assert forward[f"precision_{level}"] == backward[f"recall_{level}"]
+    assert forward["merges"] == backward["splits"]
+    assert forward["n_truth"] == backward["n_prediction"]
+
+
+@given(pairs())
+def test_turning_and_mirroring_does_not_matter(pair):
+    truth, prediction = pair
+    expected = metrics.image_scores(truth, prediction)
+    assert metrics.image_scores(truth.T, prediction.T) == expected
+    assert metrics.image_scores(truth[::-1, ::-1], prediction[::-1, ::-1]) == expected
+
+
+@given(pairs())
+def test_scores_lie_between_0_and_1_and_fall_with_the_threshold(pair):
+    scores = metrics.image_scores(*pair)
+    assert all(0 <= scores[name] <= 1 for name in metrics.AVERAGED)
+    f1 = [scores[f"f1_{threshold:.2f}"] for threshold in metrics.THRESHOLDS]
+    assert f1 == sorted(f1, reverse=True)
+    assert scores["dsb_score"] <= scores["mean_f1"] + 1e-12
+
+
+@given(pairs())
+def test_matches_are_unique_on_both_sides(pair):
+    found = metrics.overlap(*pair)
+    truth, prediction = metrics.matched_nuclei(found, 0.5)
+    assert truth.sum() == prediction.sum() == metrics.match_counts(found, [0.5]).true_positives[0]
+
+
+@given(pairs())
+def test_shared_pixels_add_up(pair):
+    found = metrics.overlap(*pair)
+    assert found.intersection.sum() == np.count_nonzero((pair[0] > 0) & (pair[1] > 0))
+    assert (found.iou > 0).all()
+    assert (found.iou <= 1).all()
