@@ -10,7 +10,7 @@ BIN = .venv/bin
 ENGINE = .venv-engine
 # Tests of the engine alone, which need no CellProfiler.
 ENGINE_TESTS = $(wildcard tests/unit tests/property tests/golden)
-CODE = nucdl_core plugins tests benchmarks
+CODE = nucdl_core plugins pipelines tests benchmarks
 
 .PHONY: install demo test test-cellprofiler test-engine check clean distclean
 
@@ -31,9 +31,11 @@ test-engine: install
 	@if [ -e $(ENGINE)/.nucdl/complete ]; then set -x; $(ENGINE)/bin/python -m pytest $(ENGINE_TESTS) $(ARGS); fi
 
 check: install
-	$(BIN)/ruff check $(CODE)
-	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/mypy
+	@status=0; set -x; \
+	$(BIN)/ruff check $(CODE) || status=1; \
+	$(BIN)/ruff format --check $(CODE) || status=1; \
+	$(BIN)/mypy || status=1; \
+	exit $$status
 
 clean:
 	rm -rf demo_output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

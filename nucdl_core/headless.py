@@ -21,6 +21,7 @@ from nucdl_core.errors import NucDLError
 
 LOG_NAME = "cellprofiler.log"
 DONE_NAME = "cellprofiler_done.txt"
+JAVA_FOLDER = Path("/usr/lib/jvm")
 IMAGE_TABLE = "Image.csv"
 
 Progress = Callable[[int, str], None]
@@ -149,7 +150,7 @@ def find_cellprofiler() -> Path:
 def find_java_home() -> Path:
     """Find the folder of a Java that CellProfiler can read images with.
 
-    JAVA_HOME where it is set, otherwise the Java of the ``java`` command, otherwise one of ``/usr/lib/jvm``.
+    JAVA_HOME where it is set, otherwise the Java of the ``java`` command, otherwise one in `JAVA_FOLDER`.
 
     Raises
     ------
@@ -163,7 +164,7 @@ def find_java_home() -> Path:
         return Path(given)
     command = shutil.which("java")
     candidates = [Path(command).resolve().parents[1]] if command else []
-    candidates += sorted(Path("/usr/lib/jvm").glob("*"), reverse=True)
+    candidates += sorted(JAVA_FOLDER.glob("*"), reverse=True)
     for candidate in candidates:
         if _holds_java(candidate):
             return candidate

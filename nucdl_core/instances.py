@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from typing import Tuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import watershed
 
 from nucdl_core.arrays import Floats, Labels, Mask
 from nucdl_core.config import require
 from nucdl_core.labels import areas, relabel
 
 DECODERS = ("three_class", "distance", "combined")
+LEVELS = 16
 
 
 @dataclass(frozen=True)
@@ -113,43 +114,97 @@ def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) ->
 def grow(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:
     """Extend seeds over a mask; where several meet, they part along the valleys of the landscape.
 
-    Components of the mask with one seed need no watershed, and those without a seed become a nucleus each, so
-    that the watershed runs only where nuclei touch.
+    Components of the mask with one seed need no flooding, and those without a seed become a nucleus each, so that
+    only places where nuclei touch are flooded.
+
+    Parameters
+    ----------
+    seeds : int32 array (H, W)
+        Seeds numbered 1..N, inside the mask.
+    landscape : float32 array (H, W)
+        In [0, 1], high inside nuclei, low between them.
+    mask : bool array (H, W)
+
+    Returns
+    -------
+    int32 array (H, W)
+        1..M without gaps; every pixel of the mask belongs to a nucleus.
+    """
+    components, count = ndimage.label(mask)
+    lowest, highest = _extreme_seeds(seeds, components, count)
+    number = np.where(lowest < highest, 0, highest)
+    seedless = np.flatnonzero(highest == 0)
+    number[seedless] = int(seeds.max(initial=0)) + 1 + np.arange(seedless.size)
+    number[0] = 0
+    labels = number.astype(np.int32)[components]
+    crowded = mask & (labels == 0)
+    if crowded.any():
+        labels = np.where(crowded, flood(np.where(crowded, seeds, 0), landscape, crowded), labels)
+    return relabel(labels)
+
+
+def _extreme_seeds(seeds: Labels, components: Labels, count: int) -> Tuple[Labels, Labels]:
+    """Lowest and highest number of the seeds in each component, 0 where there is none; int32 arrays (count + 1,)."""
+    pixels = np.flatnonzero(seeds)
+    component_of = np.zeros(int(seeds.max(initial=0)) + 1, np.int32)
+    component_of[seeds.ravel()[pixels]] = components.ravel()[pixels]
+    numbers = np.arange(1, component_of.size, dtype=np.int32)
+    highest = np.zeros(count + 1, np.int32)
+    # Of several values for one place the last one stays.
+    highest[component_of[1:]] = numbers
+    lowest = np.zeros(count + 1, np.int32)
+    lowest[component_of[:0:-1]] = numbers[::-1]
+    return lowest, highest
+
+
+def flood(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:
+    """Flood a landscape from its seeds downwards: a watershed on `LEVELS` height levels, with array operations only.
+
+    All pixels of a level that touch a nucleus join it in one step, so that the time hardly depends on the number of
+    nuclei and grows linearly with the number of pixels; a queue of single pixels takes ten times as long.
 
     Parameters
     ----------
     seeds : int32 array (H, W)
         Numbered seeds, inside the mask.
     landscape : float32 array (H, W)
-        High inside nuclei, low between them.
+        In [0, 1].
     mask : bool array (H, W)
 
     Returns
     -------
     int32 array (H, W)
-        1..N without gaps; every pixel of the mask belongs to a nucleus.
+        `seeds`, extended to all pixels of the mask that are connected to one.
     """
-    components, count = ndimage.label(mask)
-    lowest, highest = _extreme_seeds(seeds, components, count)
-    seedless = highest == 0
-    number = highest.copy()
-    number[seedless] = int(seeds.max(initial=0)) + 1 + np.arange(int(seedless.sum()), dtype=np.int32)
-    number[lowest < highest] = 0
-    number[0] = 0
-    labels = number[components]
-    crowded = mask & (labels == 0)
-    if crowded.any():
-        labels = np.where(crowded, watershed(-landscape, np.where(crowded, seeds, 0), mask=crowded), labels)
-    return relabel(labels.astype(np.int32))
+    labels = np.pad(seeds, 1).ravel()
+    heights = np.pad(landscape, 1).ravel()
+    dry = np.flatnonzero(np.pad(mask & (seeds == 0), 1))
+    level = np.clip((heights[dry] * LEVELS).astype(np.intp), 0, LEVELS - 1)
+    dry = dry[np.argsort(-level, kind="stable")]
+    ends = np.cumsum(np.bincount(LEVELS - 1 - level, minlength=LEVELS))
+    width = mask.shape[1] + 2
+    pending = dry[:0]
+    for start, end in zip(np.concatenate([[0], ends[:-1]]), ends):
+        pending = _spread(labels, heights, np.concatenate([pending, dry[start:end]]), width)
+    return labels.reshape(-1, width)[1:-1, 1:-1]
 
 
-def _extreme_seeds(seeds: Labels, components: Labels, count: int) -> Tuple[Labels, Labels]:
-    lowest = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
-    highest = np.zeros(count + 1, np.int32)
-    inside = seeds > 0
-    np.minimum.at(lowest, components[inside], seeds[inside])
-    np.maximum.at(highest, components[inside], seeds[inside])
-    return np.minimum(lowest, highest), highest
+def _spread(labels: Labels, heights: Floats, pending: NDArray[np.intp], width: int) -> NDArray[np.intp]:
+    """Give pending pixels the number of their highest numbered neighbour, again and again; return those left over."""
+    while pending.size:
+        best = np.zeros(pending.size, np.int32)
+        best_height = np.full(pending.size, -1, np.float32)
+        for step in (-width, -1, 1, width):
+            neighbour = labels[pending + step]
+            height = np.where(neighbour > 0, heights[pending + step], -1)
+            better = height > best_height
+            best[better], best_height[better] = neighbour[better], height[better]
+        joined = best > 0
+        if not joined.any():
+            break
+        labels[pending[joined]] = best[joined]
+        pending = pending[~joined]
+    return pending
 
 
 def mean_inside(values: Floats, labels: Labels) -> Floats:

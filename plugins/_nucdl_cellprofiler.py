@@ -115,6 +115,10 @@ def find_nuclei(image: Any, pixels: NDArray[np.float32], mask: Optional[Mask], c
     path = source_path(image)
     try:
         check_source(path)
+        if min(pixels.shape) < 2:
+            # CellProfiler fails on such objects with an error that nobody understands.
+            height, width = pixels.shape
+            raise ImageError(f"CellProfiler keeps no objects of {height} x {width} pixels; leave this image out")
         return filter_nuclei(segment_unfiltered(pixels, config, mask), config, mask)
     except ImageError as error:
         raise ImageError(f"{path}: {error}" if path else str(error)) from error

@@ -244,9 +244,9 @@ has_window() {
 }
 
 add_wxpython() {
+    pip_install --no-deps --no-index "$1"
     # shellcheck disable=SC2086
-    if is_root_on_debian; then apt_install $WINDOW_PACKAGES || echo "without the system packages, then"; fi
-    pip_install --no-deps --no-index "$1" || return
+    if ! has_window && is_root_on_debian; then apt_install $WINDOW_PACKAGES; fi
     # Left there without its libraries it would disturb CellProfiler, which finds it and fails to load it.
     "$VENV/bin/python" -c "import wx" || "$VENV/bin/python" -m pip uninstall -y wxPython
 }

@@ -36,20 +36,22 @@ class Driver:
 
     def advance(self):
         """Take the next step if its time has come, and come back in a moment."""
-        try:
-            unexpected = [window.GetTitle() for window in wx.GetTopLevelWindows() if is_message(window)]
-            if unexpected:
-                raise RuntimeError(f"CellProfiler shows a message: {unexpected}")
-            if self.condition is None or self.condition():
+        messages = [window.GetTitle() for window in wx.GetTopLevelWindows() if is_message(window)]
+        if messages:
+            raise RuntimeError(f"CellProfiler shows a message: {messages}")
+        if self.condition is None or self.condition():
+            try:
                 self.condition = next(self.steps)
-                self.deadline = time.monotonic() + STEP_TIMEOUT
-            elif time.monotonic() > self.deadline:
-                raise TimeoutError(f"waited {STEP_TIMEOUT} s in vain at line {self.steps.gi_frame.f_lineno}")
-        except StopIteration as end:
-            self.leave(end.value, 0)
-        except Exception:
-            self.leave({"failure": traceback.format_exc()}, 1)
+            except StopIteration as end:
+                self.leave(end.value, 0)
+            self.deadline = time.monotonic() + STEP_TIMEOUT
+        elif time.monotonic() > self.deadline:
+            raise TimeoutError(f"waited {STEP_TIMEOUT} s in vain at line {self.steps.gi_frame.f_lineno}")
         wx.CallLater(POLL, self.advance)
+
+    def fail(self, *error):
+        """Report an error, of ours or of CellProfiler's, that no one caught: the hook of wxPython's event loop."""
+        self.leave({"failure": "".join(traceback.format_exception(*error))}, 1)
 
     def leave(self, report, status):
         take_picture(self.output / "window.png")
@@ -208,6 +210,7 @@ def main(image, name, plugins, output):
 
     def main_loop(app):
         driver = Driver(work_through(app.frame, image, name), output)
+        sys.excepthook = driver.fail
         wx.CallLater(POLL, driver.advance)
         return wait_for_events(app)
 

@@ -107,9 +107,10 @@ def test_test_mode_finds_about_as_many_nuclei_as_there_are(window, simulated):
 
 def test_the_picture_shows_the_whole_screen(window):
     with Image.open(window["picture"]) as picture:
-        assert picture.size == SCREEN
-        assert len(picture.convert("RGB").getcolors(maxcolors=SCREEN[0] * SCREEN[1])) > 100
+        shown = picture.convert("RGB")
+    assert shown.size == SCREEN
+    assert len(shown.getcolors(maxcolors=SCREEN[0] * SCREEN[1])) > 100
     wanted = os.environ.get("NUCDL_WINDOW_PICTURE")
     if wanted:
         (REPOSITORY / wanted).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(window["picture"], REPOSITORY / wanted)
+        shown.save(REPOSITORY / wanted, optimize=True)

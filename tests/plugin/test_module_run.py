@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from scipy import ndimage
 
 COUNTS = [0, 1, 200, 40_000]
@@ -261,3 +262,89 @@ def test_the_figure_has_the_panels_of_identify_primary_objects(module, run, nucl
         ("subplot_imshow_grayscale", 0, 1),
         ("subplot_table", 1, 1),
     ]
+
+
+def test_an_image_from_a_cut_off_tiff_file_is_refused(module, make_workspace, engine_finds, nuclei_grid, tmp_path):
+    from nucdl_core.errors import ImageError
+
+    labels = nuclei_grid(9)
+    path = tmp_path / "field_7.tif"
+    tifffile.imwrite(path, labels.astype(np.uint16))
+    engine_finds(labels)
+    where = {"path_name": str(tmp_path), "file_name": path.name}
+    module.run(make_workspace(module, labels / 10.0, **where))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ImageError, match=r"field_7\.tif: the file is cut off"):
+        module.run(make_workspace(module, labels / 10.0, **where))
+
+
+@pytest.fixture
+def real_model():
+    from nucdl_core.bundle import list_bundles
+    from nucdl_core.config import DEFAULT_MODEL
+
+    if DEFAULT_MODEL not in list_bundles():
+        pytest.skip(f"the model {DEFAULT_MODEL} is not bundled")
+
+
+def blurred_disks(centres, radius=14, shape=(160, 200)):
+    rows, cols = np.indices(shape)
+    image = np.full(shape, 0.05)
+    for row, col in centres:
+        image[(rows - row) ** 2 + (cols - col) ** 2 <= radius**2] = 0.5
+    return ndimage.gaussian_filter(image, 1.5) + np.random.default_rng(1).normal(0, 0.005, shape)
+
+
+@pytest.mark.parametrize("centres", [[], [(80, 100)], [(40, 40), (40, 150), (110, 60), (115, 150)]])
+def test_the_real_engine_finds_bright_disks(module, make_workspace, real_model, centres):
+    workspace = make_workspace(module, blurred_disks(centres).astype(np.float32))
+    assert module.prepare_run(workspace)
+    module.run(workspace)
+    objects = workspace.object_set.get_objects("Nuclei")
+    assert objects.count == len(centres)
+    assert len({objects.segmented[centre] for centre in centres} - {0}) == len(centres)
+
+
+def test_an_all_black_image_has_no_nuclei_and_is_no_error(module, make_workspace, real_model):
+    workspace = make_workspace(module, np.zeros((100, 120), np.float32))
+    module.run(workspace)
+    assert workspace.object_set.get_objects("Nuclei").count == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1)])
+def test_an_image_one_pixel_wide_is_refused_since_cellprofiler_cannot_keep_its_objects(
+    module, make_workspace, engine_finds, shape
+):
+    from nucdl_core.errors import ImageError
+
+    engine_finds(np.zeros(shape, np.int32))
+    with pytest.raises(ImageError, match=f"{shape[0]} x {shape[1]} pixels"):
+        module.run(make_workspace(module, np.full(shape, 0.5, np.float32)))
+
+
+def test_an_image_of_two_by_two_pixels_is_no_error(module, make_workspace, real_model):
+    workspace = make_workspace(module, np.full((2, 2), 0.5, np.float32))
+    module.run(workspace)
+    assert workspace.object_set.get_objects("Nuclei").count <= 1
+
+
+def test_pixels_that_are_not_a_number_are_refused(module, make_workspace, real_model):
+    from nucdl_core.errors import ImageError
+
+    pixels = np.zeros((50, 50), np.float32)
+    pixels[3, 4] = np.nan
+    with pytest.raises(ImageError, match="NaN"):
+        module.run(make_workspace(module, pixels))
+
+
+def test_the_model_is_loaded_once_for_all_images(module, make_workspace, real_model, monkeypatch):
+    from nucdl_core import predict
+
+    loaded = []
+    monkeypatch.setattr(predict, "read_bundle", lambda folder: loaded.append(folder) or read_bundle(folder))
+    from nucdl_core.bundle import read_bundle
+
+    predict._predictor.cache_clear()
+    for _ in range(3):
+        module.run(make_workspace(module, blurred_disks([(80, 100)]).astype(np.float32)))
+    assert len(loaded) == 1

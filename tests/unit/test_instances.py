@@ -3,7 +3,7 @@ import pytest
 from conftest import disks
 
 from nucdl_core.errors import ConfigError
-from nucdl_core.instances import DECODERS, Decision, Maps, drop, find_instances, grow, mean_inside, transfer
+from nucdl_core.instances import DECODERS, Decision, Maps, drop, find_instances, flood, grow, mean_inside, transfer
 from nucdl_core.training.targets import boundary_map, normalized_distance
 
 CANONICAL = 20.0
@@ -66,6 +66,23 @@ def test_every_pixel_of_the_mask_belongs_to_a_nucleus():
     grown = grow(seeds, rng.random((50, 50)).astype(np.float32), mask)
     assert ((grown > 0) == mask).all()
     assert set(np.unique(grown)) == set(range(grown.max() + 1))
+
+
+def test_flooding_agrees_with_the_watershed_of_scikit_image():
+    from skimage.segmentation import watershed
+
+    truth = disks((120, 160), [(r, c) for r in range(15, 115, 17) for c in range(15, 150, 17)], 9)
+    landscape = normalized_distance(truth)
+    mask, seeds = truth > 0, np.where(landscape > 0.6, truth, 0).astype(np.int32)
+    expected = watershed(-landscape, seeds, mask=mask)
+    found = flood(seeds, landscape, mask)
+    assert ((found > 0) == mask).all()
+    assert (found != expected).sum() < 0.01 * mask.sum()
+
+
+def test_what_no_seed_reaches_stays_dry():
+    mask = np.array([[1, 1, 0, 1]], bool)
+    assert flood(np.array([[1, 0, 0, 0]], np.int32), mask.astype(np.float32), mask).tolist() == [[1, 1, 0, 0]]
 
 
 def test_mean_inside_averages_over_each_nucleus():

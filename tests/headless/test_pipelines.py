@@ -1,0 +1,113 @@
+"""The example pipelines in the real cellprofiler command."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from nucdl_core.bundle import ZOO
+from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
+from nucdl_core.evaluate import evaluate_folders
+from nucdl_core.files import read_image, read_labels
+from nucdl_core.headless import LOG_NAME, HeadlessError, check_tables
+from nucdl_core.segment import segment
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PIPELINES = {
+    "classic_basic": {"Nuclei": ""},
+    "deep": {"Nuclei": ""},
+    "compare": {"NucleiClassic": "_classic", "Nuclei": "_deep"},
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_leaves_tables_label_images_and_pictures_that_agree(finished, plate, name):
+    output = finished(name)
+    images = check_tables(output, 2, list(PIPELINES[name]))
+    assert images["Metadata_Well"].notna().all()
+    for objects, ending in PIPELINES[name].items():
+        nuclei = pd.read_csv(output / f"{objects}.csv")
+        assert {"ObjectNumber", "AreaShape_Area", "Intensity_MeanIntensity_DNA", "Location_Center_X"} <= set(nuclei)
+        _, summary = evaluate_folders(plate / "labels", output / f"labels{ending}")
+        assert summary["n_prediction"] == images[f"Count_{objects}"].sum() > 0
+        for row in images.itertuples():
+            stem = Path(row.FileName_DNA).stem
+            labels = read_labels(output / f"labels{ending}" / f"{stem}_labels.tiff")
+            areas = nuclei.loc[nuclei["ImageNumber"] == row.ImageNumber, "AreaShape_Area"]
+            np.testing.assert_array_equal(np.bincount(labels.ravel())[1:], areas)
+            with Image.open(output / f"overlays{ending}" / f"{stem}_overlay.png") as overlay:
+                assert (overlay.mode, overlay.size[::-1]) == ("RGB", labels.shape)
+
+
+def test_cellprofiler_gives_the_nuclei_that_the_engine_gives_without_it(finished, plate):
+    output = finished("deep")
+    images = pd.read_csv(output / "Image.csv")
+    confidence = pd.read_csv(output / "Nuclei.csv")["NucDL_Confidence"]
+    scores = []
+    for row in images.itertuples():
+        alone = segment(read_image(plate / "images" / row.FileName_DNA), SegmentConfig())
+        labels = read_labels(output / "labels" / f"{Path(row.FileName_DNA).stem}_labels.tiff")
+        assert (labels != alone.labels).mean() < 0.001
+        assert row.NucDL_Diameter_Nuclei == pytest.approx(alone.diameter, rel=0.01)
+        scores.append(alone.scores)
+    np.testing.assert_allclose(confidence, np.concatenate(scores), atol=0.02)
+
+
+def test_the_module_writes_its_time(finished):
+    images = pd.read_csv(finished("deep") / "Image.csv")
+    assert (images["ExecutionTime_02IdentifyNucleiDL"] > 0).all()
+    assert (images["ModuleError_02IdentifyNucleiDL"] == 0).all()
+
+
+def test_a_missing_plugin_does_not_pass_for_a_success(run_pipeline, tmp_path):
+    (tmp_path / "no_plugins").mkdir()
+    with pytest.raises(HeadlessError, match="was not written"):
+        check_tables(run_pipeline("deep", plugins=tmp_path / "no_plugins"), 2, ["Nuclei"])
+
+
+def test_a_cut_off_image_stops_the_deep_pipeline_with_its_name(run_pipeline, plate, tmp_path):
+    rows = pd.read_csv(plate / "load_data.csv")
+    source = plate / "images" / rows["Image_FileName_DNA"][0]
+    (tmp_path / "cut.tif").write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    rows.loc[0, ["Image_FileName_DNA", "Image_PathName_DNA"]] = ["cut.tif", str(tmp_path)]
+    rows.to_csv(tmp_path / "list.csv", index=False)
+    with pytest.raises(HeadlessError, match=r"ImageError: .*cut\.tif: .*cut off"):
+        run_pipeline("deep", tmp_path / "list.csv")
+
+
+def test_a_model_folder_is_used_and_an_altered_one_refused(run_pipeline, changed_pipeline, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(ZOO / DEFAULT_MODEL, folder)
+    pipeline = changed_pipeline(
+        "deep",
+        (f"Select the model:{DEFAULT_MODEL}", "Select the model:Folder"),
+        ("Model folder:Elsewhere...|", f"Model folder:Elsewhere...|{folder}"),
+    )
+    check_tables(run_pipeline(pipeline), 2, ["Nuclei"])
+    weights = folder / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(HeadlessError, match=r"BundleError: .*weights\.safetensors was altered"):
+        run_pipeline(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (f"Select the model:{DEFAULT_MODEL}", "Select the model:nuclei_of_the_future", "nuclei_of_the_future"),
+        ("variable_revision_number:1|show_window:True", "variable_revision_number:9|show_window:True", "newer NucDL"),
+        ("    Compute on:Automatic\n", "", "13 settings"),
+    ],
+)
+def test_settings_that_cannot_work_stop_the_run_before_the_first_image(
+    run_pipeline, changed_pipeline, tmp_path, old, new, reason
+):
+    with pytest.raises(HeadlessError, match=reason):
+        run_pipeline(changed_pipeline("deep", (old, new)))
+    assert "Image # 1" not in (tmp_path / "output" / LOG_NAME).read_text(encoding="utf-8")
