@@ -18,7 +18,7 @@ install:
 	@bash tools/install.sh
 
 demo: install
-	@$(BIN)/python -m nucdl_core.demo --output demo_output $(if $(IMAGES),--images "$(IMAGES)")
+	@$(BIN)/nucdl demo --output demo_output $(if $(IMAGES),--images "$(IMAGES)")
 
 test: test-cellprofiler test-engine
 

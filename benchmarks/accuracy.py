@@ -23,7 +23,7 @@ from nucdl_core.bundle import find_bundle
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
 from nucdl_core.demo import SIDES, DemoConfig, run_demo
 from nucdl_core.evaluate import evaluate_folders
-from nucdl_core.files import LABEL_SUFFIX, image_files, read_image, read_labels, write_labels, write_png, write_table
+from nucdl_core.files import LABEL_SUFFIX, image_files, image_stem, read_image, read_labels, write_labels, write_png, write_table
 from nucdl_core.labels import equivalent_diameters
 from nucdl_core.normalize import normalize
 from nucdl_core.overlay import overlay
@@ -75,8 +75,9 @@ def draw_worst(folder: Path, predictions: Path, table: pd.DataFrame, output: Pat
     output.mkdir()
     images = {path.stem: path for path in image_files([folder / "images"])}
     masks = {path.stem: path for path in image_files([folder / "masks"])}
+    predicted = {image_stem(path): path for path in predictions.iterdir()}
     for rank, row in enumerate(table.sort_values("mean_f1").head(WORST).itertuples(), start=1):
-        labels = read_labels(predictions / f"{row.image}{LABEL_SUFFIX}")
+        labels = read_labels(predicted[row.image])
         picture = overlay(read_image(images[row.image]), labels, truth=read_labels(masks[row.image]))
         write_png(output / f"{rank:02d}_{row.mean_f1:.2f}_{row.image[:12]}.png", picture)
 

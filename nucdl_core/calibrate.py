@@ -30,14 +30,27 @@ ROUNDS = 2
 
 @dataclass(frozen=True)
 class PredictedImage:
-    """A validation image after the network: its truth, its maps, and the probability on its own pixels."""
+    """A validation image after the network.
+
+    Attributes
+    ----------
+    truth : int32 array (H, W)
+    maps : Maps
+        At the canonical scale.
+    probability : float32 array (H, W)
+        The foreground on the image's own pixels.
+    weight : float
+        How much the image counts. Images of one laboratory resemble each other, and if each counted fully, the
+        laboratory with the most images would decide for all.
+    """
 
     truth: Labels
     maps: Maps
     probability: Floats
+    weight: float = 1.0
 
 
-def predict_image(image: Floats, truth: Labels, predictor: Predictor) -> PredictedImage:
+def predict_image(image: Floats, truth: Labels, predictor: Predictor, weight: float = 1.0) -> PredictedImage:
     """Run the network at the scale that the automatic size estimate gives, as users will.
 
     Parameters
@@ -46,21 +59,23 @@ def predict_image(image: Floats, truth: Labels, predictor: Predictor) -> Predict
         Normalized.
     truth : int32 array (H, W)
     predictor : Predictor
+    weight : float
+        See `PredictedImage`.
     """
     canonical = predictor.description.canonical_diameter
     diameter = estimate_diameter(image, canonical, predictor.maps_at) or canonical
     maps = predictor.maps(resize(image, scaled_shape(image.shape, canonical / diameter)))
-    return PredictedImage(truth, maps, resize(maps.foreground, (image.shape[0], image.shape[1])))
+    return PredictedImage(truth, maps, resize(maps.foreground, (image.shape[0], image.shape[1])), weight)
 
 
 def score_decision(decision: Decision, images: Sequence[PredictedImage], canonical_diameter: float) -> float:
-    """Mean F1 over the images, each in [0, 1], that a decision reaches."""
+    """Return the weighted average over the images of the mean F1 that a decision reaches."""
     scores: List[float] = []
     for image in images:
         labels = find_instances(image.maps, decision, canonical_diameter)
         labels = relabel(transfer(labels, image.probability, decision.foreground))
         scores.append(float(image_scores(image.truth, labels)["mean_f1"]))
-    return float(np.mean(scores))
+    return float(np.average(scores, weights=[image.weight for image in images]))
 
 
 def calibrate(images: Sequence[PredictedImage], canonical_diameter: float) -> Tuple[Decision, Dict[str, float]]:

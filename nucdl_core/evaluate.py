@@ -61,7 +61,8 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
         if missing:
             first = min(missing)
             others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise ImageError(f"{files[first]}{others}: no {first}{LABEL_SUFFIX}, {first}.tif, .tiff or .png in {folder}")
+            names = f"{first}{LABEL_SUFFIX}, {first}.tif, .tiff or .png"
+            raise ImageError(f"{files[first]}{others}: no {names} in {folder}")
     rows: List[Dict[str, object]] = []
     for stem in sorted(truths):
         rows.append({"image": stem, **_score_files(truths[stem], predictions[stem])})

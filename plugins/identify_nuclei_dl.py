@@ -82,12 +82,12 @@ Measurements made by this module
 Technical notes
 ^^^^^^^^^^^^^^^
 
-The network was trained on nuclei of one size. So the module first makes a rough segmentation to estimate the
-diameter of the nuclei in the image, rescales the image so that they get the size that the network knows best
-(*Hollandi et al., 2020*), and predicts for each pixel whether it lies inside a nucleus and how far from its
-outline. Touching nuclei are separated on these maps, an idea that *Caicedo et al., 2019* compared with the
-classic pipelines. Finally the outlines are brought back to the size of the image. The model is loaded with
-the first image and stays in memory; later images are faster.
+The network knows nuclei of one size best. So the module first looks at a reduced copy of the image to estimate
+the diameter of the nuclei, and rescales the image so that they get that size (*Hollandi et al., 2020*). For each
+pixel the network predicts the probability that it lies in a nucleus, that it lies on an outline, and how deep
+inside its nucleus it lies. Touching nuclei are separated on these maps (*Caicedo et al., 2019*; *Zaki et al.,
+2020*), and the outlines are brought back to the size of the image. The model is loaded with the first image and
+stays in memory; later images are faster.
 
 A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused.
 
@@ -103,6 +103,8 @@ References
 -  Moshkov N, Mathe B, Kertesz-Farkas A, Hollandi R, Horvath P (2020) "Test-time augmentation for deep
    learning-based cell segmentation on microscopy images." *Scientific Reports* 10, 5068.
    (`link <https://doi.org/10.1038/s41598-020-61808-3>`__)
+-  Zaki G, Gudla PR, Lee K, Kim J, Ozbun L, Shachar S, et al. (2020) "A Deep Learning Pipeline for Nucleus
+   Segmentation." *Cytometry Part A* 97, 1248-1264. (`link <https://doi.org/10.1002/cyto.a.24257>`__)
 """
 
 import _nucdl_cellprofiler as nucdl
@@ -209,7 +211,7 @@ to enter another one, if all outlines are too wide or too tight or if dim nuclei
             doc="""\
 *(Used only if the calibrated threshold is not used)*
 
-Enter a number between 0 and 1. Pixels with at least this probability belong to nuclei: a lower number gives more nuclei
+Enter a number between 0 and 1. Pixels above this probability belong to nuclei: a lower number gives more nuclei
 and wider outlines, a higher number fewer nuclei and tighter outlines. The probability image helps to choose.""",
         )
         self.wants_probability = Binary(

@@ -13,12 +13,17 @@ sys.exit(not (version == sys.argv[1] and (headers or version != "3.9")))
 PY
 }
 
+# base_of PYTHON - what it was made from, where it is an environment's own (an activated .venv leads the PATH)
+base_of() {
+    "$1" -c 'import sys; own = sys.prefix != sys.base_prefix; print(sys.base_prefix + "/bin/python%d.%d" % sys.version_info[:2] if own else sys.executable)'
+}
+
 # pythons X.Y - every place where such a Python may be, one a line, the most explicit first
 pythons() {
     local base
     type -aP "python$1" || true
     ls -d "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python 2>/dev/null | sort -rV || true
-    if command -v uv >/dev/null; then uv python find --no-project "$1" 2>/dev/null || true; fi
+    if command -v uv >/dev/null; then uv python find --system "$1" 2>/dev/null || true; fi
     for base in "${CONDA_PREFIX:-}" "$(command -v conda >/dev/null && conda info --base 2>/dev/null)" "$HOME"/{miniforge3,mambaforge,miniconda3,anaconda3}; do
         if [ -n "$base" ]; then ls "$base/bin/python$1" "$base"/envs/*/bin/python"$1" 2>/dev/null || true; fi
     done
@@ -30,10 +35,10 @@ pythons() {
 find_python() {
     local python
     while read -r python; do
-        if runs "$python" "$1"; then echo "$python"; return; fi
+        if runs "$python" "$1"; then base_of "$python"; return; fi
     done < <(pythons "$1")
     command -v uv >/dev/null && uv python install "$1" >/dev/null 2>&1 || return 1
-    python=$(uv python find --no-project "$1" 2>/dev/null) && runs "$python" "$1" && echo "$python"
+    python=$(uv python find --system "$1" 2>/dev/null) && runs "$python" "$1" && echo "$python"
 }
 
 # the Pythons that requirements/engine.txt is for, the preferred one first

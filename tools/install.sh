@@ -122,7 +122,7 @@ discard_half_installed() {
 explicit_or_found_python() {
     if [ -n "${PYTHON:-}" ]; then
         runs "$PYTHON" 3.9 || stop "PYTHON=$PYTHON is not a Python 3.9 that runs, with venv and the headers (Python.h)"
-        echo "$PYTHON"
+        base_of "$PYTHON"
     else
         find_python 3.9 || stop "no Python 3.9 (with venv and headers) found: $(how_to_install_python 3.9); or name one with PYTHON=path"
     fi
@@ -196,7 +196,7 @@ choose_engine_python() {
     local version
     if [ -z "${PYTHON_ENGINE:-}" ]; then find_engine_python; return; fi
     for version in $ENGINE_PYTHONS; do
-        if runs "$PYTHON_ENGINE" "$version"; then echo "$PYTHON_ENGINE"; return; fi
+        if runs "$PYTHON_ENGINE" "$version"; then base_of "$PYTHON_ENGINE"; return; fi
     done
     stop "PYTHON_ENGINE=$PYTHON_ENGINE does not run or is none of Python $ENGINE_PYTHONS"
 }

@@ -16,7 +16,7 @@ from nucdl_core.normalize import normalize
 from nucdl_core.simulate import random_config, simulate_field
 from nucdl_core.training.augment import augment_intensity, rescale_intensity
 from nucdl_core.training.config import TrainConfig
-from nucdl_core.training.sources import AnnotatedImage, prepare, sampling_weights
+from nucdl_core.training.sources import AnnotatedImage, kind_weights, prepare
 from nucdl_core.training.targets import boundary_map, gap_map
 
 # Names of simulated sources, with and without nuclei. They already have their final size, noise and blur.
@@ -49,7 +49,7 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
         self.sources = sources
         self.config = config
         self.indices = indices
-        self.cumulated = np.cumsum(sampling_weights(sources))
+        self.cumulated = np.cumsum(kind_weights(sources))
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
@@ -117,16 +119,18 @@ def is_validation(name: str, parts: int) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % parts == 0
 
 
-def sampling_weights(sources: Sequence[AnnotatedImage]) -> Floats:
-    """Draw rare kinds of images more often: weight 1 / sqrt(number of images of the same shape).
+def kind_weights(sources: Sequence[AnnotatedImage]) -> NDArray[np.float64]:
+    """Let rare kinds of images count more: weight 1 / sqrt(number of images of the same shape).
 
     Images of one experiment share their shape, so a shape stands for a laboratory.
+
+    Returns
+    -------
+    float64 array (N,)
+        One weight per source.
     """
-    counts: Dict[Tuple[int, ...], int] = {}
-    for source in sources:
-        counts[tuple(source.labels.shape)] = counts.get(tuple(source.labels.shape), 0) + 1
-    weights = np.array([counts[tuple(source.labels.shape)] ** -0.5 for source in sources], np.float64)
-    return np.asarray(weights / weights.sum(), np.float32)
+    counts = Counter(tuple(source.labels.shape) for source in sources)
+    return np.array([counts[tuple(source.labels.shape)] ** -0.5 for source in sources], np.float64)
 
 
 def _spread(labels: Labels) -> Labels:

@@ -188,6 +188,14 @@ def test_the_probability_image_is_kept_when_asked_for(module, run, nuclei_grid):
     np.testing.assert_array_equal(workspace.image_set.get_image("Chance").pixel_data, (labels > 0).astype(np.float32))
 
 
+def test_the_probability_image_has_the_mask_of_its_image(module, run, nuclei_grid):
+    labels = nuclei_grid(3)
+    mask = labels < 2
+    module.wants_probability.value = True
+    workspace, _ = run(labels, mask=mask)
+    np.testing.assert_array_equal(workspace.image_set.get_image("NucleusProbability").mask, mask)
+
+
 def test_no_probability_image_is_made_otherwise(run, nuclei_grid):
     workspace, _ = run(nuclei_grid(3))
     assert workspace.image_set.names == ["DNA"]
@@ -244,6 +252,7 @@ def test_what_the_figure_shows_can_travel_between_processes(module, run, nuclei_
     }
     assert json.loads(json.dumps(shown["statistics"])) == shown["statistics"]
     assert shown["statistics"][0] == ["# of accepted nuclei", str(count)]
+    assert "nan" not in str(shown["statistics"])
 
 
 def test_the_figure_has_the_panels_of_identify_primary_objects(module, run, nuclei_grid):

@@ -174,6 +174,15 @@ def test_other_lossless_files_give_their_numbers(kind):
     assert np.array_equal(grey(read(saved(NOISE, kind))), NOISE)
 
 
+@pytest.mark.parametrize("kind", ["BMP", "GIF"])
+def test_the_palette_of_other_files_is_reported_and_applied_by_grey(kind):
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette([10, 20, 30, 40, 40, 40, 1, 2, 3])
+    picture = read(saved(image, kind))
+    assert picture.palette[picture.samples[0]].tolist() == [[10, 20, 30], [40, 40, 40], [1, 2, 3]]
+    assert grey(picture).tolist() == [[20, 40, 2]]
+
+
 def test_a_bmp_in_colour_is_read():
     assert np.array_equal(read(saved(RGB, "BMP")).samples, RGB)
 
@@ -208,5 +217,5 @@ def test_other_files_that_are_cut_off_are_refused(kind, share):
 def test_a_gif_that_claims_a_huge_size_is_refused():
     data = bytearray(saved(NOISE, "GIF"))
     data[6:10] = b"\xff\xff\xff\xff"
-    with pytest.raises(ImageError, match="damaged|limit"):
+    with pytest.raises(ImageError, match=r"damaged|limit"):
         read(bytes(data))

@@ -1,0 +1,79 @@
+"""What the bundled model reached when it was bundled must not get lost."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from nucdl_core.bundle import find_bundle, read_bundle
+from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
+from nucdl_core.field import FieldConfig
+from nucdl_core.files import read_image, read_labels
+from nucdl_core.metrics import image_scores
+from nucdl_core.normalize import normalize
+from nucdl_core.predict import make_predictor
+from nucdl_core.segment import segment, segment_normalized
+from nucdl_core.simulate import simulate_field
+from nucdl_core.training.sources import is_validation
+
+
+def simulated(diameter, bits=16, seed=5):
+    side = int(np.clip(12 * diameter, 200, 900))
+    config = FieldConfig(size=(side, side), diameter=float(diameter), count=40, bits=bits)
+    return simulate_field(config, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("diameter", [10, 20, 40, 80, 120])
+def test_nuclei_of_any_size_are_found_without_a_hint(diameter):
+    field = simulated(diameter)
+    found = segment(field.image)
+    assert found.diameter == pytest.approx(field.diameter, rel=0.25)
+    assert image_scores(field.labels, found.labels)["f1_0.50"] > 0.8
+
+
+@pytest.mark.parametrize("change", ["inverted bytes", "half", "offset", "8 bits"])
+def test_the_intensity_scale_does_not_matter(change):
+    image = simulated(30).image.astype(np.float64)
+    changed = {
+        "inverted bytes": image.astype(">u2"),
+        "half": (image / 2).astype(np.uint16),
+        "offset": (image / 4 + 40000).astype(np.uint16),
+        "8 bits": (image / 256).astype(np.uint8),
+    }[change]
+    found, again = segment(image.astype(np.uint16)), segment(changed)
+    assert image_scores(found.labels, again.labels)["mean_f1"] > 0.9
+
+
+def test_pure_noise_holds_hardly_any_nuclei():
+    noise = np.random.default_rng(0).poisson(100, (400, 400)).astype(np.uint16)
+    assert segment(noise).count <= 3
+
+
+def test_a_mirrored_image_gives_mirrored_nuclei():
+    field = simulated(30)
+    found, mirrored = segment(field.image), segment(field.image[:, ::-1].copy())
+    assert image_scores(found.labels, mirrored.labels[:, ::-1].copy())["mean_f1"] > 0.85
+
+
+def test_bfloat16_and_float32_find_the_same_nuclei():
+    bundle = read_bundle(find_bundle(DEFAULT_MODEL))
+    image = normalize(simulated(30).image)
+    exact, fast = (
+        segment_normalized(image, make_predictor(bundle, "cpu", dtype), bundle.description.decision, 30.0)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert image_scores(exact.labels, fast.labels)["mean_f1"] > 0.95
+
+
+@pytest.mark.data
+def test_real_validation_images_are_segmented_as_well_as_recorded(real_images):
+    with open(real_images / "train" / "index.csv", encoding="utf-8", newline="") as file:
+        names = [row["id"] for row in csv.DictReader(file) if row["modality"] == "fluorescence"]
+    names = [name for name in names if is_validation(name, 8)][:20]
+    scores = []
+    for name in names:
+        found = segment(read_image(real_images / "train" / "images" / f"{name}.png"), SegmentConfig())
+        scores.append(image_scores(read_labels(real_images / "train" / "masks" / f"{name}.tif"), found.labels))
+    assert np.mean([score["mean_f1"] for score in scores]) > 0.6
+    assert np.mean([score["f1_0.70"] for score in scores]) > 0.7

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+from conftest import disks
+from test_instances import ideal_maps
+
+from nucdl_core.calibrate import PredictedImage, calibrate, score_decision
+from nucdl_core.instances import Decision, Maps
+
+
+def predicted(foreground_of_rim):
+    """Two touching disks whose outermost ring the network gives only that probability."""
+    truth = disks((60, 90), [(30, 28), (30, 52)], 12)
+    core = disks((60, 90), [(30, 28), (30, 52)], 9)
+    ideal = ideal_maps(truth)
+    foreground = np.where(core > 0, 1, np.where(truth > 0, foreground_of_rim, 0)).astype(np.float32)
+    return PredictedImage(truth, Maps(foreground, ideal.boundary, ideal.distance, ideal.size), foreground)
+
+
+def test_the_threshold_that_fits_the_annotators_is_found():
+    decision, decoders = calibrate([predicted(0.42)], 24.0)
+    assert decision.foreground <= 0.4
+    assert decoders[decision.decoder] == max(decoders.values()) == 1.0
+
+
+def test_a_wrong_threshold_scores_lower():
+    wide, tight = (score_decision(Decision(foreground=value), [predicted(0.42)], 24.0) for value in (0.35, 0.6))
+    assert wide == pytest.approx(1.0)
+    assert tight < 0.7
