@@ -23,7 +23,16 @@ from nucdl_core.bundle import find_bundle
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
 from nucdl_core.demo import SIDES, DemoConfig, run_demo
 from nucdl_core.evaluate import evaluate_folders
-from nucdl_core.files import LABEL_SUFFIX, image_files, image_stem, read_image, read_labels, write_labels, write_png, write_table
+from nucdl_core.files import (
+    LABEL_SUFFIX,
+    image_files,
+    image_stem,
+    read_image,
+    read_labels,
+    write_labels,
+    write_png,
+    write_table,
+)
 from nucdl_core.labels import equivalent_diameters
 from nucdl_core.normalize import normalize
 from nucdl_core.overlay import overlay
@@ -35,6 +44,7 @@ COLUMNS = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
 ERRORS = ("missed_0.70", "merges", "splits")
 SIZE_TOLERANCE = 0.25
 WORST = 12
+CLASSIC_RANGE = "10,60"
 
 
 def choose_images(data: Path, modality: str, folder: Path) -> pd.DataFrame:
@@ -47,6 +57,16 @@ def choose_images(data: Path, modality: str, folder: Path) -> pd.DataFrame:
         for path in chosen:
             shutil.copyfile(path, folder / kind / path.name)
     return index.set_index("id")
+
+
+def write_pipeline(path: Path) -> Path:
+    """Write compare.cppipe with the diameter range that suits these images rather than the demonstration's."""
+    pipeline = DemoConfig.pipeline.read_text(encoding="utf-8")
+    setting = "Typical diameter of objects, in pixel units (Min,Max):"
+    if f"{setting}20,60" not in pipeline:
+        raise click.ClickException(f"{DemoConfig.pipeline} lacks the setting {setting}20,60")
+    path.write_text(pipeline.replace(f"{setting}20,60", f"{setting}{CLASSIC_RANGE}"), encoding="utf-8")
+    return path
 
 
 def segment_with_true_size(folder: Path, output: Path) -> None:
@@ -100,9 +120,10 @@ def main(data: Path, modality: str, output: Path) -> None:
     index = choose_images(data, modality, chosen)
     click.echo(f"{' '.join(sys.argv)}\n{describe_machine()}\n{len(index)} images, {index['n_nuclei'].sum()} nuclei\n")
     run = output / "cellprofiler"
-    run_demo(DemoConfig(run, chosen / "images"))
+    run_demo(DemoConfig(run, chosen / "images", pipeline=write_pipeline(output / "compare.cppipe")))
     segment_with_true_size(chosen, output / "labels_true_size")
     folders = {module: run / f"labels{ending}" for module, (_, ending) in SIDES.items()}
+    click.echo(f"IdentifyPrimaryObjects: diameters {CLASSIC_RANGE} px, otherwise its defaults; border nuclei kept\n")
     folders["IdentifyNucleiDL, true size given"] = output / "labels_true_size"
     tables, summaries = {}, {}
     for name, folder in folders.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, Collection, Optional, Tuple
 
 import click
 
@@ -85,13 +85,10 @@ def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: A
     from nucdl_core.files import image_files
 
     records = segment_files(image_files(inputs), output, config, lambda files: tqdm(files, unit="image", disable=None))
-    failed = [record for record in records if record.error is not None]
+    failed = [record.error for record in records if record.error is not None]
     nuclei = sum(record.nuclei or 0 for record in records)
     click.echo(f"{len(records) - len(failed)} of {len(records)} images, {nuclei} nuclei in {output}")
-    for record in failed:
-        click.echo(f"failed: {record.error}", err=True)
-    if failed:
-        raise SystemExit(SOME_FAILED)
+    exit_with_failures(failed)
 
 
 @main.command()
@@ -124,13 +121,11 @@ def demo(output: Path, images: Optional[Path], fields: int, seed: int) -> None:
     from nucdl_core.demo import DemoConfig, describe_result, run_demo
 
     click.echo("Preparing the images; CellProfiler takes some seconds to start.")
-    with tqdm(desc="CellProfiler", unit=" images") as bar:
-        result = run_demo(DemoConfig(output, images, fields, seed=seed), lambda number, _: bar.update(number - bar.n))
+    config = DemoConfig(output, images, fields, seed=seed)
+    with tqdm(desc="CellProfiler", unit="image") as bar:
+        result = run_demo(config, lambda number, _: bar.update(number - bar.n))
     click.echo(describe_result(output, result))
-    for name, reason in result.failed.items():
-        click.echo(f"failed: {name}: {reason}", err=True)
-    if result.failed:
-        raise SystemExit(SOME_FAILED)
+    exit_with_failures(result.failed.values())
 
 
 @main.group()
@@ -179,6 +174,14 @@ def train(config: Path, data: Path, output: Path, device: str, workers: int) -> 
 
     folder = train_model(read_train_config(config), data, output, device, workers)
     click.echo(f"the model is in {folder}; use it with --model {folder}")
+
+
+def exit_with_failures(reasons: Collection[str]) -> None:
+    """List the images that failed, if any, and end with `SOME_FAILED` then."""
+    for reason in reasons:
+        click.echo(f"failed: {reason}", err=True)
+    if reasons:
+        raise SystemExit(SOME_FAILED)
 
 
 def _height_and_width(text: str) -> Tuple[int, int]:

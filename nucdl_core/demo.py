@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-import click
 import numpy as np
 import pandas as pd
 import tifffile
-from tqdm import tqdm
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import require
-from nucdl_core.errors import ConfigError, ImageError, NucDLError
+from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.evaluate import evaluate_folders
 from nucdl_core.files import image_files, make_folder, read_image, write_json, write_table
 from nucdl_core.headless import HeadlessRun, Progress, check_tables, execution_seconds, run_cellprofiler
@@ -32,8 +30,6 @@ COMPARISON = "comparison.csv"
 SIDES = {"IdentifyPrimaryObjects": ("NucleiClassic", "_classic"), "IdentifyNucleiDL": ("Nuclei", "_deep")}
 """The modules of ``compare.cppipe`` with the names of their objects and the endings of their folders."""
 
-SOME_FAILED = 3
-"""Exit code of a demonstration that finished, but not with every image."""
 SCORES = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90")
 
 _OWN_FOLDERS = (PLATE, *(f"{kind}{ending}" for kind in ("labels", "overlays") for _, ending in SIDES.values()))
@@ -56,6 +52,8 @@ class DemoConfig:
         Height and width of a simulated field in pixels.
     seed : int
         The same seed gives the same plate.
+    pipeline : Path
+        ``compare.cppipe``, or one with the same modules and names but other settings.
     """
 
     output: Path
@@ -63,6 +61,7 @@ class DemoConfig:
     fields: int = 12
     size: Tuple[int, int] = (520, 696)
     seed: int = 1
+    pipeline: Path = REPOSITORY / "pipelines" / "compare.cppipe"
 
     def __post_init__(self) -> None:
         require(self.fields >= 1, f"{self.fields} fields are none; give at least 1")
@@ -118,7 +117,7 @@ def run_demo(config: DemoConfig, progress: Optional[Progress] = None) -> DemoRes
     else:
         failed = copy_images(config.images, plate)
     list_path = plate / "load_data.csv"
-    run = HeadlessRun(REPOSITORY / "pipelines" / "compare.cppipe", list_path, config.output, REPOSITORY / "plugins")
+    run = HeadlessRun(config.pipeline, list_path, config.output, REPOSITORY / "plugins")
     run_cellprofiler(run, progress)
     objects = [name for name, _ in SIDES.values()]
     images = check_tables(config.output, len(pd.read_csv(list_path)), objects)
@@ -239,39 +238,13 @@ def compare_sides(output: Path, images: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@click.command()
-@click.option("--output", type=click.Path(path_type=Path), default=Path("demo_output"), show_default=True)
-@click.option("--images", type=click.Path(path_type=Path), help="Your own images, instead of a simulated plate.")
-@click.option("--fields", default=DemoConfig.fields, show_default=True, help="Number of simulated fields.")
-@click.option("--seed", default=DemoConfig.seed, show_default=True, help="The same seed gives the same plate.")
-def main(output: Path, images: Optional[Path], fields: int, seed: int) -> None:
-    """Show IdentifyNucleiDL beside IdentifyPrimaryObjects in a real CellProfiler run."""
-    try:
-        config = DemoConfig(output, images, fields, seed=seed)
-        click.echo("Preparing the images; then CellProfiler starts, which takes some seconds.")
-        with tqdm(desc="CellProfiler", unit="image") as bar:
-            result = run_demo(config, lambda number, _: _advance(bar, number))
-    except NucDLError as error:
-        raise click.ClickException(str(error)) from error
-    report(output, result)
-
-
-def _advance(bar: Any, image_number: int) -> None:
-    bar.update(image_number - bar.n)
-
-
-def report(output: Path, result: DemoResult) -> None:
-    """Print the comparison and where to look; end with `SOME_FAILED` where images failed."""
-    click.echo(result.comparison.to_string(index=False, float_format="{:.3f}".format))
+def describe_result(output: Path, result: DemoResult) -> str:
+    """Render the comparison, and where to look, as text for a person."""
+    lines = [result.comparison.to_string(index=False, float_format="{:.3f}".format)]
     if "mean_f1" not in result.comparison:
-        click.echo("IdentifyPrimaryObjects looked for nuclei of 20 to 60 px; set your own range in the pipeline.")
-    click.echo(f"Outlines to look at: {output}/overlays_classic and {output}/overlays_deep")
-    click.echo(f"Tables: {output}/Image.csv, {output}/Nuclei.csv, {output}/NucleiClassic.csv, {output}/{COMPARISON}")
-    for reason in result.failed.values():
-        click.echo(f"not used: {reason}", err=True)
-    if result.failed:
-        raise click.exceptions.Exit(SOME_FAILED)
-
-
-if __name__ == "__main__":
-    main()
+        lines.append("IdentifyPrimaryObjects looked for nuclei of 20 to 60 px; set your own range in the pipeline.")
+    lines += [
+        f"Outlines to look at: {output}/overlays_classic and {output}/overlays_deep",
+        f"Tables: {output}/Image.csv, {output}/Nuclei.csv, {output}/NucleiClassic.csv, {output}/{COMPARISON}",
+    ]
+    return "\n".join(lines)

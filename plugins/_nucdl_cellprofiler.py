@@ -80,14 +80,27 @@ def check_model_and_device(config: SegmentConfig) -> None:
         resolve_device(config.device)
 
 
-def diameter_measurement(objects_name: str) -> str:
-    """Name the measurement of the typical diameter, as ``Count_Nuclei`` is named."""
-    return f"{C_NUCDL}_{F_DIAMETER}_{objects_name}"
+def is_first_of_its_kind(module: Any, pipeline: Any) -> bool:
+    """Tell whether no module of the same kind stands before this one in the pipeline."""
+    same = [other for other in pipeline.modules() if other.module_name == module.module_name]
+    return all(other.module_num >= module.module_num for other in same)
 
 
-def measurement_columns(objects_name: str) -> List[Tuple[str, str, str]]:
+def diameter_measurement(module: Any, pipeline: Any) -> str:
+    """Name the measurement of the typical diameter: ``NucDL_Diameter``.
+
+    Further modules of the same kind, which would overwrite it, add the name of their objects to it.
+    """
+    name = f"{C_NUCDL}_{F_DIAMETER}"
+    return name if is_first_of_its_kind(module, pipeline) else f"{name}_{module.y_name.value}"
+
+
+def measurement_columns(module: Any, pipeline: Any) -> List[Tuple[str, str, str]]:
     """List the columns that `add_measurements` writes."""
-    return [(objects_name, M_CONFIDENCE, COLTYPE_FLOAT), (IMAGE, diameter_measurement(objects_name), COLTYPE_FLOAT)]
+    return [
+        (module.y_name.value, M_CONFIDENCE, COLTYPE_FLOAT),
+        (IMAGE, diameter_measurement(module, pipeline), COLTYPE_FLOAT),
+    ]
 
 
 def input_image(workspace: Any, name: str) -> Tuple[Any, NDArray[np.float32], Optional[Mask]]:
@@ -139,10 +152,11 @@ def add_objects(workspace: Any, name: str, image: Any, nuclei: FilteredNuclei) -
     workspace.object_set.add_objects(objects, name)
 
 
-def add_measurements(workspace: Any, name: str, nuclei: FilteredNuclei) -> None:
+def add_measurements(workspace: Any, module: Any, nuclei: FilteredNuclei) -> None:
     """Write what only the engine knows: the confidence of each nucleus and the typical diameter."""
-    workspace.measurements.add_measurement(name, M_CONFIDENCE, nuclei.segmentation.scores)
-    workspace.measurements.add_measurement(IMAGE, diameter_measurement(name), float(nuclei.segmentation.diameter))
+    diameter = diameter_measurement(module, workspace.pipeline)
+    workspace.measurements.add_measurement(module.y_name.value, M_CONFIDENCE, nuclei.segmentation.scores)
+    workspace.measurements.add_measurement(IMAGE, diameter, float(nuclei.segmentation.diameter))
 
 
 def add_probability_image(workspace: Any, name: str, image: Any, nuclei: FilteredNuclei) -> None:

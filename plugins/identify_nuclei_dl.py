@@ -69,7 +69,7 @@ Measurements made by this module
 **Image measurements:**
 
 -  *Count:* The number of accepted nuclei.
--  *NucDL_Diameter_(name of the nuclei):* The typical nucleus diameter, in pixels, that the module worked
+-  *NucDL_Diameter:* The typical nucleus diameter, in pixels, that the module worked
    with: your own, or its estimate. Not a number (NaN) where it was to be estimated and no nucleus was found.
 
 **Object measurements:**
@@ -332,7 +332,7 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
         nuclei = nucdl.find_nuclei(image, pixels, mask, self.config())
         nucdl.add_objects(workspace, self.y_name.value, image, nuclei)
         self.add_measurements(workspace)
-        nucdl.add_measurements(workspace, self.y_name.value, nuclei)
+        nucdl.add_measurements(workspace, self, nuclei)
         if self.wants_probability.value:
             nucdl.add_probability_image(workspace, self.probability_name.value, image, nuclei)
         if self.show_window:
@@ -342,7 +342,7 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
         nucdl.draw(figure, workspace.display_data, self.y_name.value, workspace.measurements.image_number)
 
     def get_measurement_columns(self, pipeline):
-        return super().get_measurement_columns(pipeline) + nucdl.measurement_columns(self.y_name.value)
+        return super().get_measurement_columns(pipeline) + nucdl.measurement_columns(self, pipeline)
 
     def get_categories(self, pipeline, object_name):
         own = [nucdl.C_NUCDL] if object_name in (IMAGE, self.y_name.value) else []
@@ -354,9 +354,8 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
         return super().get_measurements(pipeline, object_name, category)
 
     def get_measurement_objects(self, pipeline, object_name, category, measurement):
-        if (object_name, category, measurement) == (IMAGE, nucdl.C_NUCDL, nucdl.F_DIAMETER):
-            return [self.y_name.value]
-        return []
+        of_diameter = (object_name, category, measurement) == (IMAGE, nucdl.C_NUCDL, nucdl.F_DIAMETER)
+        return [] if not of_diameter or nucdl.is_first_of_its_kind(self, pipeline) else [self.y_name.value]
 
     def prepare_to_create_batch(self, workspace, fn_alter_path):
         """Let the model folder be found where the batch will run."""

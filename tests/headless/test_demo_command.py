@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 import tifffile
 
-from nucdl_core.demo import SOME_FAILED
+from nucdl_core.cli import SOME_FAILED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def demo(*arguments):
     """Run the command and return its exit code and everything that it printed."""
-    command = [sys.executable, "-m", "nucdl_core.demo", *map(str, arguments)]
+    command = [str(Path(sys.executable).parent / "nucdl"), "demo", *map(str, arguments)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

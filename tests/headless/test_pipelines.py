@@ -53,7 +53,7 @@ def test_cellprofiler_gives_the_nuclei_that_the_engine_gives_without_it(finished
         alone = segment(read_image(plate / "images" / row.FileName_DNA), SegmentConfig())
         labels = read_labels(output / "labels" / f"{Path(row.FileName_DNA).stem}_labels.tiff")
         assert (labels != alone.labels).mean() < 0.001
-        assert row.NucDL_Diameter_Nuclei == pytest.approx(alone.diameter, rel=0.01)
+        assert row.NucDL_Diameter == pytest.approx(alone.diameter, rel=0.01)
         scores.append(alone.scores)
     np.testing.assert_allclose(confidence, np.concatenate(scores), atol=0.02)
 

@@ -68,12 +68,6 @@ def test_every_declared_column_can_be_chosen_in_the_window(module, make_workspac
         category, name = feature.split("_", 1)
         assert category in module.get_categories(pipeline, object_name)
         offered = module.get_measurements(pipeline, object_name, category)
-        if object_name == "Image" and category == "NucDL":
-            offered = [
-                f"{measurement}_{owner}"
-                for measurement in offered
-                for owner in module.get_measurement_objects(pipeline, object_name, category, measurement)
-            ]
         assert name in offered
 
 
@@ -83,11 +77,18 @@ def test_other_objects_get_no_measurements(module):
     assert module.get_measurement_objects(None, "Image", "Count", "Nuclei") == []
 
 
-def test_two_modules_in_one_pipeline_keep_their_diameters_apart(module):
-    first = {column[1] for column in module.get_measurement_columns(None) if column[0] == "Image"}
-    module.y_name.value = "Others"
-    second = {column[1] for column in module.get_measurement_columns(None) if column[0] == "Image"}
-    assert not first & second
+def test_a_second_module_in_the_pipeline_names_its_diameter_after_its_objects(module, make_workspace):
+    pipeline = make_workspace(module, np.zeros((8, 8))).pipeline
+    second = type(module)()
+    second.y_name.value = "Others"
+    second.module_num = 2
+    pipeline.add_module(second)
+    diameters = [
+        [column[1] for column in one.get_measurement_columns(pipeline) if "Diameter" in column[1]]
+        for one in (module, second)
+    ]
+    assert diameters == [["NucDL_Diameter"], ["NucDL_Diameter_Others"]]
+    assert second.get_measurement_objects(pipeline, "Image", "NucDL", "Diameter") == ["Others"]
 
 
 def test_confidences_are_those_of_the_kept_nuclei(module, run, nuclei_grid):
@@ -100,12 +101,12 @@ def test_confidences_are_those_of_the_kept_nuclei(module, run, nuclei_grid):
 
 def test_the_typical_diameter_is_written_per_image(run, nuclei_grid):
     workspace, _ = run(nuclei_grid(3))
-    assert workspace.measurements.get_current_image_measurement("NucDL_Diameter_Nuclei") == 12.5
+    assert workspace.measurements.get_current_image_measurement("NucDL_Diameter") == 12.5
 
 
 def test_the_diameter_of_an_image_without_nuclei_is_not_a_number(run, nuclei_grid):
     workspace, _ = run(nuclei_grid(0))
-    assert np.isnan(workspace.measurements.get_current_image_measurement("NucDL_Diameter_Nuclei"))
+    assert np.isnan(workspace.measurements.get_current_image_measurement("NucDL_Diameter"))
 
 
 def test_locations_are_the_centres_of_mass(run, nuclei_grid):

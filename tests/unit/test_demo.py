@@ -10,8 +10,8 @@ import pytest
 import tifffile
 from click.testing import CliRunner
 
-from nucdl_core import demo
-from nucdl_core.demo import DemoConfig, as_cellprofiler_reads, clear_output, copy_images, main, run_demo
+from nucdl_core import cli, demo
+from nucdl_core.demo import DemoConfig, as_cellprofiler_reads, clear_output, copy_images, run_demo
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files import read_image, read_labels
 
@@ -176,21 +176,22 @@ def test_a_black_image_stays_black():
 
 
 def test_the_command_prints_the_comparison_and_where_to_look(tmp_path, cellprofiler):
-    done = CliRunner().invoke(main, ["--output", str(tmp_path / "out"), "--fields", "1"])
+    done = CliRunner().invoke(cli.main, ["demo", "--output", str(tmp_path / "out"), "--fields", "1"])
     assert done.exit_code == 0, done.output
     assert "IdentifyNucleiDL" in done.output
     assert "overlays_deep" in done.output
 
 
 def test_the_command_lists_images_that_failed_and_does_not_end_with_0(tmp_path, cellprofiler, own):
-    done = CliRunner().invoke(main, ["--output", str(tmp_path / "out"), "--images", str(own)])
-    assert done.exit_code == demo.SOME_FAILED
-    assert "not used: " in done.output
+    done = CliRunner().invoke(cli.main, ["demo", "--output", str(tmp_path / "out"), "--images", str(own)])
+    assert done.exit_code == cli.SOME_FAILED
+    assert "failed: " in done.output
     assert "cut.tif" in done.output
 
 
 def test_the_command_turns_errors_into_one_line(tmp_path):
-    done = CliRunner().invoke(main, ["--output", str(tmp_path), "--images", str(tmp_path / "none")])
+    (tmp_path / "precious.txt").write_text("mine")
+    done = CliRunner().invoke(cli.main, ["demo", "--output", str(tmp_path)])
     assert done.exit_code == 1
-    assert done.output.startswith("Error: ")
+    assert done.output.splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in done.output
