@@ -18,7 +18,7 @@ from nucdl_core.instances import Maps
 from nucdl_core.tiling import Window
 
 # Pixels of one look: enough for some dozen nuclei of canonical size.
-LOOK_PIXELS = 400 * 400
+LOOK_PIXELS = 300 * 300
 # A look is trusted when the nuclei appear within this range of the canonical diameter.
 TRUSTED = (0.55, 1.8)
 LOOKS = 5

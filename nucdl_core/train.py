@@ -112,7 +112,7 @@ def make_bundle(
     load_weights(network, weights, folder / WEIGHTS)
     draft = draft_description(config)
     predictor = Predictor(network, draft, "cpu", torch.float32)
-    decision, decoders = calibrate(predict_all(validation, predictor), config.canonical_diameter)
+    decision, decoders = calibrate(predict_all(validation, predictor), draft.canonical_diameter)
     rows = [
         image_scores(_truth(source), segment_normalized(_image(source), predictor, decision).labels)
         for source in validation
@@ -147,8 +147,8 @@ def model_card(config: TrainConfig, decision: Decision, metrics: Dict[str, Any],
         f"# {config.name}\n\n"
         f"A {config.architecture} for nuclei in fluorescence images, trained on {trained_on} annotated images and "
         f"{config.simulated_share:.0%} simulated crops, {config.steps} steps of {config.batch} crops of "
-        f"{config.crop_size} px. Images are rescaled so that a typical nucleus is {config.canonical_diameter:g} px "
-        f"across.\n\n"
+        f"{config.crop_size} px with nuclei of about {config.canonical_diameter:g} px. For prediction images "
+        f"are rescaled so that a typical nucleus is {config.prediction_diameter or config.canonical_diameter:g} px across.\n\n"
         f"## Decision\n\nCalibrated on {metrics['validation_images']} validation images that were not trained on and "
         f"on simulated fields; an image counts with 1 / sqrt(number of images of its kind). Chosen: "
         f"decoder `{decision.decoder}`, foreground {decision.foreground}, seed {decision.seed}, smallest "
@@ -169,7 +169,7 @@ def draft_description(config: TrainConfig) -> BundleDescription:
         architecture=config.architecture,
         arguments=config.arguments,
         normalization={"name": "percentile", "low": LOW_PERCENTILE, "high": HIGH_PERCENTILE},
-        canonical_diameter=config.canonical_diameter,
+        canonical_diameter=config.prediction_diameter or config.canonical_diameter,
         decision=Decision(),
         files={WEIGHTS: "", TEST: ""},
     )
@@ -182,6 +182,8 @@ def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]
     """
     network = build_network(config.architecture, config.arguments)
     load_average(checkpoint, network)
+    if config.prediction_diameter is not None:
+        network.shift_size(float(np.log2(config.canonical_diameter / config.prediction_diameter)))  # type: ignore[operator]
     return {
         name: tensor.numpy().astype(np.float16) if tensor.ndim == 4 else tensor.numpy()
         for name, tensor in network.state_dict().items()

@@ -56,6 +56,11 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList(ConvBlock(fine + coarse, fine) for fine, coarse in zip(widths[:-1], widths[1:]))
         self.head = nn.Conv2d(widths[0], len(MAPS) * BLOCK * BLOCK, 1)
 
+    def shift_size(self, octaves: float) -> None:
+        """Add a constant to the size map, as if it had been taught relative to another canonical diameter."""
+        with torch.no_grad():
+            self.state_dict()["head.bias"][-BLOCK * BLOCK :] += octaves
+
     def forward(self, image: Tensor) -> Tensor:
         """Return the four maps of a batch of normalized images; see the class for shapes."""
         features = functional.pixel_unshuffle(image, BLOCK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from nucdl_core.config import require
 
@@ -21,7 +21,10 @@ class TrainConfig:
     modality : str
         Only images of this modality in ``index.csv``; empty takes all.
     canonical_diameter : float
-        Nucleus diameter in pixels that images are rescaled to for prediction.
+        Nucleus diameter in pixels around which crops are scaled.
+    prediction_diameter : float or None
+        Nucleus diameter in pixels that images are rescaled to for prediction; None takes the canonical one. A
+        smaller one is faster, since the time grows with its square.
     scale_jitter : float
         Standard deviation of the natural logarithm of crop scale around the canonical diameter.
     any_scale_share, diameter_range : float, (float, float)
@@ -41,6 +44,7 @@ class TrainConfig:
     arguments: Dict[str, Any] = field(default_factory=dict)
     modality: str = ""
     canonical_diameter: float = 32.0
+    prediction_diameter: Optional[float] = None
     scale_jitter: float = 0.4
     any_scale_share: float = 0.3
     diameter_range: Tuple[float, float] = (6.0, 150.0)
@@ -61,6 +65,10 @@ class TrainConfig:
         require(0 <= self.any_scale_share <= 1, f"any_scale_share is {self.any_scale_share}; it lies in [0, 1]")
         require(self.validation_parts >= 2, f"validation_parts is {self.validation_parts}; it must be at least 2")
         require(self.canonical_diameter > 0, f"canonical_diameter is {self.canonical_diameter}; it must be positive")
+        require(
+            self.prediction_diameter is None or self.prediction_diameter > 0,
+            f"prediction_diameter is {self.prediction_diameter}; it must be positive",
+        )
         for key in ("crop_size", "batch", "steps", "checkpoint_every"):
             require(getattr(self, key) >= 1, f"{key} is {getattr(self, key)}; it must be at least 1")
         object.__setattr__(self, "diameter_range", tuple(self.diameter_range))

@@ -28,5 +28,15 @@ def test_shifting_the_image_by_its_stride_shifts_the_maps():
         assert torch.allclose(network(moved)[..., 16:48], torch.roll(network(image), 4, -1)[..., 16:48], atol=1e-5)
 
 
+def test_shifting_the_size_changes_the_size_map_alone():
+    network, image = UNet([4, 8]).eval(), torch.randn(1, 1, 16, 16)
+    with torch.no_grad():
+        before = network(image)
+        network.shift_size(0.5)
+        after = network(image)
+    assert torch.allclose(after[:, :3], before[:, :3])
+    assert torch.allclose(after[:, 3], before[:, 3] + 0.5, atol=1e-6)
+
+
 def test_a_network_is_built_by_its_registered_name():
     assert isinstance(build_network("unet", {"widths": [4, 8]}), UNet)
