@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from nucdl_core.device import resolve_device
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.instances import Decision
 from nucdl_core.metrics import image_scores, summarize
+from nucdl_core.model_card import model_card
 from nucdl_core.models.registry import build_network
 from nucdl_core.normalize import HIGH_PERCENTILE, LOW_PERCENTILE
 from nucdl_core.predict import Predictor, load_weights
@@ -120,8 +121,8 @@ def make_bundle(
     metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows), "decoders": decoders}
     training = {"images": trained_on, "config": dataclasses.asdict(config), "nucdl": __version__}
     _write_test(predictor, validation[0], folder)
-    (folder / CARD).write_text(model_card(config, decision, metrics, trained_on), encoding="utf-8")
     description = dataclasses.replace(draft, decision=decision, training=training, metrics=metrics)
+    (folder / CARD).write_text(model_card(description), encoding="utf-8")
     write_description(folder, description)
     return folder
 
@@ -137,25 +138,6 @@ def predict_all(validation: Sequence[AnnotatedImage], predictor: Predictor) -> L
     images = [*validation, *simulated]
     weights = np.concatenate([kind_weights(validation), np.full(len(simulated), len(simulated) ** -0.5)])
     return [predict_image(_image(source), _truth(source), predictor, weight) for source, weight in zip(images, weights)]
-
-
-def model_card(config: TrainConfig, decision: Decision, metrics: Dict[str, Any], trained_on: int) -> str:
-    """Write the model card of a freshly trained model, in Markdown."""
-    reached = "\n".join(f"| {key} | {value:.4f} |" for key, value in metrics["validation"].items())
-    decoders = "\n".join(f"| {key} | {value:.4f} |" for key, value in metrics["decoders"].items())
-    return (
-        f"# {config.name}\n\n"
-        f"A {config.architecture} for nuclei in fluorescence images, trained on {trained_on} annotated images and "
-        f"{config.simulated_share:.0%} simulated crops, {config.steps} steps of {config.batch} crops of "
-        f"{config.crop_size} px with nuclei of about {config.canonical_diameter:g} px. For prediction images "
-        f"are rescaled so that a typical nucleus is {config.prediction_diameter or config.canonical_diameter:g} px across.\n\n"
-        f"## Decision\n\nCalibrated on {metrics['validation_images']} validation images that were not trained on and "
-        f"on simulated fields; an image counts with 1 / sqrt(number of images of its kind). Chosen: "
-        f"decoder `{decision.decoder}`, foreground {decision.foreground}, seed {decision.seed}, smallest "
-        f"{decision.smallest}, score {decision.score}.\n\n"
-        f"| decoder | best mean F1 on these images, weighted so |\n|---|---|\n{decoders}\n\n"
-        f"## Reached on the validation images, size estimated\n\n| measure | value |\n|---|---|\n{reached}\n"
-    )
 
 
 def draft_description(config: TrainConfig) -> BundleDescription:

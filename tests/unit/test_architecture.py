@@ -16,7 +16,7 @@ LONGEST_FILE = 500
 BANDS = {
     "WORDS": "arrays errors config",
     "NUMPY": "results normalize labels instances tiling size tta metrics pictures tiff_samples tiff source raster files"
-    " bundle filters overlay shapes field layout population optics simulate plate",
+    " bundle model_card filters overlay shapes field layout population optics simulate plate",
     "TORCH": "device models predict training synthesis",
     "RECIPES": "refine segment batch evaluate calibrate train adapt screen headless demo",
     "PROGRAM": "cli",

@@ -1,0 +1,91 @@
+"""The model card that goes into a freshly trained bundle, in Markdown."""
+
+from __future__ import annotations
+
+from typing import Mapping, Union
+
+from nucdl_core.bundle import BundleDescription
+
+CARD = """# {name}
+
+{description}. Licence: {licence}.
+
+## Use
+
+For images of one fluorescent nuclear stain, nuclei bright on a dark background, one plane, any size and bit depth.
+Not for stained tissue sections, brightfield or phase contrast images, whole cells or bacteria: it has not seen them.
+Images are rescaled so that a typical nucleus is {diameter:g} px across; the model estimates that size itself.
+
+## Training
+
+{images} annotated images and {simulated:.0%} simulated crops; {steps} steps of {batch} crops of {crop} px, scaled to
+nuclei of about {canonical:g} px, and for {any_scale:.0%} of the crops to any size from {smallest:g} to {largest:g} px.
+Network: `{architecture}` with the arguments `{arguments}`. All settings are in `bundle.json`.
+
+## Decision
+
+Calibrated on {validation} validation images, which were not trained on, and on simulated fields. An image counts with
+1 / sqrt(number of images of its kind), so that the laboratory with the most images does not decide for all.
+Chosen: `{decision}`.
+
+| way to part nuclei | best mean F1 on these images, weighted so |
+| --- | --- |
+{decoders}
+
+## Reached on the validation images, size estimated by the model
+
+| measure | value |
+| --- | --- |
+{metrics}
+
+A score is the mean over images; `missed`, `merges`, `splits` and the numbers of nuclei are sums.
+
+## Limits
+
+Outlines follow the annotators of the training images, who did not draw alike: other laboratories' outlines may be wider
+or tighter. Very dim nuclei are missed and crowded ones merged more often than others. Nuclei that differ very much in size
+within one image are not treated separately.
+"""
+
+
+def model_card(description: BundleDescription) -> str:
+    """Write the card of a calibrated model from its description.
+
+    Parameters
+    ----------
+    description : BundleDescription
+        With training and metrics as `nucdl_core.train.make_bundle` fills them.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    config, metrics = description.training["config"], description.metrics
+    smallest, largest = config["diameter_range"]
+    return CARD.format(
+        name=description.name,
+        description=description.description,
+        licence=description.licence,
+        diameter=description.canonical_diameter,
+        images=description.training["images"],
+        simulated=config["simulated_share"],
+        steps=config["steps"],
+        batch=config["batch"],
+        crop=config["crop_size"],
+        canonical=config["canonical_diameter"],
+        any_scale=config["any_scale_share"],
+        smallest=smallest,
+        largest=largest,
+        architecture=description.architecture,
+        arguments=description.arguments,
+        validation=metrics["validation_images"],
+        decision=description.decision,
+        decoders=_rows(metrics["decoders"]),
+        metrics=_rows(metrics["validation"]),
+    )
+
+
+def _rows(values: Mapping[str, Union[int, float]]) -> str:
+    texts = {key: str(value) if isinstance(value, int) else f"{value:.3f}" for key, value in values.items()}
+    return "\n".join(f"| {key} | {text} |" for key, text in texts.items())
