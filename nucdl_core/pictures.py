@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Iterator, List, Optional, Tuple, Type
 
 import numpy as np
 import tifffile
-from PIL import BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import ImageError
@@ -44,7 +44,15 @@ _LIBRARY_ERRORS: Tuple[Type[Exception], ...] = (
     LookupError,
     ArithmeticError,
 )
-_LIBRARY_ERRORS += (AttributeError, AssertionError, RuntimeError, EOFError, struct.error, zlib.error)
+_LIBRARY_ERRORS += (
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 # The tags that decide how a TIFF image is decoded; tifffile leaves out those that it cannot read.
 _DECISIVE = {254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339, 32997}
@@ -145,7 +153,8 @@ def _colour_grey(colours: AnyArray) -> AnyArray:
 def strictly() -> Iterator[None]:
     """Turn what the libraries raise into an `ImageError`, and off their leniency and log, which are global."""
     log, lenient = logging.getLogger("tifffile"), ImageFile.LOAD_TRUNCATED_IMAGES
-    silent, log.disabled, ImageFile.LOAD_TRUNCATED_IMAGES = log.disabled, True, False
+    level, ImageFile.LOAD_TRUNCATED_IMAGES = log.level, False
+    log.setLevel(logging.CRITICAL)
     try:
         yield
     except ImageError:
@@ -153,7 +162,8 @@ def strictly() -> Iterator[None]:
     except _LIBRARY_ERRORS as error:
         raise ImageError(f"decoding failed ({error}): {DAMAGED}") from error
     finally:
-        log.disabled, ImageFile.LOAD_TRUNCATED_IMAGES = silent, lenient
+        log.setLevel(level)
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
 def tiff_pages(stream: BinaryIO) -> Iterator[Any]:
@@ -171,6 +181,8 @@ def tiff_pages(stream: BinaryIO) -> Iterator[Any]:
         entries = handle.read(struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0] * form.tagsize)
         starts = range(0, len(entries), form.tagsize)
         codes = {struct.unpack_from(form.byteorder + "H", entries, start)[0] for start in starts}
+        if not codes:
+            raise ImageError(f"a page has no tags: {DAMAGED}")
         if lost := codes & _DECISIVE - set(page.tags.keys()):
             raise ImageError(f"the values of TIFF tag {min(lost)} cannot be read: {DAMAGED}")
         if page.offset in seen:
@@ -253,9 +265,8 @@ def _decode(stream: BinaryIO, number: int, page: Any, meaning: int, limits: Limi
     if kind not in "uif" or bits not in (1, 8, 12, 16, 32, 64):
         raise ImageError(f"{bits}-bit numbers of format {page.sampleformat}; save the image as 8-, 16- or 32-bit")
     if method not in (_PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE):
-        raise ImageError(
-            f"the compression is {getattr(method, 'name', method)}; save the image uncompressed or with Deflate (ZIP) or LZW"
-        )
+        name = getattr(method, "name", method)
+        raise ImageError(f"the compression is {name}; save the image uncompressed or with Deflate (ZIP) or LZW")
     if method in (_PLAIN, _PACKBITS):
         page.predictor = 1  # Some programs leave the tag behind, which has no meaning here.
     if page.fillorder != 1:
@@ -322,7 +333,9 @@ def read_raster(stream: BinaryIO, limits: Limits) -> Picture:
     stream.seek(0)
     with strictly():
         if plugin is PngImagePlugin.PngImageFile:
-            plugin(stream).verify()  # Checksums, which loading skips.
+            plugin(stream).verify()  # Checksums, which loading skips; the last one is skipped here, too.
+            if stream.read(4) != b"\xaeB`\x82":
+                raise ImageError(f"the file ends before the image does: {DAMAGED}")
             stream.seek(0)
         with plugin(stream) as image:
             modes = {"1": 1, "L": 1, "LA": 2, "P": 1, "I": 2, "I;16": 2, "I;16B": 2, "RGB": 3, "RGBA": 4, "RGBX": 4}

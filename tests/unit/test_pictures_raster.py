@@ -108,13 +108,17 @@ def test_a_png_cut_off_anywhere_is_refused(array):
             read(data[:length])
 
 
-def test_a_png_with_a_flipped_byte_is_refused():
+def test_a_png_with_a_flipped_byte_is_refused_or_the_same():
     data = saved(NOISE)
-    for position in range(8, len(data) - 12, 7):
+    for position in range(8, len(data)):
         damaged = bytearray(data)
         damaged[position] ^= 1
-        with pytest.raises(ImageError):
-            read(bytes(damaged))
+        try:
+            samples = read(bytes(damaged)).samples
+        except ImageError:
+            continue
+        assert position >= len(data) - 12  # The last part has no content whose length would matter.
+        assert np.array_equal(samples, NOISE)
 
 
 def test_a_lenient_setting_of_pillow_elsewhere_changes_nothing(monkeypatch):
