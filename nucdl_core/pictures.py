@@ -224,13 +224,13 @@ def read_tiff(stream: BinaryIO, page: Optional[int], limits: Limits) -> Picture:
         if not colours <= channels <= colours + alpha:
             raise ImageError(f"the image has {channels} channels; export the one to use to a file of its own")
         samples = _decode(stream, number, chosen, meaning, limits)
-    samples = np.ascontiguousarray(samples[:, :, :3] if colours == 3 else samples[:, :, 0])
-    if meaning != _PALETTE:
-        return Picture(samples, white=None if meaning else 2**chosen.bitspersample - 1)
-    table = np.array(chosen.tags.valueof(320, ()), np.uint16).ravel()
-    if samples.dtype.kind != "u" or len(table) != 3 * 2**chosen.bitspersample:
-        raise ImageError(f"the palette has {len(table)} numbers for {chosen.bitspersample}-bit pixels: {DAMAGED}")
-    return Picture(samples, palette=table.reshape(3, -1).T)
+        samples = np.ascontiguousarray(samples[:, :, :3] if colours == 3 else samples[:, :, 0])
+        if meaning != _PALETTE:
+            return Picture(samples, white=None if meaning else 2**chosen.bitspersample - 1)
+        table = np.array(chosen.tags.valueof(320, ()), np.uint16).ravel()
+        if samples.dtype.kind != "u" or len(table) != 3 * 2**chosen.bitspersample:
+            raise ImageError(f"the palette has {len(table)} numbers for {chosen.bitspersample}-bit pixels: {DAMAGED}")
+        return Picture(samples, palette=table.reshape(3, -1).T)
 
 
 def _choose_page(pages: Iterator[Any], wanted: Optional[int]) -> Tuple[int, Any]:

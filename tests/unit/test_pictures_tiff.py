@@ -265,6 +265,7 @@ def test_a_compressed_strip_that_is_too_short_is_refused():
         ({"t262": [5]}, "colour space is number 5"),
         ({"t262": [77]}, "colour space is number 77"),
         ({"t262": [2]}, "has 1 channels"),
+        ({"t262": [3], "t320": (2, b"no colours\0" * 9)}, "damaged or cut off"),
         ({"t266": [2]}, "reverse order"),
         ({"t256": [0]}, "7 x 0 pixels"),
         ({"t257": [700]}, "part 1 of 1 is not in the"),
