@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Callable, Iterable, List, Optional, U
 
 import numpy as np
 
-from nucdl_core import raster, tiff
+from nucdl_core import pictures
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.errors import ImageError, NucDLError
 from nucdl_core.labels import as_labels
@@ -105,13 +105,13 @@ def _read(path: Path, page: Optional[int], limits: Limits) -> Picture:
             stream.seek(0)
             if not start:
                 raise ImageError("the file is empty; copy or export it again")
-            if start.startswith(tiff.SIGNATURES):
-                return tiff.read_tiff(stream, page, limits)
-            if not start.startswith(raster.SIGNATURES):
+            if start.startswith(pictures.TIFF_SIGNATURES):
+                return pictures.read_tiff(stream, page, limits)
+            if not start.startswith(tuple(pictures.RASTER_PLUGINS)):
                 raise ImageError("this is no image that can be read; export it as TIFF or PNG")
             if page:
                 raise ImageError(f"there is no page {page}; only TIFF files hold several pages")
-            return raster.read_raster(stream, limits)
+            return pictures.read_raster(stream, limits)
     except FileNotFoundError:
         raise ImageError("there is no such file; check the name") from None
     except PermissionError:

@@ -1,34 +1,66 @@
-"""What an image file holds once it is decoded, its limits, and how it becomes one grey image."""
+"""Image files, decoded by tifffile and Pillow, which save what can be saved: a strict reader adds what they forgive.
+
+A measurement needs an image that is whole. So a file is read only where its header names one image of a reasonable
+size and every byte of it is there; whatever the libraries raise otherwise becomes an `ImageError`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
+import math
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, BinaryIO, Iterator, List, Optional, Tuple, Type
 
 import numpy as np
-from PIL import Image
+import tifffile
+from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import ImageError
 
 DAMAGED = "the file is damaged or cut off; copy or export it again"
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+RASTER_PLUGINS = {
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
+    b"BM": BmpImagePlugin.BmpImageFile,
+    b"GIF87a": GifImagePlugin.GifImageFile,
+    b"GIF89a": GifImagePlugin.GifImageFile,
+}
+MAX_PAGES = 65_536
 
-# What Pillow's decoders raise on damaged data; none of them promises a smaller set.
-DECODER_ERRORS = (
+# What the libraries raise on damaged data; none of them promises a smaller set. A file that cannot be read from
+# the disk is told apart when it is opened.
+_LIBRARY_ERRORS: Tuple[Type[Exception], ...] = (
+    tifffile.TiffFileError,
     OSError,
     SyntaxError,
     ValueError,
-    EOFError,
     TypeError,
     LookupError,
     ArithmeticError,
-    MemoryError,
+)
+_LIBRARY_ERRORS += (
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    EOFError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
 )
+
+# The tags that decide how a TIFF image is decoded; tifffile leaves out those that it cannot read.
+_DECISIVE = {254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339, 32997}
+_PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 8, 32773, 32946
+_INTEGERS, _FLOATS = 2, 3  # predictors
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)
+# Kinds and bits that Pillow, which swaps only 16 of them, hands on as they are.
+_PILLOW_TYPES = {">": ("u1", "u8", "u16"), "<": ("u1", "u8", "u12", "u16", "u32", "i8", "i16", "i32", "f32")}
 
 
 @dataclass(frozen=True)
@@ -37,14 +69,10 @@ class Limits:
 
     Attributes
     ----------
-    pixels : int
-        Height times width.
-    decoded_bytes : int
-        Bytes of all samples.
-    expansion : float
-        Decoded bytes per stored byte. Only checked above `free_bytes`, so that small uniform images pass.
-    free_bytes : int
-        Decoded bytes below which `expansion` is not checked.
+    pixels, decoded_bytes : int
+        Height times width; bytes of all samples.
+    expansion, free_bytes : float, int
+        Decoded bytes per stored byte; not checked below `free_bytes`, so that small uniform images pass.
     """
 
     pixels: int = 1_000_000_000
@@ -52,27 +80,16 @@ class Limits:
     expansion: float = 250.0
     free_bytes: int = 2**27
 
-    def check(self, height: int, width: int, pixel_bytes: float, stored_bytes: Optional[int] = None) -> None:
-        """Raise an `ImageError` if an image of this size is empty or over a limit.
-
-        Parameters
-        ----------
-        height, width : int
-            Size in pixels, as the header of the file claims.
-        pixel_bytes : float
-            Bytes per pixel once decoded.
-        stored_bytes : int, optional
-            Size of the compressed data; None for data that is not compressed.
-        """
+    def check(self, height: int, width: int, pixel_bytes: float, stored_bytes: float = math.inf) -> None:
+        """Raise an `ImageError` for an image without pixels or over a limit; `stored_bytes` are compressed ones."""
+        size, decoded = f"{height} x {width} pixels", height * width * pixel_bytes
         if height < 1 or width < 1:
-            raise ImageError(f"the image has {height} x {width} pixels; it needs at least one")
-        size = f"{height} x {width} pixels"
+            raise ImageError(f"the image has {size}; it needs at least one")
         if height * width > self.pixels:
             raise ImageError(f"{size} are more than the limit of {self.pixels}; cut the image into parts")
-        decoded = height * width * pixel_bytes
         if decoded > self.decoded_bytes:
             raise ImageError(f"{size} take {decoded:.0f} bytes, the limit is {self.decoded_bytes}; cut it into parts")
-        if stored_bytes is not None and decoded > max(self.free_bytes, self.expansion * stored_bytes):
+        if decoded > max(self.free_bytes, self.expansion * stored_bytes):
             raise ImageError(
                 f"{stored_bytes} bytes claim to hold {size}, which looks like a decompression bomb; "
                 "if the image is right, save it without compression"
@@ -98,75 +115,28 @@ class Picture:
     white: Optional[int] = None
 
 
-def inflate(data: bytes, needed: int, most: int) -> bytes:
-    """Inflate a zlib stream whose size is known beforehand.
-
-    Parameters
-    ----------
-    data : bytes
-        A complete stream; what follows it is ignored.
-    needed, most : int
-        Fewest and most bytes that it may hold. No more than `most` + 1 bytes are ever inflated.
-
-    Returns
-    -------
-    bytes
-        From `needed` to `most` bytes whose checksum is right.
-
-    Raises
-    ------
-    ImageError
-        If the stream is damaged, cut off, or holds another number of bytes.
-    """
-    stream = zlib.decompressobj()
-    try:
-        content = stream.decompress(data, most)
-        surplus = stream.decompress(stream.unconsumed_tail, 1)
-    except zlib.error as error:
-        raise ImageError(f"compressed data is wrong ({error}): {DAMAGED}") from error
-    if surplus or not stream.eof or len(content) < needed:
-        raise ImageError(f"a compressed part does not hold the {needed} bytes that it should: {DAMAGED}")
-    return content
-
-
 def grey(picture: Picture) -> AnyArray:
-    """Turn a picture into one grey image.
+    """Turn a picture into one grey image (H, W).
 
-    Parameters
-    ----------
-    picture : Picture
-
-    Returns
-    -------
-    array (H, W)
-        Grey pictures keep their numbers and type, or are inverted where white is stored as 0. Where the three
-        colours are equal everywhere it is that channel; otherwise the mean of the three as float32, which keeps
-        all grey levels of an image in one pure colour.
-
-    Raises
-    ------
-    ImageError
-        If an index has no colour in the palette, or white is 0 in numbers that have no greatest value.
+    Grey pictures keep their numbers and type, or are inverted where white is stored as 0. Where the three colours
+    are equal everywhere it is that channel; otherwise the mean of the three as float32, which keeps all grey levels
+    of an image in one pure colour. An index without a colour, and white as 0 in numbers that have no greatest
+    value, are an `ImageError`.
     """
-    samples = picture.samples
-    if picture.palette is not None:
-        return _palette_grey(samples, picture.palette)
+    samples, palette = picture.samples, picture.palette
+    if palette is not None:
+        used = np.flatnonzero(np.bincount(samples.ravel()))
+        if used[-1] >= len(palette):
+            raise ImageError(f"a pixel has colour {used[-1]}, the palette has {len(palette)} colours: {DAMAGED}")
+        values = _colour_grey(palette[used])
+        table = np.zeros(used[-1] + 1, values.dtype)
+        table[used] = values
+        return table[samples]
     if picture.white is not None:
         if samples.dtype.kind != "u":
             raise ImageError(f"white is stored as 0 in {samples.dtype} numbers; save the image with black as 0")
-        inverted: AnyArray = samples.dtype.type(picture.white) - samples
-        return inverted
+        return np.subtract(samples.dtype.type(picture.white), samples, dtype=samples.dtype)
     return samples if samples.ndim == 2 else _colour_grey(samples)
-
-
-def _palette_grey(indices: AnyArray, palette: AnyArray) -> AnyArray:
-    used = np.flatnonzero(np.bincount(indices.ravel()))
-    if used[-1] >= len(palette):
-        raise ImageError(f"a pixel has colour {used[-1]}, the palette has {len(palette)} colours: {DAMAGED}")
-    values = _colour_grey(palette[used])
-    table = np.zeros(used[-1] + 1, values.dtype)
-    table[used] = values
-    return table[indices]
 
 
 def _colour_grey(colours: AnyArray) -> AnyArray:
@@ -177,3 +147,211 @@ def _colour_grey(colours: AnyArray) -> AnyArray:
     exact = np.float32 if colours.dtype.itemsize <= 2 else np.float64
     mean: AnyArray = ((red.astype(exact) + green + blue) / exact(3)).astype(np.float32, copy=False)
     return mean
+
+
+@contextlib.contextmanager
+def strictly() -> Iterator[None]:
+    """Turn what the libraries raise into an `ImageError`, and off their leniency and log, which are global."""
+    log, lenient = logging.getLogger("tifffile"), ImageFile.LOAD_TRUNCATED_IMAGES
+    level, ImageFile.LOAD_TRUNCATED_IMAGES = log.level, False
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except ImageError:
+        raise
+    except _LIBRARY_ERRORS as error:
+        raise ImageError(f"decoding failed ({error}): {DAMAGED}") from error
+    finally:
+        log.setLevel(level)
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def tiff_pages(stream: BinaryIO) -> Iterator[Any]:
+    """Yield the `tifffile.TiffPage` objects of a TIFF file, whose chain must be whole, and which must be so too."""
+    flags = dict.fromkeys(("is_lsm", "is_ndpi", "is_ome", "is_philips", "is_scanimage"), False)
+    file, seen, following = tifffile.TiffFile(stream, **flags), set(), -1
+    for number in range(MAX_PAGES):
+        try:
+            page = file.pages[number]
+        except IndexError:
+            break
+        # tifffile leaves out tags that it cannot read and takes the last page that it can read for the last one.
+        form, handle = file.tiff, file.filehandle
+        handle.seek(page.offset)
+        entries = handle.read(struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0] * form.tagsize)
+        starts = range(0, len(entries), form.tagsize)
+        codes = {struct.unpack_from(form.byteorder + "H", entries, start)[0] for start in starts}
+        if not codes:
+            raise ImageError(f"a page has no tags: {DAMAGED}")
+        if lost := codes & _DECISIVE - set(page.tags.keys()):
+            raise ImageError(f"the values of TIFF tag {min(lost)} cannot be read: {DAMAGED}")
+        if page.offset in seen:
+            raise ImageError(f"the chain of pages leads back to itself: {DAMAGED}")
+        seen.add(page.offset)
+        (following,) = struct.unpack(form.offsetformat, handle.read(form.offsetsize))
+        yield page
+    else:
+        raise ImageError(f"the file has more than {MAX_PAGES} pages; export the one to use to a file of its own")
+    if following != 0:
+        raise ImageError(f"page {len(seen) + 1} of the file cannot be read: {DAMAGED}")
+
+
+def read_tiff(stream: BinaryIO, page: Optional[int], limits: Limits) -> Picture:
+    """Read one image from a TIFF or BigTIFF file: 1, 8, 12, 16, 32 or 64 bits, integers or floats, native order.
+
+    Parameters
+    ----------
+    stream : binary file
+    page : int, optional
+        Which image to read, from 0. Without it the file must hold exactly one; reduced copies and masks of other
+        images do not count. The orientation tag is ignored, as Bio-Formats does.
+    limits : Limits
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged, incomplete, over a limit, holds another number of images, several channels or
+        planes, or neither library decodes it.
+    """
+    with strictly():
+        number, chosen = _choose_page(tiff_pages(stream), page)
+        meaning = int(chosen.tags.valueof(262, _BLACK_IS_ZERO))
+        if meaning not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
+            raise ImageError(f"the colour space is number {meaning}; save the image as grey or RGB")
+        colours, channels = 3 if meaning == _RGB else 1, chosen.samplesperpixel
+        extra = list(chosen.extrasamples) if isinstance(chosen.extrasamples, tuple) else [chosen.extrasamples]
+        alpha = sum(kind in (1, 2) for kind in extra) if colours == 1 else 1
+        if not colours <= channels <= colours + alpha:
+            raise ImageError(f"the image has {channels} channels; export the one to use to a file of its own")
+        samples = _decode(stream, number, chosen, meaning, limits)
+        samples = np.ascontiguousarray(samples[:, :, :3] if colours == 3 else samples[:, :, 0])
+        if meaning != _PALETTE:
+            return Picture(samples, white=None if meaning else 2**chosen.bitspersample - 1)
+        table = np.array(chosen.tags.valueof(320, ()), np.uint16).ravel()
+        if samples.dtype.kind != "u" or len(table) != 3 * 2**chosen.bitspersample:
+            raise ImageError(f"the palette has {len(table)} numbers for {chosen.bitspersample}-bit pixels: {DAMAGED}")
+        return Picture(samples, palette=table.reshape(3, -1).T)
+
+
+def _choose_page(pages: Iterator[Any], wanted: Optional[int]) -> Tuple[int, Any]:
+    """Return a page and its place in the file, following the chain, which may be endless, no further than needed."""
+    full: List[Tuple[int, Any]] = []
+    for number, page in enumerate(pages):
+        if not page.subfiletype & 5:  # 1 = a reduced copy, 4 = a mask of another page
+            full.append((number, page))
+        if len(full) == max(2, (wanted or 0) + 1):
+            break
+    if wanted is not None and not 0 <= wanted < len(full):
+        raise ImageError(f"there is no page {wanted}; pages are counted from 0 up to {len(full) - 1}")
+    if not full:
+        raise ImageError(f"the file holds no page: {DAMAGED}")
+    if wanted is None and len(full) > 1:
+        raise ImageError("the file holds several pages; export the one to use to a file of its own")
+    page = full[0][1]
+    planes = max(page.imagedepth, page.tags[33629].count if 33629 in page.tags else 1)  # MetaMorph stacks
+    if len(full) == 1 and (page.is_imagej or page.is_shaped):
+        described = sum(math.prod(series.shape) for series in page.parent.series) // max(1, math.prod(page.shape))
+        # A page that was exported from a stack may still carry the stack's description, but not its bytes.
+        if described * sum(page.databytecounts) <= page.parent.filehandle.size:
+            planes = max(planes, described)
+    if planes > 1:
+        raise ImageError(f"the page is a stack of {planes} planes; export the one to use to a file of its own")
+    return full[wanted or 0]
+
+
+def _decode(stream: BinaryIO, number: int, page: Any, meaning: int, limits: Limits) -> AnyArray:
+    """Decode a page to (H, W, S) where all its strips or tiles are in the file and hold what they should."""
+    kind, bits, method = getattr(page.dtype, "kind", "?").replace("b", "u"), page.bitspersample, page.compression
+    if kind not in "uif" or bits not in (1, 8, 12, 16, 32, 64):
+        raise ImageError(f"{bits}-bit numbers of format {page.sampleformat}; save the image as 8-, 16- or 32-bit")
+    if method not in (_PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE):
+        name = getattr(method, "name", method)
+        raise ImageError(f"the compression is {name}; save the image uncompressed or with Deflate (ZIP) or LZW")
+    if method in (_PLAIN, _PACKBITS):
+        page.predictor = 1  # Some programs leave the tag behind, which has no meaning here.
+    if page.fillorder != 1:
+        raise ImageError("the bits of each byte are in reverse order; save the image again with fill order 1")
+    planes, _, height, width, channels = page.shaped
+    limits.check(height, width, 0)
+    rows, cols = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, width)
+    down, across = -(-height // rows), -(-width // cols)
+    parts, row_bytes = planes * down * across, (cols * channels * bits + 7) // 8
+    stored_shape = (down * rows, across * cols) if page.is_tiled else (height, width)
+    total = math.inf if method == _PLAIN else sum(page.databytecounts)
+    limits.check(*stored_shape, planes * channels * max(bits, 8) / 8, total)
+    places, size = list(zip(page.dataoffsets, page.databytecounts)), page.parent.filehandle.size
+    if len(places) < parts or sum(page.databytecounts) > size:
+        raise ImageError(f"the image has {parts} parts, {len(places)} are listed in {size} bytes: {DAMAGED}")
+    for index, (offset, count) in enumerate(places):
+        least = row_bytes * (rows if page.is_tiled else min(rows, height - index % down * rows))
+        if offset < 8 or count < (least if method == _PLAIN else 1) or offset + count > size:
+            raise ImageError(f"part {index + 1} of {parts} is not in the {size} bytes of the file: {DAMAGED}")
+        if method in (_DEFLATE, _OLD_DEFLATE):
+            stream.seek(offset)
+            inflater = zlib.decompressobj()  # tifffile inflates a part to whatever size it has.
+            if not least <= len(inflater.decompress(stream.read(count), rows * row_bytes + 1)) <= rows * row_bytes:
+                raise ImageError(f"a compressed part does not hold the {least} bytes that it should: {DAMAGED}")
+            if not inflater.eof and (inflater.decompress(inflater.unconsumed_tail, 1) or not inflater.eof):
+                raise ImageError(f"a compressed part is longer than it should be or cut off: {DAMAGED}")
+    if method in (_LZW, _PACKBITS) or page.predictor == _FLOATS or bits == 12:
+        return _decode_with_pillow(stream, number, page, meaning, kind)
+    if page.predictor not in (1, _INTEGERS):
+        raise ImageError(f"the predictor is {page.predictor!r}; save the image uncompressed")
+    samples = page.asarray(squeeze=False, maxworkers=1)[:, 0]
+    samples = np.moveaxis(samples, 0, 2).reshape(height, width, planes * channels)
+    return samples.view(np.uint8) if samples.dtype == bool else samples
+
+
+def _decode_with_pillow(stream: BinaryIO, number: int, page: Any, meaning: int, kind: str) -> AnyArray:
+    """Decode by libtiff what tifffile cannot, where Pillow does not change the numbers."""
+    bits, channels = page.bitspersample, page.samplesperpixel
+    exact = f"{kind}{bits}" in (_PILLOW_TYPES[page.parent.byteorder] if meaning == _BLACK_IS_ZERO else ("u1", "u8"))
+    if not exact or (channels > 1 and bits != 8) or (meaning == _PALETTE and bits != 8) or 262 not in page.tags:
+        raise ImageError("LZW, PackBits or 12 bits with these colours; save it uncompressed or with Deflate (ZIP)")
+    stream.seek(0)
+    with TiffImagePlugin.TiffImageFile(stream) as image:
+        image.seek(number)
+        if image.size != (page.imagewidth, page.imagelength):
+            raise ImageError(f"tifffile and Pillow read different sizes: {DAMAGED}")
+        image.load()
+        samples = np.array(image).astype(np.uint8 if bits == 1 else page.dtype)
+    if meaning == _WHITE_IS_ZERO:  # Pillow has inverted it.
+        samples = samples.dtype.type(2**bits - 1) - samples
+    return samples.reshape(*samples.shape[:2], -1)
+
+
+def read_raster(stream: BinaryIO, limits: Limits) -> Picture:
+    """Read a PNG, JPEG, BMP or GIF file as uint8 or uint16.
+
+    The numbers are those that are stored: those of 1-, 2- and 4-bit PNG files are not stretched, and a palette is
+    not applied. Transparency and the orientation tag are ignored. A file that is damaged, over a limit, animated or
+    not grey, RGB or palette is an `ImageError`.
+    """
+    start = stream.read(16)
+    plugin = next(plugin for signature, plugin in RASTER_PLUGINS.items() if start.startswith(signature))
+    stored = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    with strictly():
+        if plugin is PngImagePlugin.PngImageFile:
+            plugin(stream).verify()  # Checksums, which loading skips; the last one is skipped here, too.
+            if stream.read(4) != b"\xaeB`\x82":
+                raise ImageError(f"the file ends before the image does: {DAMAGED}")
+            stream.seek(0)
+        with plugin(stream) as image:
+            modes = {"1": 1, "L": 1, "LA": 2, "P": 1, "I": 2, "I;16": 2, "I;16B": 2, "RGB": 3, "RGBA": 4, "RGBX": 4}
+            mode, raw_mode = image.mode, str(image.tile[0][3]) if image.tile else ""
+            if mode not in modes:
+                raise ImageError(f"the colour space is {mode}; save the image as grey or RGB")
+            if raw_mode.endswith(";16B") and modes[mode] + (mode == "LA") > 2:
+                raise ImageError("Pillow reads only 8 of 16 bits of a PNG image in colour; save it as TIFF")
+            limits.check(image.height, image.width, modes[mode], stored)
+            if getattr(image, "is_animated", False):
+                raise ImageError("the image is animated; export the frame to use to a file of its own")
+            image.load()
+            samples = np.array(image)
+            palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if mode == "P" else None
+    if samples.ndim == 3:
+        samples = np.ascontiguousarray(samples[:, :, :3] if samples.shape[2] > 2 else samples[:, :, 0])
+    # Pillow stretches these two to 0..255.
+    samples = samples // {"L;2": 85, "L;4": 17}[raw_mode] if raw_mode in ("L;2", "L;4") else samples
+    return Picture(samples.astype(np.uint16 if mode.startswith("I") else np.uint8, copy=False), palette=palette)

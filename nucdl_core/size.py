@@ -20,7 +20,7 @@ from nucdl_core.tiling import Window
 # Pixels of one look: enough for some dozen nuclei of canonical size.
 LOOK_PIXELS = 300 * 300
 # A look is trusted when the nuclei appear within this range of the canonical diameter.
-TRUSTED = (0.55, 1.8)
+TRUSTED = (0.45, 2.0)
 LOOKS = 5
 SURE = 0.6
 

@@ -1,8 +1,8 @@
 """Whether a file that another program has already read was whole.
 
 Bio-Formats, with which CellProfiler reads, fills what is missing of a cut-off TIFF file with black and says nothing;
-a field with 236 nuclei becomes one with 100. Looking up where the file's own directory places its pixels costs less
-than a millisecond and tells.
+a field with 236 nuclei becomes one with 100. Looking up where the file's own directory places its pixels takes a
+millisecond and tells.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import functools
 import os
 from pathlib import Path
 
-from nucdl_core import tiff
 from nucdl_core.errors import ImageError
-
-_PLACES = ((tiff._STRIP_OFFSETS, tiff._STRIP_COUNTS), (tiff._TILE_OFFSETS, tiff._TILE_COUNTS))
+from nucdl_core.pictures import TIFF_SIGNATURES, strictly, tiff_pages
 
 
 def check_source(path: str) -> None:
@@ -40,20 +38,14 @@ def check_source(path: str) -> None:
 def _check(path: str, size: int, changed: int) -> None:
     """Check a file once for each state of it: all planes of a stack come from the same file."""
     with Path(path).open("rb") as stream:
-        start = stream.read(4)
-        if start not in tiff.SIGNATURES:
+        if stream.read(4) not in TIFF_SIGNATURES:
             return
-        source = tiff._Source(stream, tiff._read_header(stream))
-        for number, page in enumerate(tiff._pages(source), 1):
-            _check_page(page, number, size)
-
-
-def _check_page(page: tiff._Page, number: int, size: int) -> None:
-    for offset_tag, count_tag in _PLACES:
-        # A single strip may come without its size.
-        places = zip(page.values(offset_tag), page.values(count_tag) or [0])
-        end = max((offset + count for offset, count in places), default=0)
-        if end > size:
-            raise ImageError(
-                f"the file is cut off: page {number} needs {end} bytes, there are {size}; copy or export it again"
-            )
+        stream.seek(0)
+        with strictly():
+            for number, page in enumerate(tiff_pages(stream), 1):
+                end = max(map(sum, zip(page.dataoffsets, page.databytecounts)), default=0)
+                if end > size:
+                    raise ImageError(
+                        f"the file is cut off: page {number} needs {end} bytes, there are {size}; "
+                        "copy or export it again"
+                    )

@@ -15,7 +15,7 @@ LONGEST_FILE = 500
 # The bands of docs/architecture.md from the bottom to the top. A module imports only what stands before it.
 BANDS = {
     "WORDS": "arrays errors config",
-    "NUMPY": "results normalize labels instances tiling size tta metrics pictures tiff_samples tiff source raster files"
+    "NUMPY": "results normalize labels instances tiling size tta metrics pictures source files"
     " bundle model_card filters overlay shapes field layout population optics simulate plate",
     "TORCH": "device models predict training synthesis",
     "RECIPES": "refine segment batch evaluate calibrate train adapt screen headless demo",

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from nucdl_core import files, tiff
+from nucdl_core import files, pictures
 from nucdl_core.errors import ImageError, NucDLError
 
 NOISE = np.random.default_rng(4).integers(0, 4096, (40, 30)).astype(np.uint16)
@@ -166,7 +166,7 @@ def test_an_image_beyond_the_memory_is_refused(tmp_path, monkeypatch):
     def refuse(*_args):
         raise MemoryError
 
-    monkeypatch.setattr(tiff, "read_tiff", refuse)
+    monkeypatch.setattr(pictures, "read_tiff", refuse)
     with pytest.raises(ImageError, match="fit into memory"):
         files.read_image(save(tmp_path / "a.tif", NOISE))
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pytest
 
 from nucdl_core.errors import ImageError
-from nucdl_core.pictures import Limits, Picture, grey, inflate
+from nucdl_core.pictures import Limits, Picture, grey
 
 RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
@@ -92,29 +90,3 @@ def test_a_bomb_is_refused_and_a_small_uniform_image_is_not():
     Limits().check(20_000, 20_000, 1, stored_bytes=2_000_000)
     with pytest.raises(ImageError, match="bomb"):
         Limits().check(20_000, 20_000, 1, stored_bytes=389_000)
-
-
-def test_a_stream_of_the_right_size_is_inflated():
-    stream = zlib.compress(bytes(100))
-    assert inflate(stream + b"rest", 100, 100) == bytes(100)
-    assert inflate(stream, 90, 120) == bytes(100)
-
-
-def test_a_stream_of_another_size_is_refused():
-    stream = zlib.compress(bytes(100))
-    for needed, most in ((101, 101), (99, 99)):
-        with pytest.raises(ImageError, match=f"does not hold the {needed} bytes"):
-            inflate(stream, needed, most)
-
-
-@pytest.mark.parametrize("missing", range(1, 12))
-def test_a_stream_that_is_cut_off_is_refused(missing):
-    with pytest.raises(ImageError, match="damaged or cut off"):
-        inflate(zlib.compress(bytes(100))[:-missing], 100, 100)
-
-
-def test_a_stream_with_a_wrong_checksum_is_refused():
-    stream = bytearray(zlib.compress(bytes(100)))
-    stream[-1] ^= 1
-    with pytest.raises(ImageError, match="compressed data is wrong"):
-        inflate(bytes(stream), 100, 100)
