@@ -32,6 +32,8 @@ RASTER_PLUGINS = {
     b"GIF89a": GifImagePlugin.GifImageFile,
 }
 MAX_PAGES = 65_536
+# First row and column and steps of the seven passes of an interlaced PNG file.
+_PNG_PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 # What the libraries raise on damaged data; none of them promises a smaller set. A file that cannot be read from
 # the disk is told apart when it is opened.
@@ -320,6 +322,29 @@ def _decode_with_pillow(stream: BinaryIO, number: int, page: Any, meaning: int, 
     return samples.reshape(*samples.shape[:2], -1)
 
 
+def _check_png_rows(stream: BinaryIO) -> None:
+    """Refuse a PNG file whose data ends before its last row: Pillow fills what is missing with black."""
+    place = stream.tell()
+    stream.seek(16)
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", stream.read(13))
+    bits, needed = depth * {2: 3, 4: 2, 6: 4}.get(colour, 1), 0
+    for row, col, down, across in _PNG_PASSES if interlaced else ((0, 0, 1, 1),):
+        rows, cols = -((row - height) // down), -((col - width) // across)
+        needed += rows * (1 + (cols * bits + 7) // 8) if rows > 0 and cols > 0 else 0
+    inflater, kind = zlib.decompressobj(), b""
+    stream.seek(4, io.SEEK_CUR)
+    while kind != b"IEND":
+        length, kind = struct.unpack(">I4s", stream.read(8))
+        data = stream.read(length) if kind == b"IDAT" else b""
+        stream.seek(4 if kind == b"IDAT" else length + 4, io.SEEK_CUR)
+        while data and not inflater.eof:  # In pieces, since only their number matters.
+            needed -= len(inflater.decompress(data, 2**20))
+            data = inflater.unconsumed_tail
+    if needed or not inflater.eof:
+        raise ImageError(f"the data of the image does not have the size of the image: {DAMAGED}")
+    stream.seek(place)
+
+
 def read_raster(stream: BinaryIO, limits: Limits) -> Picture:
     """Read a PNG, JPEG, BMP or GIF file as uint8 or uint16.
 
@@ -345,6 +370,8 @@ def read_raster(stream: BinaryIO, limits: Limits) -> Picture:
             if raw_mode.endswith(";16B") and modes[mode] + (mode == "LA") > 2:
                 raise ImageError("Pillow reads only 8 of 16 bits of a PNG image in colour; save it as TIFF")
             limits.check(image.height, image.width, modes[mode], stored)
+            if plugin is PngImagePlugin.PngImageFile:
+                _check_png_rows(stream)
             if getattr(image, "is_animated", False):
                 raise ImageError("the image is animated; export the frame to use to a file of its own")
             image.load()

@@ -121,6 +121,14 @@ def test_a_png_with_a_flipped_byte_is_refused_or_the_same():
         assert np.array_equal(samples, NOISE)
 
 
+@pytest.mark.parametrize("height", [1, 2, 4])
+def test_a_png_with_another_number_of_rows_is_refused_although_its_checksums_are_right(height):
+    data = png([[1, 2, 3]] * 3, 3, 8, 0)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, height, 8, 0, 0, 0, 0))
+    with pytest.raises(ImageError, match="does not have the size of the image"):
+        read(data[:8] + header + data[8 + len(header) :])
+
+
 def test_a_lenient_setting_of_pillow_elsewhere_changes_nothing(monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     data = saved(NOISE, "JPEG")
