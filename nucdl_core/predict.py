@@ -20,8 +20,8 @@ from nucdl_core.instances import Maps
 from nucdl_core.models.registry import build_network
 from nucdl_core.tiling import tiles
 
-# A tile's activations take about 0.3 GB in bfloat16; the halo is wider than the network sees.
-TILE, HALO = 1536, 128
+# The halo is wider than the default network sees (190 px), so that tiles give the maps of the whole image.
+TILE, HALO = 1536, 224
 
 
 class Predictor:
