@@ -83,14 +83,15 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
         The bundle.
     """
     output.mkdir(parents=True, exist_ok=True)
-    training, validation = split(read_annotated_images(data, config.modality), config)
+    training, validation = split(read_annotated_images(data), config)
     checkpoint = train_network(config, training, output, resolve_device(device), workers)
     return make_bundle(config, checkpoint, validation, output / config.name, len(training))
 
 
 def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
-    """Part images into training and validation; see `training.sources.is_validation`."""
-    validation = [source for source in sources if is_validation(source.name, config.validation_parts)]
+    """Part images into training and validation; see `TrainConfig.modality` and `training.sources.is_validation`."""
+    held_out = [source for source in sources if is_validation(source.name, config.validation_parts)]
+    validation = [source for source in held_out if config.modality in ("", source.modality)]
     training = [source for source in sources if not is_validation(source.name, config.validation_parts)]
     if not training or not validation:
         raise ImageError(

@@ -12,18 +12,18 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from nucdl_core.arrays import Floats
+from nucdl_core.arrays import Floats, Labels
 from nucdl_core.normalize import normalize, stretch
 
 
-def augment_intensity(crop: Floats, labels: Floats, diameter: float, rng: np.random.Generator) -> Floats:
+def augment_intensity(crop: Floats, labels: Labels, diameter: float, rng: np.random.Generator) -> Floats:
     """Apply a random selection of all changes.
 
     Parameters
     ----------
     crop : float32 array (H, W)
         Normalized image.
-    labels : float32 array (H, W)
+    labels : int32 array (H, W)
         Its nuclei, for the changes that treat each nucleus differently.
     diameter : float
         Typical nucleus diameter in pixels; blur is measured against it.
@@ -36,14 +36,14 @@ def augment_intensity(crop: Floats, labels: Floats, diameter: float, rng: np.ran
     """
     if rng.random() < 0.3:
         crop = vary_nuclei(crop, labels, rng)
-    if rng.random() < 0.6:
-        crop = np.sign(crop) * np.abs(crop) ** np.float32(np.exp(rng.uniform(-0.6, 0.6)))
+    if rng.random() < 0.5:
+        crop = np.sign(crop) * np.abs(crop) ** np.float32(np.exp(rng.uniform(-0.5, 0.5)))
     if rng.random() < 0.35:
         crop = crop * (1 + np.float32(rng.uniform(0.1, 0.6)) * smooth_field(crop.shape, rng))
     if rng.random() < 0.35:
         crop = crop + np.float32(rng.uniform(0.05, 0.5)) * (1 + smooth_field(crop.shape, rng))
     if rng.random() < 0.35:
-        crop = ndimage.gaussian_filter(crop, diameter * rng.uniform(0.01, 0.09))
+        crop = ndimage.gaussian_filter(crop, diameter * rng.uniform(0.01, 0.07))
     if rng.random() < 0.6:
         crop = add_noise(crop, rng)
     if rng.random() < 0.1:
@@ -59,11 +59,11 @@ def smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     return np.asarray(field[0, 0].numpy(), np.float32)
 
 
-def vary_nuclei(crop: Floats, labels: Floats, rng: np.random.Generator) -> Floats:
+def vary_nuclei(crop: Floats, labels: Labels, rng: np.random.Generator) -> Floats:
     """Make some nuclei dimmer and some brighter than their neighbours."""
     factors = np.exp(rng.normal(0, 0.5, int(labels.max()) + 1)).clip(0.25, 2.0).astype(np.float32)
     factors[0] = 1
-    gain = ndimage.gaussian_filter(factors[labels.astype(np.int32)], 1.0)
+    gain = ndimage.gaussian_filter(factors[labels], 1.0)
     return np.asarray(crop * gain, np.float32)
 
 

@@ -19,7 +19,8 @@ class TrainConfig:
     architecture, arguments : str, dict
         Registered network and its arguments.
     modality : str
-        Only images of this modality in ``index.csv``; empty takes all.
+        What the model is for, as ``index.csv`` names it; empty takes all. Images of other modalities are learnt
+        from as well, with their nuclei made bright, but do not take part in validation.
     canonical_diameter : float
         Nucleus diameter in pixels around which crops are scaled.
     prediction_diameter : float or None
@@ -31,6 +32,11 @@ class TrainConfig:
         Share of crops whose nuclei have any size, and the range of their diameters in pixels.
     simulated_share : float
         Share of simulated crops.
+    superposed_share : float
+        Share of the other crops over which nuclei of a second crop are laid; see `superpose`.
+    plain_share : float
+        Share of crops whose intensities stay as they are. They teach where annotators draw the outline of nuclei
+        of this sharpness and brightness, which blur and gamma would hide.
     validation_parts : int
         One image of so many is kept for validation.
     crop_size, batch, steps, learning_rate, weight_decay, averaging, seed
@@ -49,6 +55,8 @@ class TrainConfig:
     any_scale_share: float = 0.3
     diameter_range: Tuple[float, float] = (6.0, 150.0)
     simulated_share: float = 0.2
+    superposed_share: float = 0.25
+    plain_share: float = 0.35
     validation_parts: int = 8
     crop_size: int = 256
     batch: int = 8
@@ -61,8 +69,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require(self.name.isidentifier(), f"name is {self.name!r}; use letters, digits and underscores")
-        require(0 <= self.simulated_share <= 1, f"simulated_share is {self.simulated_share}; it lies in [0, 1]")
-        require(0 <= self.any_scale_share <= 1, f"any_scale_share is {self.any_scale_share}; it lies in [0, 1]")
+        for key in ("simulated_share", "any_scale_share", "superposed_share", "plain_share"):
+            require(0 <= getattr(self, key) <= 1, f"{key} is {getattr(self, key)}; it lies in [0, 1]")
         require(self.validation_parts >= 2, f"validation_parts is {self.validation_parts}; it must be at least 2")
         require(self.canonical_diameter > 0, f"canonical_diameter is {self.canonical_diameter}; it must be positive")
         require(

@@ -17,6 +17,7 @@ from nucdl_core.simulate import random_config, simulate_field
 from nucdl_core.training.augment import augment_intensity, rescale_intensity
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.sources import AnnotatedImage, kind_weights, prepare
+from nucdl_core.training.superpose import Layers, superpose
 from nucdl_core.training.targets import boundary_map, gap_map
 
 # Names of simulated sources, with and without nuclei. They already have their final size, noise and blur.
@@ -87,25 +88,37 @@ def take_crop(
     source: AnnotatedImage, diameter: float, config: TrainConfig, rng: np.random.Generator
 ) -> Dict[str, Tensor]:
     """Cut a crop in which the source's typical nucleus is `diameter` px across, changed at random."""
-    plan = plan_crop(source, diameter, config.crop_size, rng)
-    grid = sampling_grid(plan, source.labels.shape[-2:], config.crop_size, rng)
-    level = int(np.clip(np.floor(np.log2(1 / plan.scale) + 0.3), 0, len(source.pyramid) - 1))
-    image = _sample(source.pyramid[level], grid, "bilinear")
-    labels = _sample(source.labels, grid, "nearest") * (_sample(source.foreground, grid, "bilinear") > 0.5)
-    distance = _sample(source.distance, grid, "bilinear") * (labels > 0)
-    if source.name in SIMULATED:
-        augmented = rescale_intensity(image.numpy(), rng)
+    layers = cut(source, diameter, config.crop_size, rng)
+    if source.name not in SIMULATED and rng.random() < config.superposed_share:
+        layers = superpose(layers, cut(source, diameter, config.crop_size, rng), diameter, rng)
+    if source.name in SIMULATED or rng.random() < config.plain_share:
+        image = rescale_intensity(layers.image, rng)
     else:
-        augmented = augment_intensity(image.numpy(), labels.numpy(), min(diameter, config.crop_size / 2), rng)
-    sizes = source.sizes[labels.long()] * plan.scale
+        image = augment_intensity(layers.image, layers.labels, min(diameter, config.crop_size / 2), rng)
+    labels = torch.from_numpy(layers.labels.astype(np.float32))
+    sizes = torch.from_numpy(layers.sizes)
     size = torch.log2(sizes.clamp(min=1) / config.canonical_diameter)
-    gap = gap_map(labels)
+    distance = torch.from_numpy(layers.distance)
     return {
-        "image": torch.from_numpy(augmented)[None],
+        "image": torch.from_numpy(image)[None],
         "targets": torch.stack([(labels > 0).float(), boundary_map(labels).float(), distance, size]),
-        "gap": gap[None].float(),
+        "gap": gap_map(labels)[None].float(),
         "sized": (sizes > 0)[None].float(),
     }
+
+
+def cut(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Generator) -> Layers:
+    """Cut a crop of `size` pixels at a random place, scaled to the given nucleus diameter, turned and deformed."""
+    plan = plan_crop(source, diameter, size, rng)
+    grid = sampling_grid(plan, source.labels.shape[-2:], size, rng)
+    level = int(np.clip(np.floor(np.log2(1 / plan.scale) + 0.3), 0, len(source.pyramid) - 1))
+    labels = _sample(source.labels, grid, "nearest") * (_sample(source.foreground, grid, "bilinear") > 0.5)
+    return Layers(
+        image=_sample(source.pyramid[level], grid, "bilinear").numpy(),
+        labels=labels.numpy().astype(np.int32),
+        distance=(_sample(source.distance, grid, "bilinear") * (labels > 0)).numpy(),
+        sizes=(source.sizes[labels.long()] * plan.scale).numpy(),
+    )
 
 
 def plan_crop(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Generator) -> CropPlan:

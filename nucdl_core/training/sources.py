@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class AnnotatedImage:
         cuts, whose size is not known.
     diameter : float
         Median equivalent diameter of all nuclei.
+    modality : str
+        As ``index.csv`` names it; empty where there is none.
     """
 
     name: str
@@ -52,9 +54,10 @@ class AnnotatedImage:
     distance: Tensor
     sizes: Tensor
     diameter: float
+    modality: str = ""
 
 
-def prepare(name: str, image: AnyArray, labels: AnyArray) -> AnnotatedImage:
+def prepare(name: str, image: AnyArray, labels: AnyArray, modality: str = "") -> AnnotatedImage:
     """Prepare one annotated image; see `AnnotatedImage`."""
     numbered = relabel(labels)
     diameters = equivalent_diameters(numbered)
@@ -71,19 +74,24 @@ def prepare(name: str, image: AnyArray, labels: AnyArray) -> AnnotatedImage:
         distance=_as_tensor(normalized_distance(numbered)),
         sizes=torch.from_numpy(sizes),
         diameter=float(np.median(diameters)),
+        modality=modality,
     )
 
 
-def read_annotated_images(folder: Path, modality: str = "") -> List[AnnotatedImage]:
-    """Read ``images/NAME.*`` and ``masks/NAME.*`` of a folder.
+def is_dark_on_bright(image: AnyArray, labels: Labels) -> bool:
+    """Tell whether the nuclei are darker than the background, as in stained tissue under transmitted light."""
+    inside = labels > 0
+    return bool(inside.any() and not inside.all() and image[inside].mean() < image[~inside].mean())
+
+
+def read_annotated_images(folder: Path) -> List[AnnotatedImage]:
+    """Read ``images/NAME.*`` and ``masks/NAME.*`` of a folder; images with dark nuclei are inverted.
 
     Parameters
     ----------
     folder : Path
-        Holds the folders ``images`` and ``masks`` and, if `modality` is given, ``index.csv`` with the columns
-        ``id`` and ``modality``.
-    modality : str
-        Read only the images of this modality.
+        Holds the folders ``images`` and ``masks`` and, optionally, ``index.csv`` with the columns ``id`` and
+        ``modality``.
 
     Raises
     ------
@@ -91,24 +99,26 @@ def read_annotated_images(folder: Path, modality: str = "") -> List[AnnotatedIma
         If an image has no mask, or an image and its mask differ in shape.
     """
     masks = {path.stem: path for path in image_files([folder / "masks"])}
-    chosen = _names_of_modality(folder / "index.csv", modality) if modality else None
+    modalities = _modalities(folder / "index.csv")
     sources = []
     for path in image_files([folder / "images"]):
-        if chosen is not None and path.stem not in chosen:
-            continue
         if path.stem not in masks:
             raise ImageError(f"{path} has no mask of the same name in {folder / 'masks'}; add it or remove the image")
         image, labels = read_image(path), read_labels(masks[path.stem])
         if image.shape != labels.shape:
             raise ImageError(f"{path} is {image.shape} but its mask is {labels.shape}; both must have the same shape")
+        if is_dark_on_bright(image, labels):
+            image = image.max() - image
         if labels.max() > 0:
-            sources.append(prepare(path.stem, image, labels))
+            sources.append(prepare(path.stem, image, labels, modalities.get(path.stem, "")))
     return sources
 
 
-def _names_of_modality(index: Path, modality: str) -> set[str]:
+def _modalities(index: Path) -> Dict[str, str]:
+    if not index.exists():
+        return {}
     with open(index, encoding="utf-8", newline="") as file:
-        return {row["id"] for row in csv.DictReader(file) if row["modality"] == modality}
+        return {row["id"]: row["modality"] for row in csv.DictReader(file)}
 
 
 def is_validation(name: str, parts: int) -> bool:
@@ -120,7 +130,7 @@ def is_validation(name: str, parts: int) -> bool:
 
 
 def kind_weights(sources: Sequence[AnnotatedImage]) -> NDArray[np.float64]:
-    """Let rare kinds of images count more: weight 1 / sqrt(number of images of the same shape).
+    """Let rare kinds of images count more: weight 1 / sqrt(number of images of the same shape and modality).
 
     Images of one experiment share their shape, so a shape stands for a laboratory.
 
@@ -129,8 +139,9 @@ def kind_weights(sources: Sequence[AnnotatedImage]) -> NDArray[np.float64]:
     float64 array (N,)
         One weight per source.
     """
-    counts = Counter(tuple(source.labels.shape) for source in sources)
-    return np.array([counts[tuple(source.labels.shape)] ** -0.5 for source in sources], np.float64)
+    kinds = [(source.modality, *source.labels.shape) for source in sources]
+    counts = Counter(kinds)
+    return np.array([counts[kind] ** -0.5 for kind in kinds], np.float64)
 
 
 def _spread(labels: Labels) -> Labels:

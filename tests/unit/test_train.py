@@ -95,8 +95,22 @@ def test_the_learning_rate_rises_and_then_falls():
     assert rates[0] < rates[1] < rates[2] > rates[3] > rates[4] > 0
 
 
-def test_only_the_chosen_modality_is_read(data):
-    assert len(read_annotated_images(data, "fluorescence")) == 3
+def test_images_of_other_modalities_are_learnt_from_but_do_not_validate(data):
+    sources = read_annotated_images(data)
+    names = {source.name: source.modality for source in sources}
+    training, validation = split(sources, dataclasses.replace(CONFIG, modality="fluorescence"))
+    assert len(training) == 2
+    assert [names[source.name] for source in validation] == ["fluorescence"]
+
+
+def test_an_image_with_dark_nuclei_is_inverted(tmp_path):
+    labels = np.zeros((40, 40), np.uint8)
+    labels[10:20, 10:20] = 1
+    for kind, array in (("images", 200 - 150 * labels), ("masks", labels)):
+        (tmp_path / kind).mkdir()
+        tifffile.imwrite(tmp_path / kind / "a.tif", array.astype(np.uint8))
+    image = read_annotated_images(tmp_path)[0].pyramid[0][0, 0]
+    assert image[15, 15] > 0.5 > image[5, 5]
 
 
 def test_an_image_without_mask_is_refused_by_name(data, tmp_path):

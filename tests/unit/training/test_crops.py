@@ -91,7 +91,7 @@ def test_the_split_depends_on_the_name_alone():
 @pytest.mark.parametrize("seed", range(10))
 def test_changed_intensities_stay_bounded(seed):
     rng = np.random.default_rng(seed)
-    labels = disks((48, 48), [(20, 20)], 9).astype(np.float32)
+    labels = disks((48, 48), [(20, 20)], 9)
     changed = augment_intensity((labels > 0).astype(np.float32), labels, 18.0, rng)
     assert changed.dtype == np.float32
     assert np.isfinite(changed).all()
