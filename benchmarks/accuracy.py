@@ -1,17 +1,19 @@
-"""Accuracy on annotated images: IdentifyNucleiDL beside IdentifyPrimaryObjects, in one CellProfiler run.
+"""Accuracy on annotated images: IdentifyNucleiDL beside the classic pipelines, in CellProfiler, on the same images.
 
     .venv/bin/python benchmarks/accuracy.py --data ../shared/data/dsb2018/test --output benchmark_output/accuracy
 
 `--data` holds the folders ``images`` and ``masks`` and ``index.csv`` with the columns ``id`` and ``modality``.
-Prints a table for the documentation and writes the scores of every image, and a sheet of the worst ones.
+Prints a table for the documentation, in which each method is compared with the one that it is to improve on, and
+writes the scores of every image and pictures of the worst ones.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import click
 import numpy as np
@@ -19,9 +21,8 @@ import pandas as pd
 from machine import describe_machine
 from scipy.stats import wilcoxon
 
-from nucdl_core.bundle import find_bundle
-from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
-from nucdl_core.demo import SIDES, DemoConfig, run_demo
+from nucdl_core.config import SegmentConfig
+from nucdl_core.demo import PLATE, REPOSITORY, SIDES, DemoConfig, run_demo
 from nucdl_core.evaluate import evaluate_folders
 from nucdl_core.files import (
     LABEL_SUFFIX,
@@ -33,18 +34,27 @@ from nucdl_core.files import (
     write_png,
     write_table,
 )
+from nucdl_core.headless import HeadlessRun, check_tables, run_cellprofiler
 from nucdl_core.labels import equivalent_diameters
-from nucdl_core.normalize import normalize
+from nucdl_core.metrics import summarize
 from nucdl_core.overlay import overlay
-from nucdl_core.predict import load_predictor
 from nucdl_core.segment import segment
-from nucdl_core.size import estimate_diameter
 
 COLUMNS = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
 ERRORS = ("missed_0.70", "merges", "splits")
 SIZE_TOLERANCE = 0.25
 WORST = 12
 CLASSIC_RANGE = "10,60"
+CLASSIC, DEEP = SIDES
+ADVANCED = "classic_advanced"
+
+
+class Step(NamedTuple):
+    """A row of the table: a method, the label images that it wrote, and the method that it is to improve on."""
+
+    name: str
+    labels: Path
+    builds_on: Optional[str] = None
 
 
 def choose_images(data: Path, modality: str, folder: Path) -> pd.DataFrame:
@@ -69,6 +79,29 @@ def write_pipeline(path: Path) -> Path:
     return path
 
 
+def run_steps(chosen: Path, output: Path) -> List[Step]:
+    """Segment the chosen images in every way."""
+    both = output / "cellprofiler"
+    run_demo(DemoConfig(both, chosen / "images", pipeline=write_pipeline(output / "compare.cppipe")))
+    run_advanced(both / PLATE / "load_data.csv", output / ADVANCED)
+    segment_with_true_size(chosen, output / "labels_true_size")
+    endings = {module: ending for module, (_, ending) in SIDES.items()}
+    return [
+        Step(CLASSIC, both / f"labels{endings[CLASSIC]}"),
+        Step(ADVANCED, output / ADVANCED / "labels", CLASSIC),
+        Step(DEEP, both / f"labels{endings[DEEP]}", ADVANCED),
+        Step(f"{DEEP}, true size given", output / "labels_true_size", DEEP),
+    ]
+
+
+def run_advanced(images: Path, output: Path) -> None:
+    """Run classic_advanced.cppipe, as it is, on a list of images."""
+    output.mkdir()
+    pipeline = DemoConfig.pipeline.with_name(f"{ADVANCED}.cppipe")
+    run_cellprofiler(HeadlessRun(pipeline, images, output, REPOSITORY / "plugins"))
+    check_tables(output, len(pd.read_csv(images)), ["Nuclei"])
+
+
 def segment_with_true_size(folder: Path, output: Path) -> None:
     """Segment with the diameter that the annotation gives: what a perfect size estimate would reach."""
     output.mkdir()
@@ -80,13 +113,11 @@ def segment_with_true_size(folder: Path, output: Path) -> None:
 
 
 def size_errors(folder: Path, index: pd.DataFrame) -> pd.Series:
-    """Ratio of the estimated to the true median diameter of each image."""
-    predictor = load_predictor(find_bundle(DEFAULT_MODEL), "cpu")
-    canonical = predictor.description.canonical_diameter
-    ratios: Dict[str, float] = {}
-    for path in image_files([folder / "images"]):
-        estimate = estimate_diameter(normalize(read_image(path)), canonical, predictor.maps_at)
-        ratios[path.stem] = (estimate or float("nan")) / float(index.loc[path.stem, "median_diam_px"])
+    """Ratio of the diameter that is found to the true median diameter of each image."""
+    ratios = {
+        path.stem: segment(read_image(path)).diameter / float(index.loc[path.stem, "median_diam_px"])
+        for path in image_files([folder / "images"])
+    }
     return pd.Series(ratios)
 
 
@@ -102,12 +133,24 @@ def draw_worst(folder: Path, predictions: Path, table: pd.DataFrame, output: Pat
         write_png(output / f"{rank:02d}_{row.mean_f1:.2f}_{row.image[:12]}.png", picture)
 
 
-def markdown(rows: Dict[str, Dict[str, float]]) -> str:
-    """Format the summaries of several methods as a Markdown table."""
-    lines = [f"| method | {' | '.join(COLUMNS + ERRORS)} |", "|---" * (1 + len(COLUMNS + ERRORS)) + "|"]
-    for name, summary in rows.items():
-        values: List[str] = [f"{summary[key]:.3f}" for key in COLUMNS] + [f"{summary[key]:.0f}" for key in ERRORS]
-        lines.append(f"| {name} | {' | '.join(values)} |")
+def compare(tables: Dict[str, pd.DataFrame], name: str, other: str) -> Tuple[int, float]:
+    """Count the images on which a method has the higher mean F1, and give p of the paired Wilcoxon test."""
+    scores, others = (tables[key].set_index("image")["mean_f1"] for key in (name, other))
+    gain = scores - others.loc[scores.index]
+    return int((gain > 0).sum()), float(wilcoxon(gain).pvalue) if gain.any() else 1.0
+
+
+def markdown(steps: List[Step], tables: Dict[str, pd.DataFrame]) -> str:
+    """Format the summaries of all steps as a Markdown table; each is compared with the one that it builds on."""
+    header = ["method", *COLUMNS, *ERRORS, "compared with", "better on", "p"]
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for step in steps:
+        summary = summarize(tables[step.name])
+        cells = [step.name, *(f"{summary[key]:.3f}" for key in COLUMNS), *(f"{summary[key]:.0f}" for key in ERRORS)]
+        if step.builds_on:
+            better, p_value = compare(tables, step.name, step.builds_on)
+            cells += [step.builds_on, str(better), f"{p_value:.1e}"]
+        lines.append(f"| {' | '.join(cells)} |" + " |" * (len(header) - len(cells)))
     return "\n".join(lines)
 
 
@@ -119,25 +162,21 @@ def main(data: Path, modality: str, output: Path) -> None:
     chosen = output / "chosen"
     index = choose_images(data, modality, chosen)
     click.echo(f"{' '.join(sys.argv)}\n{describe_machine()}\n{len(index)} images, {index['n_nuclei'].sum()} nuclei\n")
-    run = output / "cellprofiler"
-    run_demo(DemoConfig(run, chosen / "images", pipeline=write_pipeline(output / "compare.cppipe")))
-    segment_with_true_size(chosen, output / "labels_true_size")
-    folders = {module: run / f"labels{ending}" for module, (_, ending) in SIDES.items()}
+    steps = run_steps(chosen, output)
     click.echo(f"IdentifyPrimaryObjects: diameters {CLASSIC_RANGE} px, otherwise its defaults; border nuclei kept\n")
-    folders["IdentifyNucleiDL, true size given"] = output / "labels_true_size"
-    tables, summaries = {}, {}
-    for name, folder in folders.items():
-        tables[name], summaries[name] = evaluate_folders(chosen / "masks", folder)
-        write_table(output / f"{folder.name}.csv", tables[name])
-    click.echo(markdown(summaries))
-    classic, deep = (tables[module].set_index("image")["mean_f1"] for module in SIDES)
-    p_value = wilcoxon(deep, classic.loc[deep.index]).pvalue
-    better = int((deep > classic.loc[deep.index]).sum())
-    click.echo(f"\nIdentifyNucleiDL is better on {better} of {len(deep)} images, paired Wilcoxon p = {p_value:.1e}")
+    tables = {step.name: evaluate_folders(chosen / "masks", step.labels)[0] for step in steps}
+    for step in steps:
+        write_table(output / f"{re.sub('[^A-Za-z]+', '_', step.name)}.csv", tables[step.name])
+    click.echo(markdown(steps, tables))
+    better, p_value = compare(tables, DEEP, CLASSIC)
+    click.echo(
+        f"\n{DEEP} is better than {CLASSIC} on {better} of {len(index)} images, paired Wilcoxon p = {p_value:.1e}"
+    )
     ratios = size_errors(chosen, index)
     good = int(((ratios > 1 - SIZE_TOLERANCE) & (ratios < 1 + SIZE_TOLERANCE)).sum())
     click.echo(f"Size estimate within {SIZE_TOLERANCE:.0%} of the true median: {good} of {len(ratios)} images")
-    draw_worst(chosen, folders["IdentifyNucleiDL"], tables["IdentifyNucleiDL"], output / "worst")
+    (deep,) = (step for step in steps if step.name == DEEP)
+    draw_worst(chosen, deep.labels, tables[DEEP], output / "worst")
 
 
 if __name__ == "__main__":

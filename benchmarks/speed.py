@@ -24,7 +24,7 @@ from nucdl_core.field import FieldConfig
 from nucdl_core.instances import find_instances, mean_inside, transfer
 from nucdl_core.labels import largest_component, relabel
 from nucdl_core.normalize import normalize
-from nucdl_core.predict import load_predictor, resize, scaled_shape
+from nucdl_core.predict import load_predictor, pad_to_multiples, resize
 from nucdl_core.simulate import simulate_field
 from nucdl_core.size import estimate_diameter
 
@@ -111,11 +111,15 @@ def stages(image: AnyArray, turns: int) -> Dict[str, float]:
     for _ in range(turns):
         normal = timed("normalize", normalize, image)
         diameter = timed("size estimate", estimate_diameter, normal, canonical, predictor.maps_at) or canonical
-        scaled = timed("rescale", resize, normal, scaled_shape(normal.shape, canonical / diameter))
+        block = predictor.block(canonical / diameter)
+        padded = pad_to_multiples(normal, block)
+        shape = (padded.shape[0] // block * predictor.stride, padded.shape[1] // block * predictor.stride)
+        scaled = timed("rescale", resize, padded, shape)
         maps = timed("network", predictor.maps, scaled)
         labels = timed("instances", find_instances, maps, decision, canonical)
-        probability = timed("rescale map", resize, maps.foreground, image.shape)
-        labels = timed("transfer labels", transfer, labels, probability, decision.foreground)
+        probability = timed("rescale map", resize, maps.foreground, padded.shape)
+        scale = predictor.stride / block
+        labels = timed("transfer labels", transfer, labels, probability, decision.foreground, scale)
         labels = timed("clean labels", lambda found: relabel(largest_component(found)), labels)
         timed("scores", mean_inside, probability, labels)
     return {stage: statistics.median(times) for stage, times in collected.items()}

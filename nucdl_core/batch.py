@@ -17,12 +17,12 @@ from nucdl_core import __version__
 from nucdl_core.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.config import SegmentConfig
 from nucdl_core.device import fast_dtype, resolve_device
-from nucdl_core.errors import ImageError
+from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.files import LABEL_SUFFIX, read_image, write_json, write_labels, write_table
 from nucdl_core.labels import areas, centroids, equivalent_diameters
 from nucdl_core.predict import load_predictor
 from nucdl_core.results import Segmentation
-from nucdl_core.segment import segment
+from nucdl_core.segment import Progress, segment
 
 OBJECT_COLUMNS = (
     "ImageNumber",
@@ -67,6 +67,7 @@ def segment_files(
     output: Path,
     config: SegmentConfig,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+    tile_progress: Optional[Progress] = None,
 ) -> List[ImageRecord]:
     """Segment image files one by one; a file that cannot be used does not stop the others.
 
@@ -78,6 +79,8 @@ def segment_files(
     config : SegmentConfig
     progress : callable
         Wraps the iteration over the files, for example in a progress bar.
+    tile_progress : callable, optional
+        See `segment.segment`; called for images that are larger than a tile.
 
     Returns
     -------
@@ -91,7 +94,8 @@ def segment_files(
     BundleError, DeviceError
         If the model or the device cannot be used; nothing is written then.
     """
-    _refuse_same_names(files)
+    refuse_same_names(files)
+    config = dataclasses.replace(config, keep_probability=False)
     bundle = read_bundle(find_bundle(config.model))
     load_predictor(bundle.folder, resolve_device(config.device))
     output.mkdir(parents=True, exist_ok=True)
@@ -99,14 +103,14 @@ def segment_files(
     for number, path in enumerate(progress(files), start=1):
         start = time.perf_counter()
         try:
-            found = segment(read_image(path), config)
-        except (ImageError, OSError, MemoryError) as error:
-            records.append(ImageRecord(str(path), _since(start), error=str(error) or type(error).__name__))
+            found = segment(read_image(path), config, progress=tile_progress)
+        except (ImageError, OutOfMemoryError, OSError, MemoryError) as error:
+            records.append(ImageRecord(str(path), seconds_since(start), error=str(error) or type(error).__name__))
             continue
         write_labels(output / f"{path.stem}{LABEL_SUFFIX}", found.labels)
         tables.append(object_table(found, number, path.name))
         diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
-        records.append(ImageRecord(str(path), _since(start), found.count, diameter))
+        records.append(ImageRecord(str(path), seconds_since(start), found.count, diameter))
     filled = [table for table in tables if len(table)] or tables
     write_table(output / "objects.csv", pd.concat(filled, ignore_index=True))
     write_json(output / "run.json", describe_run(config, bundle, records))
@@ -162,7 +166,8 @@ def describe_run(config: SegmentConfig, bundle: Bundle, records: Sequence[ImageR
     }
 
 
-def _refuse_same_names(files: Sequence[Path]) -> None:
+def refuse_same_names(files: Sequence[Path]) -> None:
+    """Raise an `ImageError` if the label images of two files would have the same name."""
     first: Dict[str, Path] = {}
     for path in files:
         other = first.setdefault(path.stem, path)
@@ -173,5 +178,6 @@ def _refuse_same_names(files: Sequence[Path]) -> None:
             )
 
 
-def _since(start: float) -> float:
+def seconds_since(start: float) -> float:
+    """Return the seconds since a value of `time.perf_counter`, rounded for a table."""
     return round(time.perf_counter() - start, 4)

@@ -13,7 +13,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import from_mapping, require
+from nucdl_core.contours import Refinement
 from nucdl_core.errors import BundleError, ConfigError
 from nucdl_core.files import write_json
 from nucdl_core.instances import Decision
@@ -57,6 +58,9 @@ class BundleDescription:
         How the maps become nuclei, calibrated on validation data.
     files : dict
         sha256 of every other file of the bundle, by name.
+    refinement : Refinement or None
+        How outlines are corrected, where ``nucdl tune`` has found that out; None takes the published
+        numbers with the threshold of the decision.
     tolerance : float
         Largest difference to the expected test output that is accepted.
     training, metrics : dict
@@ -74,6 +78,7 @@ class BundleDescription:
     canonical_diameter: float
     decision: Decision
     files: Dict[str, str]
+    refinement: Optional[Refinement] = None
     tolerance: float = 0.05
     training: Dict[str, Any] = field(default_factory=dict)
     metrics: Dict[str, Any] = field(default_factory=dict)
@@ -198,7 +203,10 @@ def _parse(path: Path, raw: bytes) -> BundleDescription:
         values = json.loads(raw)
         if not isinstance(values, dict) or not isinstance(values.get("decision"), dict):
             raise ConfigError("a JSON object with the key 'decision' was expected")
-        return from_mapping(BundleDescription, {**values, "decision": from_mapping(Decision, values["decision"])})
+        parts: Dict[str, Any] = {"decision": from_mapping(Decision, values["decision"])}
+        if values.get("refinement") is not None:
+            parts["refinement"] = from_mapping(Refinement, values["refinement"])
+        return from_mapping(BundleDescription, {**values, **parts})
     except (ValueError, TypeError) as error:
         raise BundleError(f"{path} is not a model description that can be used: {error}") from error
 

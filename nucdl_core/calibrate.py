@@ -10,11 +10,12 @@ import numpy as np
 from tqdm import tqdm
 
 from nucdl_core.arrays import Floats, Labels
-from nucdl_core.instances import DECODERS, Decision, Maps, find_instances, transfer
+from nucdl_core.instances import DECODERS, Decision, Prediction, decode
 from nucdl_core.labels import relabel
 from nucdl_core.metrics import image_scores
-from nucdl_core.predict import Predictor, resize, scaled_shape
+from nucdl_core.predict import Predictor
 from nucdl_core.size import estimate_diameter
+from nucdl_core.tta import VIEW_SETS
 
 LOGGER = logging.getLogger(__name__)
 
@@ -35,18 +36,14 @@ class PredictedImage:
     Attributes
     ----------
     truth : int32 array (H, W)
-    maps : Maps
-        At the canonical scale.
-    probability : float32 array (H, W)
-        The foreground on the image's own pixels.
+    prediction : Prediction
     weight : float
         How much the image counts. Images of one laboratory resemble each other, and if each counted fully, the
         laboratory with the most images would decide for all.
     """
 
     truth: Labels
-    maps: Maps
-    probability: Floats
+    prediction: Prediction
     weight: float = 1.0
 
 
@@ -64,16 +61,14 @@ def predict_image(image: Floats, truth: Labels, predictor: Predictor, weight: fl
     """
     canonical = predictor.description.canonical_diameter
     diameter = estimate_diameter(image, canonical, predictor.maps_at) or canonical
-    maps = predictor.maps(resize(image, scaled_shape(image.shape, canonical / diameter)))
-    return PredictedImage(truth, maps, resize(maps.foreground, (image.shape[0], image.shape[1])), weight)
+    return PredictedImage(truth, predictor.predict(image, diameter, VIEW_SETS["none"]), weight)
 
 
 def score_decision(decision: Decision, images: Sequence[PredictedImage], canonical_diameter: float) -> float:
     """Return the weighted average over the images of the mean F1 that a decision reaches."""
     scores: List[float] = []
     for image in images:
-        labels = find_instances(image.maps, decision, canonical_diameter)
-        labels = relabel(transfer(labels, image.probability, decision.foreground))
+        labels = relabel(decode(image.prediction, decision, canonical_diameter))
         scores.append(float(image_scores(image.truth, labels)["mean_f1"]))
     return float(np.average(scores, weights=[image.weight for image in images]))
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
-from typing import Any, Collection, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Optional, Sequence, Tuple
 
 import click
 
 from nucdl_core import __version__
-from nucdl_core.config import DEFAULT_MODEL, DEVICES, SegmentConfig
+from nucdl_core.config import DEFAULT_MODEL, DEVICES, VIEWS, SegmentConfig
 from nucdl_core.errors import ConfigError, NucDLError
+
+if TYPE_CHECKING:
+    from nucdl_core.batch import ImageRecord
 
 SOME_FAILED = 3
 """Exit code of a run that finished, but not with every image."""
@@ -64,6 +68,8 @@ def simulate(output: Path, fields: int, size: str, seed: int) -> None:
 @click.option("--max-diameter", default=float("inf"), show_default="none", help="Discard larger nuclei (pixels).")
 @click.option("--discard-border", is_flag=True, help="Discard nuclei that touch the image border.")
 @click.option("--threshold", type=float, default=None, help="Probability threshold instead of the model's own.")
+@click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
+@click.option("--views", type=click.Choice(VIEWS), default="none", show_default=True, help="Views to average over.")
 def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
     """Find the nuclei in image files and in the images of folders.
 
@@ -77,6 +83,8 @@ def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: A
         minimum_diameter=settings["min_diameter"],
         maximum_diameter=settings["max_diameter"],
         discard_border=settings["discard_border"],
+        contour_offset=settings["contour_offset"],
+        views=settings["views"],
         device=settings["device"],
     )
     from tqdm import tqdm
@@ -84,11 +92,37 @@ def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: A
     from nucdl_core.batch import segment_files
     from nucdl_core.files import image_files
 
-    records = segment_files(image_files(inputs), output, config, lambda files: tqdm(files, unit="image", disable=None))
-    failed = [record.error for record in records if record.error is not None]
-    nuclei = sum(record.nuclei or 0 for record in records)
-    click.echo(f"{len(records) - len(failed)} of {len(records)} images, {nuclei} nuclei in {output}")
-    exit_with_failures(failed)
+    bars = (lambda files: tqdm(files, unit="image", disable=None), show_tiles)
+    records = segment_files(image_files(inputs), output, config, *bars)
+    report_records(records, output)
+
+
+@main.command()
+@click.option("--images", type=EXISTING_FOLDER, required=True, help="Folder of images.")
+@click.option("--labels", type=EXISTING_FOLDER, required=True, help="Folder of label images: objects of any method.")
+@click.option("--output", type=FOLDER, required=True, help="Folder for label images, objects.csv and run.json.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Bundled model, or folder of a model.")
+@click.option("--views", type=click.Choice(VIEWS), default="flips", show_default=True, help="Views to look at.")
+@click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
+@click.option("--split", is_flag=True, help="Part objects that hold several nuclei.")
+@click.option("--merge", is_flag=True, help="Join objects that are parts of one nucleus.")
+@click.option("--remove", is_flag=True, help="Drop objects where there is no nucleus.")
+@click.option("--add", is_flag=True, help="Add nuclei where there is no object.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
+def refine(images: Path, labels: Path, output: Path, **settings: Any) -> None:
+    """Correct the outlines of objects that any method has found.
+
+    NAME.png is paired with NAME_labels.tif or NAME.tif. Writes NAME_labels.tif for each image, objects.csv and
+    run.json. An image that cannot be used does not stop the others; it is listed at the end and the exit code is 3.
+    """
+    from tqdm import tqdm
+
+    from nucdl_core.contours import RefineConfig
+    from nucdl_core.refine_files import refine_files
+
+    config = RefineConfig(**settings)
+    records = refine_files(images, labels, output, config, lambda pairs: tqdm(pairs, unit="image", disable=None))
+    report_records(records, output)
 
 
 @main.command()
@@ -176,12 +210,58 @@ def train(config: Path, data: Path, output: Path, device: str, workers: int) -> 
     click.echo(f"the model is in {folder}; use it with --model {folder}")
 
 
+def report_records(records: Sequence[ImageRecord], output: Path) -> None:
+    """Sum up a run over image files, and end as `exit_with_failures` does."""
+    failed = [record.error for record in records if record.error is not None]
+    nuclei = sum(record.nuclei or 0 for record in records)
+    click.echo(f"{len(records) - len(failed)} of {len(records)} images, {nuclei} nuclei in {output}")
+    exit_with_failures(failed)
+
+
+@main.command()
+@click.option("--data", type=EXISTING_FOLDER, required=True, help="Folder with 'images' and 'masks'.")
+@click.option("--output", type=FOLDER, required=True, help="New folder for the tuned model; its name is the model's.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Bundled model, or folder of a model.")
+@click.option("--generations", default=10, show_default=True, help="Of the genetic algorithm.")
+@click.option("--population", default=40, show_default=True, help="Candidates per generation.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same result.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
+def tune(data: Path, output: Path, **settings: Any) -> None:
+    """Fit a model's decisions and contour correction to your annotated images, without training.
+
+    A quarter of the images judges the result and takes no part in the search.
+    """
+    from tqdm import tqdm
+
+    from nucdl_core.tune import TuneConfig
+    from nucdl_core.tune import tune as tune_model
+
+    config = TuneConfig(**settings)
+    with tqdm(total=config.generations, unit="generation", disable=None) as bar:
+
+        def show(score: float) -> None:
+            bar.set_postfix(best=f"{score:.3f}")
+            bar.update()
+
+        result = tune_model(data, output, config, show)
+    click.echo(
+        f"DSB score on {result.judges} images that took no part: {result.before:.3f} before, {result.after:.3f} after; "
+        f"the model is in {result.bundle}, use it with --model {result.bundle}"
+    )
+
+
 def exit_with_failures(reasons: Collection[str]) -> None:
     """List the images that failed, if any, and end with `SOME_FAILED` then."""
     for reason in reasons:
         click.echo(f"failed: {reason}", err=True)
     if reasons:
         raise SystemExit(SOME_FAILED)
+
+
+def show_tiles(done: int, count: int) -> None:
+    """Tell on a line of its own how far an image of several tiles is."""
+    if sys.stderr.isatty():
+        click.echo(f"\r  tile {done} of {count}{' ' * 20}", err=True, nl=done == count)
 
 
 def _height_and_width(text: str) -> Tuple[int, int]:

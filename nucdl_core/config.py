@@ -9,6 +9,8 @@ from nucdl_core.errors import ConfigError
 
 DEFAULT_MODEL = "nuclei_unet"
 DEVICES = ("auto", "cpu", "cuda")
+VIEWS = ("none", "flips", "all")
+LARGEST_OFFSET = 20.0
 
 T = TypeVar("T")
 
@@ -50,10 +52,17 @@ class SegmentConfig:
     probability_threshold : float or None
         Probability above which a pixel belongs to a nucleus; None takes the value that was calibrated on the
         model's validation data.
+    contour_offset : float
+        Pixels by which outlines are moved outwards (negative: inwards), because laboratories draw them differently.
+    views : str
+        "none" predicts the image as it is; "flips" averages over four mirrored views of it, "all" over all eight
+        turned and mirrored ones.
     minimum_diameter, maximum_diameter : float
         Nuclei whose equivalent diameter in pixels lies outside are discarded.
     discard_border : bool
         Discard nuclei that touch the border of the image or of its mask.
+    keep_probability : bool
+        False spares the memory of the probability map.
     device : str
         "auto" (an accelerator when there is one), "cpu" or "cuda".
     """
@@ -61,9 +70,12 @@ class SegmentConfig:
     model: str = DEFAULT_MODEL
     diameter: Optional[float] = None
     probability_threshold: Optional[float] = None
+    contour_offset: float = 0.0
+    views: str = "none"
     minimum_diameter: float = 0.0
     maximum_diameter: float = float("inf")
     discard_border: bool = False
+    keep_probability: bool = True
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -80,4 +92,9 @@ class SegmentConfig:
             f"diameters from {self.minimum_diameter} to {self.maximum_diameter} px leave no nucleus; "
             "the minimum must be at least 0 and below the maximum",
         )
+        require(
+            abs(self.contour_offset) <= LARGEST_OFFSET,
+            f"contour offset is {self.contour_offset}; give pixels from -{LARGEST_OFFSET:g} to {LARGEST_OFFSET:g}",
+        )
+        require(self.views in VIEWS, f"views is {self.views!r}; it must be one of {', '.join(VIEWS)}")
         require(self.device in DEVICES, f"device is {self.device!r}; it must be one of {', '.join(DEVICES)}")

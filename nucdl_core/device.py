@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import functools
+import logging
+from typing import Callable, Sequence, TypeVar
 
 import torch
 
-from nucdl_core.errors import DeviceError
+from nucdl_core.errors import DeviceError, OutOfMemoryError
+
+LOGGER = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def resolve_device(name: str) -> str:
@@ -33,6 +38,70 @@ def fast_dtype(device: str) -> torch.dtype:
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if _cpu_computes_bfloat16() else torch.float32
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error of torch or numpy says that memory ran out."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    # On the CPU torch raises a plain RuntimeError.
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def in_smaller_tiles(compute: Callable[[int], T], sides: Sequence[int], device: str) -> T:
+    """Call `compute` with the first side of tiles for which the memory suffices.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes the side of tiles in network pixels.
+    sides : sequence of int
+        From the largest to the smallest.
+    device : str
+
+    Raises
+    ------
+    OutOfMemoryError
+        If the memory does not suffice for the smallest tiles either.
+    """
+    for side in sides:
+        try:
+            return compute(side)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            LOGGER.warning("too little memory for tiles of %d network pixels: %s", side, error)
+        free_memory(device)
+    raise OutOfMemoryError(
+        f"too little free memory ({device}) even for tiles of {sides[-1]} pixels; close other programs, run fewer "
+        "CellProfiler workers at a time, or choose the device 'cpu'"
+    )
+
+
+def on_the_cpu_if_short(compute: Callable[[str], T], wanted: str) -> T:
+    """Call `compute` with a device, and with the CPU if the memory of an automatically chosen GPU does not suffice.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes "cpu" or "cuda".
+    wanted : str
+        See `resolve_device`.
+    """
+    device = resolve_device(wanted)
+    try:
+        return compute(device)
+    except OutOfMemoryError:
+        if wanted != "auto" or device == "cpu":
+            raise
+    LOGGER.warning("the GPU has too little free memory even for small tiles; this image is computed on the CPU")
+    return compute("cpu")
+
+
+def free_memory(device: str) -> None:
+    """Give the memory that torch keeps for later back to the device."""
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _cpu_computes_bfloat16() -> bool:

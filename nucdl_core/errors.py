@@ -25,3 +25,7 @@ class BundleError(NucDLError):
 
 class DeviceError(NucDLError, RuntimeError):
     """A computing device was asked for that is not there."""
+
+
+class OutOfMemoryError(NucDLError, RuntimeError):
+    """The free memory of a device does not suffice even for the smallest tiles."""

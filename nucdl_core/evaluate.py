@@ -53,7 +53,7 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
     """
     import pandas as pd
 
-    truths, predictions = _label_images(Path(truth_dir)), _label_images(Path(prediction_dir))
+    truths, predictions = label_images(Path(truth_dir)), label_images(Path(prediction_dir))
     for missing, files, folder in (
         (set(truths) - set(predictions), truths, prediction_dir),
         (set(predictions) - set(truths), predictions, truth_dir),
@@ -70,7 +70,8 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
     return table, summarize(table)
 
 
-def _label_images(folder: Path) -> Dict[str, Path]:
+def label_images(folder: Path) -> Dict[str, Path]:
+    """Find the label images of a folder, by the stem of the image that each belongs to."""
     files = [file for file in list_folder(folder) if file.suffix.lower() in _LABEL_SUFFIXES]
     files = [file for file in files if file.stem.endswith(_LABEL_ENDING)] or files
     if not files:

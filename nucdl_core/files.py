@@ -256,7 +256,12 @@ def write_labels(path: PathLike, labels: Labels) -> None:
     checked = as_labels(labels)
     if checked.size == 0:
         raise ImageError(f"{path}: a label image of shape {checked.shape} has no pixels and cannot be written")
-    stored = checked.astype("<u2" if checked.max() <= np.iinfo(np.uint16).max else "<u4")
+    # The larger type holds the same bits as int32, so that no copy is made of a large image.
+    stored = (
+        checked.astype("<u2")
+        if checked.max() <= np.iinfo(np.uint16).max
+        else checked.astype("<i4", copy=False).view("<u4")
+    )
     options = {"byteorder": "<", "photometric": "minisblack", "compression": "zlib", "metadata": None}
     _write(path, lambda stream: tifffile.imwrite(stream, stored, **options))
 

@@ -13,7 +13,7 @@ validation data:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from nucdl_core.arrays import Floats, Labels, Mask
 from nucdl_core.config import require
-from nucdl_core.labels import areas, relabel
+from nucdl_core.labels import areas, largest_component, relabel
 
 DECODERS = ("three_class", "distance", "combined")
 LEVELS = 16
@@ -43,6 +43,28 @@ class Maps:
     boundary: Floats
     distance: Floats
     size: Floats
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says about an image, at its own scale and on the image's pixels.
+
+    Attributes
+    ----------
+    views : sequence of Maps
+        Of each view, turned back; (h, w) at the scale at which a typical nucleus has the canonical diameter.
+    maps : Maps
+        Their mean.
+    probability : float32 array (H, W)
+        The foreground of `maps` on the image's own pixels.
+    scale : float
+        Pixels of `maps` per image pixel; both begin at the same corner.
+    """
+
+    views: Sequence[Maps]
+    maps: Maps
+    probability: Floats
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,19 @@ def seed_map(maps: Maps, decoder: str) -> Floats:
     if decoder == "distance":
         return maps.distance
     return np.asarray(maps.distance * (1 - maps.boundary), np.float32)
+
+
+def decode(prediction: Prediction, decision: Decision, canonical_diameter: float) -> Labels:
+    """Find the nuclei of an image in what the network says about it.
+
+    Returns
+    -------
+    int32 array (H, W)
+        On the image's pixels, with the numbers that `find_instances` gives them in the mean maps; nuclei that are
+        smaller than a pixel leave a gap. Each nucleus is one piece.
+    """
+    labels = find_instances(prediction.maps, decision, canonical_diameter)
+    return largest_component(transfer(labels, prediction.probability, decision.foreground, prediction.scale))
 
 
 def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) -> Labels:
@@ -233,7 +268,7 @@ def drop(labels: Labels, dropped: Mask) -> Labels:
     return np.asarray(renumber[labels], np.int32)
 
 
-def transfer(labels: Labels, foreground: Floats, threshold: float) -> Labels:
+def transfer(labels: Labels, foreground: Floats, threshold: float, scale: float) -> Labels:
     """Bring nuclei that were found at another scale onto the original pixels.
 
     Which nucleus a pixel belongs to is taken from the nearest pixel of `labels`, but whether it belongs to one
@@ -247,16 +282,17 @@ def transfer(labels: Labels, foreground: Floats, threshold: float) -> Labels:
         Probability at the original resolution.
     threshold : float
         The `Decision.foreground` that `labels` were made with.
+    scale : float
+        Pixels of `labels` per pixel of `foreground`; both begin at the same corner.
 
     Returns
     -------
     int32 array (H, W)
         The same numbers; some may be missing where a nucleus is smaller than a pixel.
     """
-    height, width = labels.shape
-    rows = (np.arange(foreground.shape[0]) + 0.5) * (height / foreground.shape[0])
-    cols = (np.arange(foreground.shape[1]) + 0.5) * (width / foreground.shape[1])
-    rows = np.minimum(rows.astype(np.intp), height - 1)
-    cols = np.minimum(cols.astype(np.intp), width - 1)
+    rows, cols = (
+        np.minimum(((np.arange(new) + 0.5) * scale).astype(np.intp), old - 1)
+        for new, old in zip(foreground.shape, labels.shape)
+    )
     spread = np.where(labels > 0, labels, ndimage.grey_dilation(labels, size=(3, 3)))
     return np.where(foreground > threshold, spread[np.ix_(rows, cols)], 0).astype(np.int32)

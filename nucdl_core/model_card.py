@@ -13,14 +13,17 @@ CARD = """# {name}
 ## Use
 
 For images of one fluorescent nuclear stain, nuclei bright on a dark background, one plane, any size and bit depth.
-Not for stained tissue sections, brightfield or phase contrast images, whole cells or bacteria: it has not seen them.
+Not for stained tissue sections, brightfield or phase contrast images, whole cells or bacteria: it is not validated on
+them.
 Images are rescaled so that a typical nucleus is {diameter:g} px across; the model estimates that size itself.
 
 ## Training
 
-{images} annotated images and {simulated:.0%} simulated crops; {steps} steps of {batch} crops of {crop} px, scaled to
-nuclei of about {canonical:g} px, and for {any_scale:.0%} of the crops to any size from {smallest:g} to {largest:g} px.
-Network: `{architecture}` with the arguments `{arguments}`. All settings are in `bundle.json`.
+{images} annotated images, inverted where their nuclei are dark, and {simulated:.0%} simulated crops; {steps} steps of
+{batch} crops of {crop} px, scaled to nuclei of about {canonical:g} px, and for {any_scale:.0%} of the crops to any size
+from {smallest:g} to {largest:g} px. Over {superposed:.0%} of the annotated crops nuclei of a second one were laid, and
+{plain:.0%} kept their intensities. Network: `{architecture}` with the arguments `{arguments}`. All settings are in
+`bundle.json`.
 
 ## Decision
 
@@ -74,6 +77,8 @@ def model_card(description: BundleDescription) -> str:
         batch=config["batch"],
         crop=config["crop_size"],
         canonical=config["canonical_diameter"],
+        superposed=config["superposed_share"],
+        plain=config["plain_share"],
         any_scale=config["any_scale_share"],
         smallest=smallest,
         largest=largest,
@@ -83,6 +88,32 @@ def model_card(description: BundleDescription) -> str:
         decision=description.decision,
         decoders=_rows(metrics["decoders"]),
         metrics=_rows(metrics["validation"]),
+    )
+
+
+TUNED = """# {name}
+
+The model that is described below, with other numbers for the decision and the contour correction: found by a genetic
+algorithm on {images} annotated images, judged on {judges} others, where they reach a DSB score of {dsb_score:.3f}.
+
+* `{decision}`
+* `{refinement}`
+
+---
+
+"""
+
+
+def tuned_card(description: BundleDescription, card: str) -> str:
+    """Put what `nucdl_core.tune` has changed before the card of the model that it started from."""
+    return (
+        TUNED.format(
+            name=description.name,
+            decision=description.decision,
+            refinement=description.refinement,
+            **description.metrics["tuned"],
+        )
+        + card
     )
 
 

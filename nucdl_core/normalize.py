@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Optional, Tuple
 
 import numpy as np
 
@@ -12,6 +13,8 @@ LOW_PERCENTILE = 1.0
 HIGH_PERCENTILE = 99.8
 # Percentiles of this many pixels, taken on a regular grid, are as good as those of all.
 SAMPLED_PIXELS = 250_000
+# Images of more pixels are normalized part by part.
+LARGE = 32_000_000
 
 
 def intensity_range(image: AnyArray, mask: Optional[Mask] = None) -> Tuple[float, float]:
@@ -77,3 +80,49 @@ def normalize(image: AnyArray, mask: Optional[Mask] = None) -> Floats:
         About 0 for background, about 1 for bright nuclei. All 0 for a flat image.
     """
     return stretch(image, *intensity_range(image, mask))
+
+
+@dataclass(frozen=True)
+class NormalizedImage:
+    """A normalized image with its mask. A large one is normalized part by part, so that it is not copied as a whole.
+
+    ``normalized[rows, cols]`` takes slices and gives a float32 array of what `normalize` gives there, 0 outside the
+    mask.
+
+    Attributes
+    ----------
+    image : array (H, W)
+        Normalized where `limits` is None, otherwise of any real dtype.
+    mask : bool array (H, W) or None
+        Only pixels where it is true count.
+    limits : (float, float) or None
+        The `intensity_range` between which parts are still to be stretched.
+    """
+
+    image: AnyArray
+    mask: Optional[Mask] = None
+    limits: Optional[Tuple[float, float]] = None
+
+    @classmethod
+    def of(cls, image: AnyArray, mask: Optional[Mask] = None) -> NormalizedImage:
+        """Normalize an image, at once if it is not `LARGE`."""
+        waiting = cls(image, mask, intensity_range(image, mask))
+        return waiting if image.size > LARGE else cls(waiting[:, :], mask)
+
+    @property
+    def shape(self) -> Tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return self.image.size
+
+    def __getitem__(self, part: Any) -> Floats:
+        if self.limits is None:
+            return self.image[part]
+        normal = stretch(self.image[part], *self.limits)
+        if self.mask is not None:
+            normal[~self.mask[part]] = 0
+        return normal

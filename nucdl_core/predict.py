@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -16,12 +17,13 @@ from nucdl_core.arrays import AnyArray, Floats
 from nucdl_core.bundle import TEST, WEIGHTS, Bundle, BundleDescription, read_bundle, read_tensors
 from nucdl_core.device import fast_dtype
 from nucdl_core.errors import BundleError
-from nucdl_core.instances import Maps
+from nucdl_core.instances import Maps, Prediction
 from nucdl_core.models.registry import build_network
-from nucdl_core.tiling import tiles
+from nucdl_core.tta import VIEW_SETS, View, apply_view, undo_view
 
-# The halo is wider than the default network sees (190 px), so that tiles give the maps of the whole image.
-TILE, HALO = 1536, 224
+KEYS = ("foreground", "boundary", "distance", "size")
+# Views are run together only up to this number of pixels: more would cost memory and gain no time.
+BATCH_PIXELS = 2_000_000
 
 
 class Predictor:
@@ -46,39 +48,99 @@ class Predictor:
         fold_batch_norm(network.eval())
         self.network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def maps(self, image: Floats, tile: int = TILE) -> Maps:
+    def maps(self, image: Floats) -> Maps:
         """Predict the maps of an image whose nuclei have about the canonical diameter.
 
         Parameters
         ----------
         image : float32 array (H, W)
             Normalized.
-        tile : int
-            Side of the tiles in pixels that larger images are cut into.
 
         Returns
         -------
         Maps
             Arrays (H, W).
         """
-        result = np.empty((4, *image.shape), np.float32)
-        for part in tiles((image.shape[0], image.shape[1]), tile, HALO, self.stride):
-            result[(slice(None), *part.core)] = self._run(image[part.outer])[(slice(None), *part.inner)]
-        return Maps(*result)
+        height, width = image.shape
+        padded = pad_to_multiples(image, self.stride)
+        return Maps(*self._run([padded])[0][:, :height, :width])
 
     def maps_at(self, image: Floats, scale: float) -> Maps:
-        """Predict the maps of an image at another scale; see `maps`."""
-        return self.maps(resize(image, scaled_shape(image.shape, scale)))
+        """Predict the maps of an image at another scale; arrays (H * scale, W * scale), see `view_maps`."""
+        exact = self.stride / self.block(scale)
+        rows, cols = (math.ceil(side * exact) for side in image.shape)
+        return _cropped(self.view_maps(image, scale, VIEW_SETS["none"])[0], rows, cols)
 
-    def _run(self, image: Floats) -> AnyArray:
+    def view_maps(self, image: Floats, scale: float, views: Sequence[View]) -> List[Maps]:
+        """Predict the maps of several views of an image at another scale.
+
+        The image is padded to whole blocks of `block` pixels, each of which becomes one stride of the network. So a
+        part of an image that begins at a multiple of `block` gives the maps that the whole image gives there.
+
+        Parameters
+        ----------
+        image : float32 array (H, W)
+            Normalized.
+        scale : float
+            Network pixels per image pixel.
+        views : sequence of View
+
+        Returns
+        -------
+        list of Maps
+            One per view, turned back; arrays (h, w) that begin at the image's first pixel and reach up to one
+            block beyond its last one, at ``stride / block`` network pixels per image pixel.
+        """
+        block = self.block(scale)
+        padded = pad_to_multiples(image, block)
+        rows, cols = (side // block * self.stride for side in padded.shape)
+        scaled = resize(padded, (rows, cols))
+        together = max(1, BATCH_PIXELS // scaled.size)
+        found: Dict[View, Maps] = {}
+        for transpose in (False, True):
+            group = [view for view in views if view.transpose == transpose]
+            for first in range(0, len(group), together):
+                batch = group[first : first + together]
+                results = self._run([apply_view(scaled, view) for view in batch])
+                found.update((view, Maps(*undo_view(maps, view))) for view, maps in zip(batch, results))
+        return [found[view] for view in views]
+
+    def predict(self, image: Floats, diameter: float, views: Sequence[View]) -> Prediction:
+        """Predict an image whose typical nucleus diameter is known.
+
+        Parameters
+        ----------
+        image : float32 array (H, W)
+            Normalized.
+        diameter : float
+            In pixels.
+        views : sequence of View
+
+        Returns
+        -------
+        Prediction
+        """
         height, width = image.shape
-        padding = ((0, -height % self.stride), (0, -width % self.stride))
-        padded = np.pad(image, padding, mode="symmetric")
+        scale = self.description.canonical_diameter / diameter
+        block = self.block(scale)
+        maps = self.view_maps(image, scale, views)
+        mean = mean_maps(maps)
+        padded = (height + -height % block, width + -width % block)
+        probability = resize(mean.foreground, padded)[:height, :width]
+        exact = self.stride / block
+        rows, cols = math.ceil(height * exact), math.ceil(width * exact)
+        return Prediction([_cropped(view, rows, cols) for view in maps], _cropped(mean, rows, cols), probability, exact)
+
+    def block(self, scale: float) -> int:
+        """Image pixels that become one stride of the network at about the given scale."""
+        return max(1, round(self.stride / scale))
+
+    def _run(self, images: Sequence[Floats]) -> AnyArray:
         with torch.inference_mode():
-            tensor = torch.from_numpy(padded)[None, None].to(self.device, self.dtype)
-            maps = self.network(tensor.contiguous(memory_format=torch.channels_last))[0].float()
-            maps[:3].sigmoid_()
-            array: AnyArray = maps[:, :height, :width].cpu().numpy()
+            batch = torch.from_numpy(np.stack(images))[:, None].to(self.device, self.dtype)
+            maps = self.network(batch.contiguous(memory_format=torch.channels_last)).float()
+            maps[:, :3].sigmoid_()
+            array: AnyArray = maps.cpu().numpy()
         return array
 
 
@@ -158,6 +220,25 @@ def fold_batch_norm(network: nn.Module) -> None:
                 module._modules[following] = nn.Identity()
 
 
+def mean_maps(maps: Sequence[Maps]) -> Maps:
+    """Average the maps of several views; see Moshkov et al. (Sci. Rep. 2020)."""
+    if len(maps) == 1:
+        return maps[0]
+    return Maps(*(np.mean([getattr(view, key) for view in maps], axis=0) for key in KEYS))
+
+
+def _cropped(maps: Maps, rows: int, cols: int) -> Maps:
+    return Maps(*(getattr(maps, key)[:rows, :cols] for key in KEYS))
+
+
+def pad_to_multiples(image: Floats, step: int) -> Floats:
+    """Mirror an image at its lower and right border until its sides are multiples of `step`."""
+    height, width = image.shape
+    if height % step == width % step == 0:
+        return image
+    return np.pad(image, ((0, -height % step), (0, -width % step)), mode="symmetric")
+
+
 def resize(image: Floats, shape: Tuple[int, int]) -> Floats:
     """Resize a map or an image, bilinearly and without aliasing.
 
@@ -183,11 +264,6 @@ def resize(image: Floats, shape: Tuple[int, int]) -> Floats:
     )
     resized: Floats = tensor[0, 0].numpy()
     return resized
-
-
-def scaled_shape(shape: Tuple[int, ...], scale: float) -> Tuple[int, int]:
-    """Shape of an image after rescaling, at least one pixel each way."""
-    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 @functools.lru_cache(maxsize=8)

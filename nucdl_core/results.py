@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Optional
 
 import numpy as np
 
@@ -19,23 +20,27 @@ class Segmentation:
         0 is background, nuclei are numbered 1..N without gaps.
     scores : float32 array (N,)
         Confidence of nucleus ``i + 1`` in [0, 1].
-    probability : float32 array (H, W)
-        Probability of each pixel to lie in a nucleus, in [0, 1].
+    probability : float32 array (H, W) or None
+        Probability of each pixel to lie in a nucleus, in [0, 1]; None where it was not wanted.
     diameter : float
-        Typical nucleus diameter in pixels that the image was rescaled by: given or estimated.
-        NaN where it was estimated and no nucleus was found.
+        Typical nucleus diameter in pixels: as it was given, or else the median of the nuclei that were found, before
+        filters; NaN where there is none.
+    agreement : float32 array (N,) or None
+        How much the views agree on each nucleus, in [0, 1], see `tta.agreement`; None where there was one view.
     """
 
     labels: Labels
     scores: Floats
-    probability: Floats
+    probability: Optional[Floats]
     diameter: float
+    agreement: Optional[Floats] = None
 
     def __post_init__(self) -> None:
         count = int(self.labels.max(initial=0))
-        if self.scores.shape != (count,):
-            raise ValueError(f"{count} nuclei need as many scores, not an array of shape {self.scores.shape}")
-        if self.labels.shape != self.probability.shape:
+        for vector in (self.scores, self.agreement):
+            if vector is not None and vector.shape != (count,):
+                raise ValueError(f"{count} nuclei need as many values, not an array of shape {vector.shape}")
+        if self.probability is not None and self.labels.shape != self.probability.shape:
             raise ValueError(f"labels {self.labels.shape} and probability {self.probability.shape} differ in shape")
 
     @property
@@ -58,4 +63,5 @@ class Segmentation:
         """
         renumber = np.zeros(self.count + 1, np.int32)
         renumber[1:] = np.where(kept, np.cumsum(kept), 0)
-        return Segmentation(renumber[self.labels], self.scores[kept], self.probability, self.diameter)
+        agreement = None if self.agreement is None else self.agreement[kept]
+        return replace(self, labels=renumber[self.labels], scores=self.scores[kept], agreement=agreement)

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from dataclasses import replace
+from typing import Callable, Optional
 
 import numpy as np
 
-from nucdl_core.arrays import AnyArray, Floats, Mask
+from nucdl_core.arrays import AnyArray, Mask
 from nucdl_core.bundle import find_bundle
 from nucdl_core.config import SegmentConfig
-from nucdl_core.device import resolve_device
+from nucdl_core.device import in_smaller_tiles, on_the_cpu_if_short
 from nucdl_core.errors import ImageError
 from nucdl_core.filters import filter_nuclei
-from nucdl_core.instances import Decision, find_instances, mean_inside, transfer
-from nucdl_core.labels import equivalent_diameters, largest_component, relabel
-from nucdl_core.normalize import normalize
-from nucdl_core.predict import Predictor, load_predictor, resize
+from nucdl_core.instances import Decision, decode, find_instances, mean_inside
+from nucdl_core.labels import areas, equivalent_diameters, offset_outlines, relabel
+from nucdl_core.normalize import NormalizedImage
+from nucdl_core.predict import Predictor, load_predictor
 from nucdl_core.results import Segmentation
-from nucdl_core.size import estimate_diameter
+from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameter
+from nucdl_core.stitch import Mosaic
+from nucdl_core.tiling import Window, tiles
+from nucdl_core.tta import VIEW_SETS, agreement
 
 # Found nuclei that differ from the estimate by more than this factor prove it wrong.
 WRONG_ESTIMATE = 1.7
 AUTOMATIC = SegmentConfig()
+# Sides of tiles in network pixels: the next one is tried where memory does not suffice for the one before.
+TILES = (1536, 768, 384)
+# The halo is wider than the default network sees (190 px), so that a tile gives what the whole image would give.
+HALO = 224
+
+Progress = Callable[[int, int], None]
 
 
-def segment(image: AnyArray, config: SegmentConfig = AUTOMATIC, mask: Optional[Mask] = None) -> Segmentation:
+def segment(
+    image: AnyArray,
+    config: SegmentConfig = AUTOMATIC,
+    mask: Optional[Mask] = None,
+    progress: Optional[Progress] = None,
+) -> Segmentation:
     """Find the nuclei of an image.
 
     Parameters
@@ -34,6 +49,8 @@ def segment(image: AnyArray, config: SegmentConfig = AUTOMATIC, mask: Optional[M
     config : SegmentConfig
     mask : bool array (H, W), optional
         Only pixels where it is true count.
+    progress : callable, optional
+        Called after each tile with the number of tiles that are done and the number of all.
 
     Returns
     -------
@@ -46,62 +63,128 @@ def segment(image: AnyArray, config: SegmentConfig = AUTOMATIC, mask: Optional[M
     BundleError, DeviceError
         If the model or the device cannot.
     """
-    return filter_nuclei(segment_unfiltered(image, config, mask), config, mask).segmentation
+    return filter_nuclei(segment_unfiltered(image, config, mask, progress), config, mask).segmentation
 
 
-def segment_unfiltered(image: AnyArray, config: SegmentConfig = AUTOMATIC, mask: Optional[Mask] = None) -> Segmentation:
+def segment_unfiltered(
+    image: AnyArray,
+    config: SegmentConfig = AUTOMATIC,
+    mask: Optional[Mask] = None,
+    progress: Optional[Progress] = None,
+) -> Segmentation:
     """Find all nuclei, before the size and border filters of `config`; see `segment`."""
     check_image(image, mask)
-    predictor = load_predictor(find_bundle(config.model), resolve_device(config.device))
-    normal = normalize(image, mask)
-    if mask is not None:
-        normal[~mask] = 0
-    found = segment_normalized(normal, predictor, decision_of(predictor, config), config.diameter)
-    if mask is None:
-        return found
-    labels = relabel(np.where(mask, found.labels, 0))
-    return Segmentation(labels, mean_inside(found.probability, labels), found.probability * mask, found.diameter)
+    folder, normal = find_bundle(config.model), NormalizedImage.of(image, mask)
+    return on_the_cpu_if_short(
+        lambda device: segment_normalized(normal, load_predictor(folder, device), config, progress), config.device
+    )
 
 
 def segment_normalized(
-    image: Floats, predictor: Predictor, decision: Decision, diameter: Optional[float] = None
+    image: NormalizedImage,
+    predictor: Predictor,
+    config: SegmentConfig = AUTOMATIC,
+    progress: Optional[Progress] = None,
 ) -> Segmentation:
     """Find the nuclei of a normalized image.
 
     Parameters
     ----------
-    image : float32 array (H, W)
+    image : NormalizedImage
     predictor : Predictor
-    decision : Decision
-    diameter : float, optional
-        Typical nucleus diameter in pixels; estimated if not given, and once more from the nuclei that were
-        found if these prove the estimate wrong.
+        Takes the place of the configuration's model and device.
+    config : SegmentConfig
+        Without a diameter it is estimated, and once more from the nuclei that were found if these prove the
+        estimate wrong.
+    progress : callable, optional
+        See `segment`.
 
     Returns
     -------
     Segmentation
     """
+    if config.diameter is not None:
+        return segment_at(image, predictor, config, config.diameter, progress)
     canonical = predictor.description.canonical_diameter
-    if diameter is not None:
-        return segment_at(image, predictor, decision, diameter)
     estimate = estimate_diameter(image, canonical, predictor.maps_at)
-    found = segment_at(image, predictor, decision, canonical if estimate is None else estimate)
+    found = segment_at(image, predictor, config, canonical if estimate is None else estimate, progress)
     if found.count == 0:
-        return Segmentation(found.labels, found.scores, found.probability, float("nan"))
-    measured = float(np.median(equivalent_diameters(found.labels)))
+        return replace(found, diameter=float("nan"))
+    measured = max(SMALLEST_DIAMETER, median_diameter(found))
     if max(measured / found.diameter, found.diameter / measured) > WRONG_ESTIMATE:
-        found = segment_at(image, predictor, decision, measured)
-    return found
+        found = segment_at(image, predictor, config, measured, progress)
+    # What was found tells the size better than the estimate by which it was found.
+    return replace(found, diameter=median_diameter(found))
 
 
-def segment_at(image: Floats, predictor: Predictor, decision: Decision, diameter: float) -> Segmentation:
-    """Find the nuclei of a normalized image (H, W) whose typical diameter in pixels is known."""
-    canonical = predictor.description.canonical_diameter
-    maps = predictor.maps_at(image, canonical / diameter)
-    labels = find_instances(maps, decision, canonical)
-    probability = resize(maps.foreground, (image.shape[0], image.shape[1]))
-    labels = relabel(largest_component(transfer(labels, probability, decision.foreground)))
-    return Segmentation(labels, mean_inside(probability, labels), probability, float(diameter))
+def median_diameter(found: Segmentation) -> float:
+    """Return the median equivalent diameter of the nuclei in pixels, NaN where there is none."""
+    return float(np.median(equivalent_diameters(found.labels))) if found.count else float("nan")
+
+
+def segment_at(
+    image: NormalizedImage,
+    predictor: Predictor,
+    config: SegmentConfig,
+    diameter: float,
+    progress: Optional[Progress] = None,
+) -> Segmentation:
+    """Find the nuclei of an image whose typical diameter in pixels is known, in smaller tiles if memory is short."""
+    return in_smaller_tiles(
+        lambda side: segment_tiles(image, predictor, config, diameter, side, progress), TILES, predictor.device
+    )
+
+
+def segment_tiles(
+    image: NormalizedImage,
+    predictor: Predictor,
+    config: SegmentConfig,
+    diameter: float,
+    side: int,
+    progress: Optional[Progress] = None,
+) -> Segmentation:
+    """Find the nuclei of an image in tiles whose side in network pixels is given; see `segment_at`."""
+    block = predictor.block(predictor.description.canonical_diameter / diameter)
+    core, halo = (round(length / predictor.stride) * block for length in (side, HALO))
+    plan = list(tiles(image.shape, core, halo, block))
+    if len(plan) == 1:
+        return segment_tile(image, plan[0].outer, predictor, config, diameter)
+    mosaic = Mosaic(image.shape)
+    probability = np.empty(image.shape, np.float32) if config.keep_probability else None
+    scores, agreements = [], []
+    for done, tile in enumerate(plan, start=1):
+        part = segment_tile(image, tile.outer, predictor, config, diameter)
+        added = mosaic.add(tile, part.labels)
+        scores.append(part.scores[added])
+        agreements.append(part.agreement[added] if part.agreement is not None else None)
+        if probability is not None and part.probability is not None:
+            probability[tile.core] = part.probability[tile.inner]
+        if progress is not None:
+            progress(done, len(plan))
+    agreed = [values for values in agreements if values is not None]
+    return Segmentation(
+        mosaic.labels, np.concatenate(scores), probability, float(diameter), np.concatenate(agreed) if agreed else None
+    )
+
+
+def segment_tile(
+    image: NormalizedImage, window: Window, predictor: Predictor, config: SegmentConfig, diameter: float
+) -> Segmentation:
+    """Find the nuclei in a window of an image that fits into memory; see `segment_at`."""
+    decision, canonical = decision_of(predictor, config), predictor.description.canonical_diameter
+    prediction = predictor.predict(image[window], diameter, VIEW_SETS[config.views])
+    labels = offset_outlines(decode(prediction, decision, canonical), config.contour_offset)
+    probability = prediction.probability
+    if image.mask is not None:
+        labels, probability = labels * image.mask[window], probability * image.mask[window]
+    agreed = None
+    if len(prediction.views) > 1:
+        seen = [find_instances(maps, decision, canonical) for maps in prediction.views]
+        everything = agreement(find_instances(prediction.maps, decision, canonical), seen)
+        agreed = everything[np.flatnonzero(areas(labels))]
+    labels = relabel(labels)
+    scores = mean_inside(probability, labels)
+    return Segmentation(labels, scores, probability if config.keep_probability else None, float(diameter), agreed)
 
 
 def decision_of(predictor: Predictor, config: SegmentConfig) -> Decision:

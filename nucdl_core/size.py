@@ -8,13 +8,14 @@ a better scale, at the part of the image that is richest in nuclei, correct the 
 
 from __future__ import annotations
 
-from typing import Callable, Optional, Tuple
+from typing import Callable, Optional, Tuple, Union
 
 import numpy as np
 from scipy import ndimage
 
 from nucdl_core.arrays import Floats
 from nucdl_core.instances import Maps
+from nucdl_core.normalize import NormalizedImage
 from nucdl_core.tiling import Window
 
 # Pixels of one look: enough for some dozen nuclei of canonical size.
@@ -22,9 +23,15 @@ LOOK_PIXELS = 300 * 300
 # A look is trusted when the nuclei appear within this range of the canonical diameter.
 TRUSTED = (0.45, 2.0)
 LOOKS = 5
+# The network has not seen smaller nuclei, and would take an age to look at each grain of noise.
+SMALLEST_DIAMETER = 5.0
 SURE = 0.6
 
+# A very large image is thinned out to this scale at least before it is reduced smoothly for the first look.
+FINEST_REDUCTION = 0.25
+
 Look = Callable[[Floats, float], Maps]
+Pixels = Union[Floats, NormalizedImage]
 
 
 def weighted_median(values: Floats, weights: Floats) -> float:
@@ -86,12 +93,12 @@ def richest_window(content: Floats, shape: Tuple[int, int], window: Tuple[int, i
     return slices[0], slices[1]
 
 
-def estimate_diameter(image: Floats, canonical_diameter: float, look: Look) -> Optional[float]:
+def estimate_diameter(image: Pixels, canonical_diameter: float, look: Look) -> Optional[float]:
     """Estimate the typical nucleus diameter of an image.
 
     Parameters
     ----------
-    image : float32 array (H, W)
+    image : float32 array (H, W) or NormalizedImage
         Normalized.
     canonical_diameter : float
         The diameter that the network is best at, in pixels.
@@ -101,28 +108,35 @@ def estimate_diameter(image: Floats, canonical_diameter: float, look: Look) -> O
     Returns
     -------
     float or None
-        Pixels of the image; None where no nucleus is seen at any scale.
+        Pixels of the image, at least `SMALLEST_DIAMETER`; None where no nucleus is seen at any scale.
     """
     shape = (image.shape[0], image.shape[1])
     scale = min(1.0, float(np.sqrt(LOOK_PIXELS / image.size)))
-    part, content, estimate = image, np.clip(image[::4, ::4], 0, 1), None
-    for _ in range(LOOKS):
-        maps = look(part, scale)
+    step = max(1, int(FINEST_REDUCTION / scale))
+    part, estimate = image[::step, ::step], None
+    content = np.clip(image[:: max(4, step), :: max(4, step)], 0, 1)
+    for number in range(LOOKS):
+        maps = look(part, scale * step)
         apparent = typical_diameter(maps, canonical_diameter)
         if apparent is not None:
-            estimate = apparent / scale
+            estimate = max(SMALLEST_DIAMETER, apparent / scale)
             if TRUSTED[0] <= apparent / canonical_diameter <= TRUSTED[1]:
                 break
-            if part is image:
+            if number == 0:
                 content = maps.foreground
             scale = canonical_diameter / estimate
         elif estimate is None and scale < 2:
             # Nuclei may be too small to be seen in a reduced image.
-            scale = min(2.0, scale * 2)
+            scale = min(2.0, scale * (4 if scale < 0.2 else 2))
         else:
             break
-        side = int(np.sqrt(LOOK_PIXELS) / scale) + 1
-        part = (
-            image if image.size * scale**2 <= 2 * LOOK_PIXELS else image[richest_window(content, shape, (side, side))]
-        )
+        part, step = _part(image, content, shape, scale), 1
     return estimate
+
+
+def _part(image: Pixels, content: Floats, shape: Tuple[int, int], scale: float) -> Floats:
+    """Choose the whole image where a look at this scale can afford it, otherwise its richest part."""
+    if image.size * scale**2 <= 2 * LOOK_PIXELS:
+        return image[:, :]
+    side = int(np.sqrt(LOOK_PIXELS) / scale) + 1
+    return image[richest_window(content, shape, (side, side))]

@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import save_file
 
 from nucdl_core import __version__
-from nucdl_core.arrays import AnyArray, Floats, Labels
+from nucdl_core.arrays import AnyArray
 from nucdl_core.bundle import CARD, FORMAT, TEST, WEIGHTS, BundleDescription, write_description
 from nucdl_core.calibrate import PredictedImage, calibrate, predict_image
 from nucdl_core.config import from_mapping
@@ -24,7 +24,7 @@ from nucdl_core.instances import Decision
 from nucdl_core.metrics import image_scores, summarize
 from nucdl_core.model_card import model_card
 from nucdl_core.models.registry import build_network
-from nucdl_core.normalize import HIGH_PERCENTILE, LOW_PERCENTILE
+from nucdl_core.normalize import HIGH_PERCENTILE, LOW_PERCENTILE, NormalizedImage
 from nucdl_core.predict import Predictor, load_weights
 from nucdl_core.segment import segment_normalized
 from nucdl_core.simulate import simulate_training_field
@@ -33,10 +33,12 @@ from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.loop import train_network
 from nucdl_core.training.sources import (
     AnnotatedImage,
+    image_of,
     is_validation,
     kind_weights,
     prepare,
     read_annotated_images,
+    truth_of,
 )
 
 TEST_SIDE = 96
@@ -115,14 +117,15 @@ def make_bundle(
     draft = draft_description(config)
     predictor = Predictor(network, draft, "cpu", torch.float32)
     decision, decoders = calibrate(predict_all(validation, predictor), draft.canonical_diameter)
+    predictor.description = dataclasses.replace(draft, decision=decision)
     rows = [
-        image_scores(_truth(source), segment_normalized(_image(source), predictor, decision).labels)
+        image_scores(truth_of(source), segment_normalized(NormalizedImage(image_of(source)), predictor).labels)
         for source in validation
     ]
     metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows), "decoders": decoders}
     training = {"images": trained_on, "config": dataclasses.asdict(config), "nucdl": __version__}
     _write_test(predictor, validation[0], folder)
-    description = dataclasses.replace(draft, decision=decision, training=training, metrics=metrics)
+    description = dataclasses.replace(predictor.description, training=training, metrics=metrics)
     (folder / CARD).write_text(model_card(description), encoding="utf-8")
     write_description(folder, description)
     return folder
@@ -138,7 +141,9 @@ def predict_all(validation: Sequence[AnnotatedImage], predictor: Predictor) -> L
     simulated = [prepare("simulated", field.image, field.labels) for field in fields if field.labels.max() > 0]
     images = [*validation, *simulated]
     weights = np.concatenate([kind_weights(validation), np.full(len(simulated), len(simulated) ** -0.5)])
-    return [predict_image(_image(source), _truth(source), predictor, weight) for source, weight in zip(images, weights)]
+    return [
+        predict_image(image_of(source), truth_of(source), predictor, weight) for source, weight in zip(images, weights)
+    ]
 
 
 def draft_description(config: TrainConfig) -> BundleDescription:
@@ -174,15 +179,7 @@ def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]
 
 
 def _write_test(predictor: Predictor, source: AnnotatedImage, folder: Path) -> None:
-    sample = np.ascontiguousarray(_image(source)[:TEST_SIDE, :TEST_SIDE])
+    sample = np.ascontiguousarray(image_of(source)[:TEST_SIDE, :TEST_SIDE])
     maps = predictor.maps(sample)
     stacked = np.stack([maps.foreground, maps.boundary, maps.distance, maps.size]).astype(np.float16)
     save_file({"input": sample, "maps": stacked}, folder / TEST)
-
-
-def _image(source: AnnotatedImage) -> Floats:
-    return source.pyramid[0][0, 0].numpy()
-
-
-def _truth(source: AnnotatedImage) -> Labels:
-    return (source.labels * source.foreground)[0, 0].numpy().astype(np.int32)

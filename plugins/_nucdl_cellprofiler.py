@@ -6,27 +6,42 @@ imported; `engine_problem` says in words what is missing, and the modules show i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
 import sys
-from typing import TYPE_CHECKING, Any, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
-from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, IMAGE
+from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, FF_CHILDREN_COUNT, FF_PARENT, IMAGE
 from cellprofiler_core.image import Image
 from cellprofiler_core.object import Objects
+from cellprofiler_core.setting import ValidationError
+from cellprofiler_core.setting.choice import Choice
+from cellprofiler_core.setting.range import IntegerRange
+from cellprofiler_core.setting.text import Directory, Float
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from nucdl_core.arrays import Mask
+    from nucdl_core.arrays import Labels, Mask
     from nucdl_core.config import SegmentConfig
+    from nucdl_core.contours import RefineConfig
     from nucdl_core.filters import FilteredNuclei
+    from nucdl_core.refine import Refined
 
 C_NUCDL = "NucDL"
 F_CONFIDENCE = "Confidence"
 F_DIAMETER = "Diameter"
+F_AGREEMENT = "Agreement"
+F_CONTOUR_SHIFT = "ContourShift"
+F_PROBABILITY_MEAN = "ProbabilityMean"
 M_CONFIDENCE = f"{C_NUCDL}_{F_CONFIDENCE}"
+REFINED_FEATURES = (F_AGREEMENT, F_CONTOUR_SHIFT, F_PROBABILITY_MEAN)
+
+MODEL_FOLDER = "Folder"
+DEVICES = {"Automatic": "auto", "CPU": "cpu", "GPU": "cuda"}
+VIEWS = {"One": "none", "Four (mirrored)": "flips", "Eight (mirrored and turned)": "all"}
 
 FALLBACK_MODEL = "nuclei_unet"
 """The model that a module offers while the engine, which knows the bundled models, is missing."""
@@ -80,6 +95,116 @@ def check_model_and_device(config: SegmentConfig) -> None:
         resolve_device(config.device)
 
 
+class UsesModel:
+    """What modules that run a model have in common; stands before CellProfiler's class among a module's bases.
+
+    A module says with `config_class` what the engine is configured by, and with `config_values` which setting answers
+    for which of its values.
+    """
+
+    added_settings: ClassVar[Dict[int, List[str]]] = {}
+    """For each earlier revision of a module's settings, the values of those that it lacked at their end."""
+
+    def create_model_settings(self):
+        self.load_problem = None
+        self.model = Choice(
+            "Select the model",
+            [*bundled_models(), MODEL_FOLDER],
+            doc=f"""\
+Select the trained network. The models that come with NucDL are listed by name; the first one is meant for all
+fluorescence images of nuclei.
+
+Select "*{MODEL_FOLDER}*" to use a model of your own or of a colleague.""",
+        )
+        self.model_folder = Directory(
+            "Model folder",
+            allow_metadata=False,
+            doc=f"""\
+*(Used only if the model is "{MODEL_FOLDER}")*
+
+Select the folder of the model: the one in which *bundle.json* lies. Models are made with the command *nucdl train*
+and checked with *nucdl models check*.""",
+        )
+
+    def create_device_setting(self):
+        self.device = Choice(
+            "Compute on",
+            list(DEVICES),
+            doc="""\
+Select where the network computes. *Automatic* takes a graphics card (GPU) that PyTorch can use, otherwise the processor
+(CPU). *GPU* reports an error where there is none, instead of taking hours without notice. The nuclei are the same apart
+from rare single pixels. If several CellProfiler workers share one GPU, its memory must suffice for all of them.""",
+        )
+
+    def model_name(self):
+        if self.model.value == MODEL_FOLDER:
+            return self.model_folder.get_absolute_path()
+        return self.model.value
+
+    def shown_model_setting(self):
+        return self.model_folder if self.model.value == MODEL_FOLDER else self.model
+
+    def config(self):
+        """Make the engine's configuration from the settings."""
+        values = {key: value for _, part in self.config_values() for key, value in part.items()}
+        return self.config_class()(**values)
+
+    def validate_module(self, pipeline):
+        """Check the settings at every key press: neither torch nor the weights of the model are loaded here."""
+        self.refuse_what_did_not_load()
+        from nucdl_core.bundle import find_bundle
+        from nucdl_core.errors import BundleError, ConfigError
+
+        for setting, values in self.config_values():
+            try:
+                self.config_class()(**values)
+            except ConfigError as error:
+                raise ValidationError(str(error), setting) from error
+        try:
+            find_bundle(self.model_name())
+        except BundleError as error:
+            raise ValidationError(str(error), self.shown_model_setting()) from error
+
+    def refuse_what_did_not_load(self):
+        problem = engine_problem() or self.load_problem
+        if problem is not None:
+            raise ValidationError(problem, self.model)
+
+    def prepare_run(self, workspace):
+        """Refuse a run that cannot succeed before its first image: headless, nothing else checks the settings."""
+        self.refuse_what_did_not_load()
+        for setting in self.visible_settings():
+            if isinstance(setting, (Choice, Float, IntegerRange)):
+                setting.test_valid(workspace.pipeline)
+        self.validate_module(workspace.pipeline)
+        check_model_and_device(self.config())
+        return True
+
+    def prepare_to_create_batch(self, workspace, fn_alter_path):
+        """Let the model folder be found where the batch will run."""
+        self.model_folder.alter_for_create_batch_files(fn_alter_path)
+        return True
+
+    def upgrade_settings(self, setting_values, variable_revision_number, module_name):
+        """Keep in mind what cannot be read; an error here would cut the pipeline off at this module, unnoticed."""
+        added = self.added_settings.get(variable_revision_number, [])
+        expected = len(self.settings()) - len(added)
+        if variable_revision_number > self.variable_revision_number:
+            self.load_problem = (
+                f"this pipeline was saved by a newer NucDL (revision {variable_revision_number} of the settings, this "
+                f"one knows {self.variable_revision_number}); update NucDL, or remove this module and add it anew"
+            )
+        elif len(setting_values) != expected:
+            self.load_problem = (
+                f"the pipeline holds {len(setting_values)} settings of this module instead of {expected}, it seems to "
+                "be damaged; load another copy, or remove this module and add it anew"
+            )
+        else:
+            self.load_problem = None
+            return setting_values + added, self.variable_revision_number
+        return setting_values, variable_revision_number
+
+
 def is_first_of_its_kind(module: Any, pipeline: Any) -> bool:
     """Tell whether no module of the same kind stands before this one in the pipeline."""
     same = [other for other in pipeline.modules() if other.module_name == module.module_name]
@@ -97,10 +222,8 @@ def diameter_measurement(module: Any, pipeline: Any) -> str:
 
 def measurement_columns(module: Any, pipeline: Any) -> List[Tuple[str, str, str]]:
     """List the columns that `add_measurements` writes."""
-    return [
-        (module.y_name.value, M_CONFIDENCE, COLTYPE_FLOAT),
-        (IMAGE, diameter_measurement(module, pipeline), COLTYPE_FLOAT),
-    ]
+    of_nuclei = [(module.y_name.value, f"{C_NUCDL}_{feature}", COLTYPE_FLOAT) for feature in module.features()]
+    return [*of_nuclei, (IMAGE, diameter_measurement(module, pipeline), COLTYPE_FLOAT)]
 
 
 def input_image(workspace: Any, name: str) -> Tuple[Any, NDArray[np.float32], Optional[Mask]]:
@@ -120,9 +243,31 @@ def input_image(workspace: Any, name: str) -> Tuple[Any, NDArray[np.float32], Op
 
 def find_nuclei(image: Any, pixels: NDArray[np.float32], mask: Optional[Mask], config: SegmentConfig) -> FilteredNuclei:
     """Run the engine on an image; an error about its content names the file it came from."""
-    from nucdl_core.errors import ImageError
     from nucdl_core.filters import filter_nuclei
     from nucdl_core.segment import segment_unfiltered
+
+    with naming_the_file(image, pixels):
+        return filter_nuclei(segment_unfiltered(pixels, config, mask), config, mask)
+
+
+def refine_objects(
+    image: Any, pixels: NDArray[np.float32], mask: Optional[Mask], objects: Any, config: RefineConfig
+) -> Refined:
+    """Refine CellProfiler's objects on an image; an error about its content names the file it came from."""
+    from nucdl_core.errors import ImageError
+    from nucdl_core.refine import refine
+
+    with naming_the_file(image, pixels):
+        planes = objects.get_labels()
+        if len(planes) > 1:
+            raise ImageError("the objects overlap; refine objects that do not, or part them with another module first")
+        return refine(pixels, planes[0][0], config, mask)
+
+
+@contextlib.contextmanager
+def naming_the_file(image: Any, pixels: NDArray[np.float32]) -> Iterator[None]:
+    """Refuse images that CellProfiler cannot serve, and name the file in all errors about the content of an image."""
+    from nucdl_core.errors import ImageError
     from nucdl_core.source import check_source
 
     path = source_path(image)
@@ -132,7 +277,7 @@ def find_nuclei(image: Any, pixels: NDArray[np.float32], mask: Optional[Mask], c
             # CellProfiler fails on such objects with an error that nobody understands.
             height, width = pixels.shape
             raise ImageError(f"CellProfiler keeps no objects of {height} x {width} pixels; leave this image out")
-        return filter_nuclei(segment_unfiltered(pixels, config, mask), config, mask)
+        yield
     except ImageError as error:
         raise ImageError(f"{path}: {error}" if path else str(error)) from error
 
@@ -152,11 +297,44 @@ def add_objects(workspace: Any, name: str, image: Any, nuclei: FilteredNuclei) -
     workspace.object_set.add_objects(objects, name)
 
 
+def add_refined_objects(workspace: Any, name: str, image: Any, given: Any, refined: Refined) -> None:
+    """Store refined nuclei with three label sets: what was discarded beside the given objects stays discarded."""
+    from nucdl_core.labels import relabel
+
+    labels = refined.labels
+    discarded = (given.unedited_segmented > 0) & (given.segmented == 0) & (labels == 0)
+    others = relabel(np.where(discarded, given.unedited_segmented, 0))
+    objects = Objects()
+    objects.segmented = labels
+    objects.unedited_segmented = np.where(discarded, refined.count + others, labels)
+    objects.small_removed_segmented = np.where(
+        (given.small_removed_segmented > 0) | (labels > 0), objects.unedited_segmented, 0
+    )
+    objects.parent_image = image
+    workspace.object_set.add_objects(objects, name)
+
+
+def add_refined_measurements(workspace: Any, given_name: str, name: str, refined: Refined) -> None:
+    """Write where each refined nucleus stems from, and what only the engine knows about it.
+
+    CellProfiler's own way to relate objects makes a table of all parents by all children: 13 GB for 40,000 of each.
+    """
+    given = workspace.object_set.get_objects(given_name)
+    children = np.bincount(refined.parents, minlength=given.count + 1)[1:]
+    measurements = workspace.measurements
+    measurements.add_measurement(given_name, FF_CHILDREN_COUNT % name, children)
+    measurements.add_measurement(name, FF_PARENT % given_name, refined.parents)
+    for feature, values in zip(REFINED_FEATURES, (refined.agreement, refined.shift, refined.probability_mean)):
+        measurements.add_measurement(name, f"{C_NUCDL}_{feature}", values)
+
+
 def add_measurements(workspace: Any, module: Any, nuclei: FilteredNuclei) -> None:
-    """Write what only the engine knows: the confidence of each nucleus and the typical diameter."""
-    diameter = diameter_measurement(module, workspace.pipeline)
-    workspace.measurements.add_measurement(module.y_name.value, M_CONFIDENCE, nuclei.segmentation.scores)
-    workspace.measurements.add_measurement(IMAGE, diameter, float(nuclei.segmentation.diameter))
+    """Write what only the engine knows about each nucleus, and the typical diameter."""
+    found, measurements = nuclei.segmentation, workspace.measurements
+    for feature, values in zip((F_CONFIDENCE, F_AGREEMENT), (found.scores, found.agreement)):
+        if values is not None:
+            measurements.add_measurement(module.y_name.value, f"{C_NUCDL}_{feature}", values)
+    measurements.add_measurement(IMAGE, diameter_measurement(module, workspace.pipeline), float(found.diameter))
 
 
 def add_probability_image(workspace: Any, name: str, image: Any, nuclei: FilteredNuclei) -> None:
@@ -208,5 +386,46 @@ def draw(figure: Any, data: Any, name: str, image_number: int) -> None:
         {"name": "Nuclei touching border", "labels": [data.border_excluded]},
     ]
     figure.subplot_imshow_grayscale(0, 1, data.image, f"{name} outlines", cplabels=outlines, sharexy=axes)
+    values = [[value] for _, value in data.statistics]
+    figure.subplot_table(1, 1, values, row_labels=[label for label, _ in data.statistics])
+
+
+def set_refined_figure_data(data: Any, pixels: NDArray[np.float32], given: Labels, refined: Refined) -> None:
+    """Hand `draw_refined` what it needs, as arrays and text; see `set_figure_data`."""
+    data.image = pixels
+    data.given = given
+    data.labels = refined.labels
+    data.statistics = refined_statistics(int(given.max(initial=0)), refined)
+
+
+def refined_statistics(given_count: int, refined: Refined) -> List[List[str]]:
+    """Sum up an image as rows of the small table beneath the figure: a name and a value as text."""
+    children = np.bincount(refined.parents, minlength=given_count + 1)[1:]
+    rows = [
+        ["# of input objects", f"{given_count}"],
+        ["# of refined objects", f"{refined.count}"],
+        ["# of objects split", f"{int((children > 1).sum())}"],
+        ["# of objects merged or removed", f"{int((children == 0).sum())}"],
+        ["# of nuclei added", f"{int((refined.parents == 0).sum())}"],
+    ]
+    for name, values, unit in (
+        ("Median contour shift", refined.shift, " pixels"),
+        ("Median agreement", refined.agreement, ""),
+        ("Median probability", refined.probability_mean, ""),
+    ):
+        known = values[~np.isnan(values)]
+        if known.size:
+            rows.append([name, f"{np.median(known):.2f}{unit}"])
+    return rows
+
+
+def draw_refined(figure: Any, data: Any, names: Tuple[str, str], image_number: int) -> None:
+    """Draw the input, the refined nuclei, old and new outlines (of the objects called `names`) and the table."""
+    figure.set_subplots((2, 2))
+    axes = figure.subplot_imshow_grayscale(0, 0, data.image, f"Input image, cycle #{image_number}")
+    figure.subplot_imshow_labels(1, 0, data.labels, names[1], sharexy=axes)
+    # CellProfiler's first colour is that of accepted objects.
+    outlines = [{"name": names[1], "labels": [data.labels]}, {"name": names[0], "labels": [data.given]}]
+    figure.subplot_imshow_grayscale(0, 1, data.image, "Old and new outlines", cplabels=outlines, sharexy=axes)
     values = [[value] for _, value in data.statistics]
     figure.subplot_table(1, 1, values, row_labels=[label for label, _ in data.statistics])

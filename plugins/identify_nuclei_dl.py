@@ -69,13 +69,15 @@ Measurements made by this module
 **Image measurements:**
 
 -  *Count:* The number of accepted nuclei.
--  *NucDL_Diameter:* The typical nucleus diameter, in pixels, that the module worked
-   with: your own, or its estimate. Not a number (NaN) where it was to be estimated and no nucleus was found.
+-  *NucDL_Diameter:* The typical nucleus diameter in pixels: your own, or the median of all nuclei that were found
+   (discarded ones included). Not a number (NaN) where it was to be estimated and no nucleus was found.
 
 **Object measurements:**
 
 -  *Location_Center_X, Location_Center_Y, Location_Center_Z:* The center of mass of the nucleus in pixels.
 -  *Number_Object_Number:* The number of the nucleus, from 1.
+-  *NucDL_Agreement:* (more than one view) How much the views agree on the nucleus, from 0 to 1: the overlap of its
+   masks, averaged over all pairs of views; a view that does not find it counts as no overlap.
 -  *NucDL_Confidence:* How sure the network is about the nucleus, from 0 to 1. It tells nothing about the
    biology: leave it out of morphological profiles (it has a category of its own, *NucDL*, for that purpose).
 
@@ -107,26 +109,25 @@ References
    Segmentation." *Cytometry Part A* 97, 1248-1264. (`link <https://doi.org/10.1002/cyto.a.24257>`__)
 """
 
+from typing import ClassVar, Dict, List
+
 import _nucdl_cellprofiler as nucdl
 from cellprofiler_core.constants.measurement import IMAGE
 from cellprofiler_core.module.image_segmentation import ImageSegmentation
-from cellprofiler_core.setting import Binary, ValidationError
+from cellprofiler_core.setting import Binary
 from cellprofiler_core.setting.choice import Choice
 from cellprofiler_core.setting.range import IntegerRange
-from cellprofiler_core.setting.text import Directory, Float, ImageName
-
-MODEL_FOLDER = "Folder"
-DEVICES = {"Automatic": "auto", "CPU": "cpu", "GPU": "cuda"}
+from cellprofiler_core.setting.text import Float, ImageName
 
 
-class IdentifyNucleiDL(ImageSegmentation):
+class IdentifyNucleiDL(nucdl.UsesModel, ImageSegmentation):
     module_name = "IdentifyNucleiDL"
     category = "Object Processing"
-    variable_revision_number = 1
+    variable_revision_number = 2
+    added_settings: ClassVar[Dict[int, List[str]]] = {1: ["0.0", "One"]}
 
     def create_settings(self):
         super().create_settings()
-        self.load_problem = None
         self.x_name.doc = "Select the image of the nuclear stain: nuclei bright, background dark."
         self.y_name.text = "Name the nuclei to be identified"
         self.y_name.value = "Nuclei"
@@ -134,26 +135,6 @@ class IdentifyNucleiDL(ImageSegmentation):
         self.create_model_settings()
         self.create_size_settings()
         self.create_detail_settings()
-
-    def create_model_settings(self):
-        self.model = Choice(
-            "Select the model",
-            [*nucdl.bundled_models(), MODEL_FOLDER],
-            doc=f"""\
-Select the trained network. The models that come with NucDL are listed by name; the first one is meant for all
-fluorescence images of nuclei.
-
-Select "*{MODEL_FOLDER}*" to use a model of your own or of a colleague.""",
-        )
-        self.model_folder = Directory(
-            "Model folder",
-            allow_metadata=False,
-            doc=f"""\
-*(Used only if the model is "{MODEL_FOLDER}")*
-
-Select the folder of the model: the one in which *bundle.json* lies. Models are made with the command *nucdl train*
-and checked with *nucdl models check*.""",
-        )
 
     def create_size_settings(self):
         self.automatic_diameter = Binary(
@@ -214,6 +195,22 @@ to enter another one, if all outlines are too wide or too tight or if dim nuclei
 Enter a number between 0 and 1. Pixels above this probability belong to nuclei: a lower number gives more nuclei
 and wider outlines, a higher number fewer nuclei and tighter outlines. The probability image helps to choose.""",
         )
+        self.contour_offset = Float(
+            "Move outlines outwards by (pixels)",
+            0.0,
+            doc="""\
+Laboratories draw the outline of a nucleus differently: at the half height of its edge, or where the last light ends.
+Enter the number of pixels by which all outlines are to be moved outwards, or a negative number to move them inwards.
+The line between two touching nuclei stays where it is.""",
+        )
+        self.views = Choice(
+            "Number of views",
+            list(nucdl.VIEWS),
+            doc="""\
+The network can look at mirrored and turned views of the image as well, and average what it sees (*test-time
+augmentation*, *Moshkov et al., 2020*). That finds nuclei a little more reliably, and takes about as many times as long
+as there are views. With more than one view each nucleus also gets the measurement *NucDL_Agreement*.""",
+        )
         self.wants_probability = Binary(
             "Keep the probability image?",
             False,
@@ -229,14 +226,7 @@ pixel to lie in a nucleus, from 0 to 1.""",
 
 Enter the name under which later modules find the probability image.""",
         )
-        self.device = Choice(
-            "Compute on",
-            list(DEVICES),
-            doc="""\
-Select where the network computes. *Automatic* takes a graphics card (GPU) that PyTorch can use, otherwise the processor
-(CPU). *GPU* reports an error where there is none, instead of taking hours without notice. The nuclei are the same apart
-from rare single pixels. If several CellProfiler workers share one GPU, its memory must suffice for all of them.""",
-        )
+        self.create_device_setting()
 
     def settings(self):
         return [
@@ -254,24 +244,31 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
             self.wants_probability,
             self.probability_name,
             self.device,
+            self.contour_offset,
+            self.views,
         ]
 
     def visible_settings(self):
         hidden = {
-            self.model_folder.key(): self.model.value != MODEL_FOLDER,
+            self.model_folder.key(): self.model.value != nucdl.MODEL_FOLDER,
             self.diameter.key(): self.automatic_diameter.value,
             self.size_range.key(): not self.exclude_size.value,
             self.threshold.key(): self.automatic_threshold.value,
             self.probability_name.key(): not self.wants_probability.value,
         }
-        return [setting for setting in self.settings() if not hidden.get(setting.key(), False)]
+        shown = [setting for setting in self.settings() if not hidden.get(setting.key(), False)]
+        # New settings are saved at the end, but a person looks for the device there.
+        return [setting for setting in shown if setting is not self.device] + [self.device]
 
     def config_values(self):
         """List which setting answers for which values of the engine's configuration."""
         values = [
             (self.model, {"model": self.model_name()}),
             (self.exclude_border, {"discard_border": self.exclude_border.value}),
-            (self.device, {"device": DEVICES.get(self.device.value, self.device.value)}),
+            (self.device, {"device": nucdl.DEVICES.get(self.device.value, self.device.value)}),
+            (self.contour_offset, {"contour_offset": self.contour_offset.value}),
+            (self.views, {"views": nucdl.VIEWS.get(self.views.value, self.views.value)}),
+            (self.wants_probability, {"keep_probability": self.wants_probability.value}),
         ]
         if not self.automatic_diameter.value:
             values.append((self.diameter, {"diameter": self.diameter.value}))
@@ -283,49 +280,10 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
             values.append((self.threshold, {"probability_threshold": self.threshold.value}))
         return values
 
-    def model_name(self):
-        if self.model.value == MODEL_FOLDER:
-            return self.model_folder.get_absolute_path()
-        return self.model.value
-
-    def config(self):
-        """Make the engine's configuration from the settings."""
+    def config_class(self):
         from nucdl_core.config import SegmentConfig
 
-        return SegmentConfig(**{key: value for _, values in self.config_values() for key, value in values.items()})
-
-    def validate_module(self, pipeline):
-        """Check the settings at every key press: neither torch nor the weights of the model are loaded here."""
-        problem = nucdl.engine_problem() or self.load_problem
-        if problem is not None:
-            raise ValidationError(problem, self.model)
-        from nucdl_core.bundle import find_bundle
-        from nucdl_core.config import SegmentConfig
-        from nucdl_core.errors import BundleError, ConfigError
-
-        for setting, values in self.config_values():
-            try:
-                SegmentConfig(**values)
-            except ConfigError as error:
-                raise ValidationError(str(error), setting) from error
-        try:
-            find_bundle(self.model_name())
-        except BundleError as error:
-            raise ValidationError(str(error), self.shown_model_setting()) from error
-
-    def shown_model_setting(self):
-        return self.model_folder if self.model.value == MODEL_FOLDER else self.model
-
-    def prepare_run(self, workspace):
-        """Refuse a run that cannot succeed before its first image: headless, nothing else checks the settings."""
-        for setting in (self.model, self.device, *self.visible_numbers()):
-            setting.test_valid(workspace.pipeline)
-        self.validate_module(workspace.pipeline)
-        nucdl.check_model_and_device(self.config())
-        return True
-
-    def visible_numbers(self):
-        return [setting for setting in self.visible_settings() if isinstance(setting, (Float, IntegerRange))]
+        return SegmentConfig
 
     def run(self, workspace):
         image, pixels, mask = nucdl.input_image(workspace, self.x_name.value)
@@ -341,6 +299,11 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
     def display(self, workspace, figure):
         nucdl.draw(figure, workspace.display_data, self.y_name.value, workspace.measurements.image_number)
 
+    def features(self):
+        """List what the engine measures of each nucleus."""
+        one_view = nucdl.VIEWS.get(self.views.value) == "none"
+        return [nucdl.F_CONFIDENCE] if one_view else [nucdl.F_CONFIDENCE, nucdl.F_AGREEMENT]
+
     def get_measurement_columns(self, pipeline):
         return super().get_measurement_columns(pipeline) + nucdl.measurement_columns(self, pipeline)
 
@@ -350,34 +313,12 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
 
     def get_measurements(self, pipeline, object_name, category):
         if category == nucdl.C_NUCDL:
-            return {IMAGE: [nucdl.F_DIAMETER], self.y_name.value: [nucdl.F_CONFIDENCE]}.get(object_name, [])
+            return {IMAGE: [nucdl.F_DIAMETER], self.y_name.value: self.features()}.get(object_name, [])
         return super().get_measurements(pipeline, object_name, category)
 
     def get_measurement_objects(self, pipeline, object_name, category, measurement):
         of_diameter = (object_name, category, measurement) == (IMAGE, nucdl.C_NUCDL, nucdl.F_DIAMETER)
         return [] if not of_diameter or nucdl.is_first_of_its_kind(self, pipeline) else [self.y_name.value]
-
-    def prepare_to_create_batch(self, workspace, fn_alter_path):
-        """Let the model folder be found where the batch will run."""
-        self.model_folder.alter_for_create_batch_files(fn_alter_path)
-        return True
-
-    def upgrade_settings(self, setting_values, variable_revision_number, module_name):
-        """Keep in mind what cannot be read; an error here would cut the pipeline off at this module, unnoticed."""
-        expected = len(self.settings())
-        if variable_revision_number > self.variable_revision_number:
-            self.load_problem = (
-                f"this pipeline was saved by a newer NucDL (revision {variable_revision_number} of the settings, this "
-                f"one knows {self.variable_revision_number}); update NucDL, or remove this module and add it anew"
-            )
-        elif len(setting_values) != expected:
-            self.load_problem = (
-                f"the pipeline holds {len(setting_values)} settings of this module instead of {expected}, it seems to "
-                "be damaged; load another copy, or remove this module and add it anew"
-            )
-        else:
-            self.load_problem = None
-        return setting_values, variable_revision_number
 
     def is_object_identification_module(self):
         return True

@@ -78,6 +78,16 @@ def prepare(name: str, image: AnyArray, labels: AnyArray, modality: str = "") ->
     )
 
 
+def image_of(source: AnnotatedImage) -> Floats:
+    """Return the normalized image, float32 (H, W)."""
+    return source.pyramid[0][0, 0].numpy()
+
+
+def truth_of(source: AnnotatedImage) -> Labels:
+    """Return the annotated nuclei, int32 (H, W), 1..N without gaps."""
+    return (source.labels * source.foreground)[0, 0].numpy().astype(np.int32)
+
+
 def is_dark_on_bright(image: AnyArray, labels: Labels) -> bool:
     """Tell whether the nuclei are darker than the background, as in stained tissue under transmitted light."""
     inside = labels > 0
@@ -126,7 +136,12 @@ def is_validation(name: str, parts: int) -> bool:
 
     The split depends on the name alone, so all crops of an image, and all training runs, agree.
     """
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % parts == 0
+    return draw_of(name) % parts == 0
+
+
+def draw_of(name: str) -> int:
+    """Return a number that depends on the name alone and looks drawn at random."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16)
 
 
 def kind_weights(sources: Sequence[AnnotatedImage]) -> NDArray[np.float64]:

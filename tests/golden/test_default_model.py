@@ -11,9 +11,9 @@ from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
 from nucdl_core.field import FieldConfig
 from nucdl_core.files import read_image, read_labels
 from nucdl_core.metrics import image_scores
-from nucdl_core.normalize import normalize
+from nucdl_core.normalize import NormalizedImage
 from nucdl_core.predict import make_predictor
-from nucdl_core.segment import segment, segment_normalized
+from nucdl_core.segment import segment, segment_normalized, segment_tiles
 from nucdl_core.simulate import simulate_field
 from nucdl_core.training.sources import is_validation
 
@@ -58,21 +58,24 @@ def test_a_mirrored_image_gives_mirrored_nuclei():
 
 def test_bfloat16_and_float32_find_the_same_nuclei():
     bundle = read_bundle(find_bundle(DEFAULT_MODEL))
-    image = normalize(simulated(30).image)
+    image, config = NormalizedImage.of(simulated(30).image), SegmentConfig(diameter=30.0)
     exact, fast = (
-        segment_normalized(image, make_predictor(bundle, "cpu", dtype), bundle.description.decision, 30.0)
+        segment_normalized(image, make_predictor(bundle, "cpu", dtype), config)
         for dtype in (torch.float32, torch.bfloat16)
     )
     assert image_scores(exact.labels, fast.labels)["mean_f1"] > 0.95
 
 
-def test_tiles_of_the_default_model_give_the_maps_of_the_whole_image():
+@pytest.mark.parametrize("diameter", [11.0, 24.0, 47.0])
+def test_tiles_of_the_default_model_give_the_nuclei_of_the_whole_image(diameter):
     predictor = make_predictor(read_bundle(find_bundle(DEFAULT_MODEL)), "cpu", torch.float32)
-    image = normalize(simulated(40).image)[:160, :]
-    image = np.concatenate([image, image[:, ::-1]], axis=1)
-    whole, tiled = (predictor.maps(image, tile) for tile in (2000, 256))
-    assert np.abs(whole.foreground - tiled.foreground).max() < 1e-3
-    assert np.abs(whole.size - tiled.size).max() < 1e-2
+    field = simulate_field(FieldConfig(size=(420, 900), diameter=diameter, count=120), np.random.default_rng(2))
+    image = NormalizedImage.of(field.image)
+    whole = segment_tiles(image, predictor, SegmentConfig(), diameter, 5000)
+    tiled = segment_tiles(image, predictor, SegmentConfig(), diameter, 128)
+    assert tiled.count == whole.count > 30
+    assert image_scores(whole.labels, tiled.labels)["f1_0.95"] > 0.97
+    assert np.abs(whole.probability - tiled.probability).max() < 0.02
 
 
 @pytest.mark.data

@@ -20,6 +20,7 @@ from nucdl_core.segment import segment
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIPELINES = {
     "classic_basic": {"Nuclei": ""},
+    "classic_advanced": {"Nuclei": ""},
     "deep": {"Nuclei": ""},
     "compare": {"NucleiClassic": "_classic", "Nuclei": "_deep"},
 }
@@ -42,6 +43,13 @@ def test_a_pipeline_leaves_tables_label_images_and_pictures_that_agree(finished,
             np.testing.assert_array_equal(np.bincount(labels.ravel())[1:], areas)
             with Image.open(output / f"overlays{ending}" / f"{stem}_overlay.png") as overlay:
                 assert (overlay.mode, overlay.size[::-1]) == ("RGB", labels.shape)
+
+
+def test_the_advanced_pipeline_keeps_the_candidates_that_are_compact(finished):
+    candidates = pd.read_csv(finished("classic_advanced") / "Candidates.csv")
+    compact = (candidates["AreaShape_Solidity"] >= 0.87) & (candidates["AreaShape_Extent"] >= 0.55)
+    assert 0 < compact.sum() < len(candidates)
+    np.testing.assert_array_equal(candidates["Children_Nuclei_Count"], compact)
 
 
 def test_cellprofiler_gives_the_nuclei_that_the_engine_gives_without_it(finished, plate):
@@ -101,8 +109,8 @@ def test_a_model_folder_is_used_and_an_altered_one_refused(run_pipeline, changed
     ("old", "new", "reason"),
     [
         (f"Select the model:{DEFAULT_MODEL}", "Select the model:nuclei_of_the_future", "nuclei_of_the_future"),
-        ("variable_revision_number:1|show_window:True", "variable_revision_number:9|show_window:True", "newer NucDL"),
-        ("    Compute on:Automatic\n", "", "13 settings"),
+        ("variable_revision_number:2|show_window:True", "variable_revision_number:9|show_window:True", "newer NucDL"),
+        ("    Compute on:Automatic\n", "", "15 settings"),
     ],
 )
 def test_settings_that_cannot_work_stop_the_run_before_the_first_image(

@@ -17,6 +17,8 @@ SHOWN_AT_FIRST = [
     "Discard nuclei touching the border of the image?",
     "Use the model's calibrated threshold?",
     "Keep the probability image?",
+    "Move outlines outwards by (pixels)",
+    "Number of views",
     "Compute on",
 ]
 
@@ -111,6 +113,8 @@ def test_saved_settings_come_back(module, saved):
     module.wants_probability.value = True
     module.probability_name.value = "Chance"
     module.device.value = "GPU"
+    module.contour_offset.value = -0.75
+    module.views.value = "Four (mirrored)"
     loaded = saved(module)
     values = [setting.value_text for setting in module.settings()]
     assert [setting.value_text for setting in loaded.settings()] == values
@@ -134,14 +138,16 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(module):
         "Keep the probability image?",
         "Name the probability image",
         "Compute on",
+        "Move outlines outwards by (pixels)",
+        "Number of views",
     ]
-    assert module.variable_revision_number == 1
+    assert module.variable_revision_number == 2
 
 
 def test_a_pipeline_of_a_newer_revision_is_refused_in_words(module, saved, zoo):
     from cellprofiler_core.setting import ValidationError
 
-    loaded = saved(module, lambda text: text.replace("variable_revision_number:1|", "variable_revision_number:2|"))
+    loaded = saved(module, lambda text: text.replace("variable_revision_number:2|", "variable_revision_number:3|"))
     with pytest.raises(ValidationError, match="newer NucDL"):
         loaded.validate_module(None)
 
@@ -150,13 +156,37 @@ def test_a_pipeline_with_a_setting_missing_is_refused_in_words(module, saved, zo
     from cellprofiler_core.setting import ValidationError
 
     loaded = saved(module, lambda text: text.replace("    Compute on:Automatic\n", ""))
-    with pytest.raises(ValidationError, match="13 settings"):
+    with pytest.raises(ValidationError, match="15 settings"):
         loaded.validate_module(None)
 
 
 def test_current_settings_are_taken_as_they_are(module):
     values = [setting.value_text for setting in module.settings()]
-    assert module.upgrade_settings(values, 1, "IdentifyNucleiDL") == (values, 1)
+    assert module.upgrade_settings(values, 2, "IdentifyNucleiDL") == (values, 2)
+
+
+def test_a_pipeline_of_the_first_revision_gets_the_new_settings_as_nothing_changes(module, saved, zoo):
+    new = ("    Move outlines outwards by (pixels):0.0\n", "    Number of views:One\n")
+
+    def as_in_the_first_revision(text):
+        for line in new:
+            assert line in text
+            text = text.replace(line, "")
+        return text.replace("variable_revision_number:2|", "variable_revision_number:1|")
+
+    module.diameter.value = 17.25
+    loaded = saved(module, as_in_the_first_revision)
+    loaded.validate_module(None)
+    assert loaded.config() == module.config()
+    assert [setting.value_text for setting in loaded.settings()] == [s.value_text for s in module.settings()]
+
+
+@pytest.mark.parametrize("offset", [-30, 25])
+def test_an_impossible_contour_offset_is_refused_at_its_setting(module, refused, offset):
+    module.contour_offset.value = offset
+    setting, message = refused()
+    assert setting is module.contour_offset
+    assert "from -20 to 20" in message
 
 
 @pytest.mark.parametrize("diameter", [0, -3, 2000])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NAMES = ["classic_basic", "deep", "compare"]
+NAMES = ["classic_basic", "classic_advanced", "deep", "compare"]
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ LONGEST_FILE = 500
 # The bands of docs/architecture.md from the bottom to the top. A module imports only what stands before it.
 BANDS = {
     "WORDS": "arrays errors config",
-    "NUMPY": "results normalize labels instances tiling size tta metrics pictures source files"
+    "NUMPY": "results normalize labels instances tiling stitch size metrics tta contours edits pictures source files"
     " bundle model_card filters overlay shapes field layout population optics simulate plate",
     "TORCH": "device models predict training synthesis",
-    "RECIPES": "refine segment batch evaluate calibrate train adapt screen headless demo",
+    "RECIPES": "segment refine batch evaluate refine_files calibrate train tune adapt screen headless demo",
     "PROGRAM": "cli",
 }
 ORDER = [module for band in BANDS.values() for module in band.split()]

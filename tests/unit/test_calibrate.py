@@ -4,7 +4,7 @@ from conftest import disks
 from test_instances import ideal_maps
 
 from nucdl_core.calibrate import PredictedImage, calibrate, score_decision
-from nucdl_core.instances import Decision, Maps
+from nucdl_core.instances import Decision, Maps, Prediction
 
 
 def predicted(foreground_of_rim):
@@ -13,7 +13,8 @@ def predicted(foreground_of_rim):
     core = disks((60, 90), [(30, 28), (30, 52)], 9)
     ideal = ideal_maps(truth)
     foreground = np.where(core > 0, 1, np.where(truth > 0, foreground_of_rim, 0)).astype(np.float32)
-    return PredictedImage(truth, Maps(foreground, ideal.boundary, ideal.distance, ideal.size), foreground)
+    maps = Maps(foreground, ideal.boundary, ideal.distance, ideal.size)
+    return PredictedImage(truth, Prediction([maps], maps, foreground, 1.0))
 
 
 def test_the_threshold_that_fits_the_annotators_is_found():

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -86,3 +87,41 @@ def test_an_altered_model_fails_the_check(tiny_bundle):
     result = nucdl("models", "check", tiny_bundle)
     assert result.exit_code == 1
     assert "was altered" in result.output
+
+
+@pytest.fixture
+def objects_to_refine(tmp_path):
+    """One image and its objects, and where to write."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    image, truth = field()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", image)
+    tifffile.imwrite(tmp_path / "labels" / "a.tif", truth.astype(np.uint16))
+    return "--images", tmp_path / "images", "--labels", tmp_path / "labels", "--output", tmp_path / "out"
+
+
+def test_objects_are_refined(tmp_path, objects_to_refine):
+    result = nucdl("refine", *objects_to_refine, "--views", "none", "--remove", "--contour-offset", "0.5")
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 images, 24 nuclei in" in result.output
+    config = json.loads((tmp_path / "out" / "run.json").read_text())["config"]
+    assert (config["views"], config["contour_offset"], config["remove"], config["add"]) == ("none", 0.5, True, False)
+
+
+def test_an_image_without_objects_is_named_and_the_exit_code_is_3(tmp_path, objects_to_refine):
+    tifffile.imwrite(tmp_path / "images" / "b.tif", field()[0])
+    result = nucdl("refine", *objects_to_refine, "--views", "none")
+    assert result.exit_code == 3
+    assert "1 of 2 images" in result.output
+    assert "b.tif: there are no objects of this name" in result.output
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [(("--model", "unknown"), "neither a bundled model"), (("--contour-offset", "50"), "give pixels from -20 to 20")],
+)
+def test_wrong_options_of_refine_are_one_clear_line(objects_to_refine, options, reason):
+    result = nucdl("refine", *objects_to_refine, *options)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and reason in result.output
+    assert result.output.count("\n") == 1

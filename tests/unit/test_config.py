@@ -41,3 +41,9 @@ def test_a_missing_key_is_refused_by_name():
 def test_settings_cannot_be_changed_afterwards():
     with pytest.raises(dataclasses.FrozenInstanceError):
         SegmentConfig().diameter = 3
+
+
+@pytest.mark.parametrize("values", [{"views": "some"}, {"contour_offset": 21}, {"contour_offset": float("nan")}])
+def test_views_and_offsets_that_make_no_sense_are_refused(values):
+    with pytest.raises(ConfigError, match=next(iter(values)).replace("_", " ")):
+        SegmentConfig(**values)

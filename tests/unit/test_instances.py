@@ -98,7 +98,7 @@ def test_dropping_renumbers_the_others():
 def test_enlarged_outlines_follow_the_probability():
     small = disks((20, 20), [(9.5, 9.5)], 6)
     large = disks((80, 80), [(39.5, 39.5)], 25)
-    moved = transfer(small, (large > 0).astype(np.float32), 0.5)
+    moved = transfer(small, (large > 0).astype(np.float32), 0.5, 0.25)
     assert (moved == large).all()
 
 

@@ -167,3 +167,35 @@ def test_the_input_is_never_modified(function):
     labels.setflags(write=False)
     function(labels)
     assert np.array_equal(labels, TWO)
+
+
+def test_a_positive_offset_widens_nuclei_into_the_background_only():
+    labels = np.zeros((9, 12), np.int32)
+    labels[3:6, 3:6], labels[3:6, 6:9] = 1, 2
+    wider = lb.offset_outlines(labels, 1)
+    assert np.array_equal(wider > 0, np.pad(np.ones((5, 8), bool), ((2, 2), (2, 2))))
+    assert (wider[3:6, 3:9] == labels[3:6, 3:9]).all()
+    assert lb.offset_outlines(labels, 0.5)[2, 2] == 0 < lb.offset_outlines(labels, 0.5)[2, 3]
+
+
+def test_a_negative_offset_tightens_them_and_keeps_the_line_between_two():
+    labels = np.zeros((9, 12), np.int32)
+    labels[2:7, 1:6], labels[2:7, 6:11] = 1, 2
+    tighter = lb.offset_outlines(labels, -1)
+    assert np.array_equal(np.argwhere(tighter > 0)[[0, -1]], [[3, 2], [5, 9]])
+    assert tighter[4, 5] == 1
+    assert tighter[4, 6] == 2
+
+
+def test_an_offset_leaves_the_image_border_alone_and_no_offset_everything():
+    labels = np.ones((5, 5), np.int32)
+    assert lb.offset_outlines(labels, -2).all()
+    assert lb.offset_outlines(TWO, 0) is TWO
+
+
+@pytest.mark.parametrize("pixels", [1, 5, 9])
+def test_counting_in_strips_gives_the_same_areas_and_centres(monkeypatch, pixels):
+    areas, centres = lb.areas(TWO), lb.centroids(TWO)
+    monkeypatch.setattr(lb, "STRIP_PIXELS", pixels)
+    assert np.array_equal(lb.areas(TWO), areas)
+    assert np.array_equal(lb.centroids(TWO), centres)

@@ -7,7 +7,8 @@ from safetensors.numpy import load_file, save_file
 from nucdl_core.bundle import TEST, WEIGHTS, read_bundle, write_description
 from nucdl_core.errors import BundleError
 from nucdl_core.models.unet import UNet
-from nucdl_core.predict import check_predictor, fold_batch_norm, load_predictor, make_predictor, resize, scaled_shape
+from nucdl_core.predict import check_predictor, fold_batch_norm, load_predictor, make_predictor, mean_maps, resize
+from nucdl_core.tta import VIEW_SETS, apply_view, undo_view
 
 
 def predictor(folder, dtype=torch.float32):
@@ -25,11 +26,45 @@ def test_maps_have_the_shape_of_the_image(tiny_bundle, shape):
     assert 0 <= maps.foreground.min() <= maps.foreground.max() <= 1
 
 
-def test_tiles_give_the_same_maps_as_the_whole_image(tiny_bundle):
-    image = noise((150, 410))
-    whole, tiled = (predictor(tiny_bundle).maps(image, tile) for tile in (1000, 64))
-    assert np.abs(whole.foreground - tiled.foreground).max() < 1e-5
-    assert np.abs(whole.size - tiled.size).max() < 1e-5
+@pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])
+def test_a_part_that_begins_at_a_block_gives_the_maps_of_the_whole_image(tiny_bundle, scale):
+    network, image = predictor(tiny_bundle), noise((240, 90))
+    block = network.block(scale)
+    exact = network.stride / block
+    start = -(-40 // block) * block
+    whole, part = network.maps_at(image, scale), network.maps_at(image[start:], scale)
+    # The tiny network sees less than 22 of its pixels around each.
+    offset, seen = round(start * exact), 22
+    assert np.abs(whole.foreground[offset + seen :] - part.foreground[seen:]).max() < 1e-5
+
+
+def test_maps_at_another_scale_have_the_shape_of_the_scaled_image(tiny_bundle):
+    network = predictor(tiny_bundle)
+    exact = network.stride / network.block(0.37)
+    assert network.maps_at(noise((101, 57)), 0.37).size.shape == (np.ceil(101 * exact), np.ceil(57 * exact))
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (32, 64)])
+def test_every_view_is_predicted_and_turned_back(tiny_bundle, shape):
+    image = noise(shape)
+    views = predictor(tiny_bundle).view_maps(image, 1.0, VIEW_SETS["all"])
+    for view, maps in zip(VIEW_SETS["all"], views):
+        alone = predictor(tiny_bundle).maps(np.ascontiguousarray(apply_view(image, view)))
+        assert np.abs(maps.foreground - undo_view(alone.foreground, view)).max() < 1e-5
+        assert np.abs(maps.size - undo_view(alone.size, view)).max() < 1e-5
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (33, 70)])
+def test_views_of_any_shape_come_back_in_it(tiny_bundle, shape):
+    network = predictor(tiny_bundle)
+    assert network.predict(noise(shape), 24.0, VIEW_SETS["all"]).probability.shape == shape
+
+
+def test_the_mean_of_views_averages_every_map(tiny_bundle):
+    views = predictor(tiny_bundle).view_maps(noise((16, 16)), 1.0, VIEW_SETS["flips"])
+    mean = mean_maps(views)
+    assert np.allclose(mean.size, sum(view.size for view in views) / 4, atol=1e-6)
+    assert mean_maps(views[:1]) is views[0]
 
 
 def test_bfloat16_agrees_with_float32(tiny_bundle):
@@ -126,7 +161,3 @@ def test_resizing_keeps_the_mean_and_the_position():
 def test_resizing_to_the_same_shape_returns_the_image():
     image = noise((4, 4))
     assert resize(image, (4, 4)) is image
-
-
-def test_no_scale_makes_an_image_vanish():
-    assert scaled_shape((3, 500), 0.01) == (1, 5)

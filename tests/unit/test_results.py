@@ -14,7 +14,7 @@ def test_an_empty_image_has_no_nuclei():
 
 
 def test_scores_must_be_as_many_as_nuclei():
-    with pytest.raises(ValueError, match="2 nuclei need as many scores"):
+    with pytest.raises(ValueError, match="2 nuclei need as many values"):
         segmentation([[1, 2]], [0.5])
 
 
@@ -28,3 +28,10 @@ def test_keeping_some_nuclei_renumbers_them_with_their_scores():
     assert kept.labels.tolist() == [[1, 0, 2], [0, 0, 2]]
     assert kept.scores.tolist() == pytest.approx([0.1, 0.3])
     assert kept.labels.dtype == np.int32
+
+
+def test_the_agreement_follows_the_nuclei_that_are_kept():
+    labels = np.array([[1, 2]], np.int32)
+    both = np.array([0.5, 0.75], np.float32)
+    found = Segmentation(labels, both, None, 10.0, agreement=both)
+    assert found.keep(np.array([False, True])).agreement.tolist() == [0.75]

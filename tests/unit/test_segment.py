@@ -3,10 +3,15 @@ import pytest
 from conftest import disks
 from scipy import ndimage
 
+from nucdl_core import normalize as normalizing
+from nucdl_core import segment as segmenting
+from nucdl_core.bundle import find_bundle
 from nucdl_core.config import SegmentConfig
-from nucdl_core.errors import BundleError, ImageError
+from nucdl_core.errors import BundleError, ImageError, OutOfMemoryError
 from nucdl_core.metrics import image_scores
-from nucdl_core.segment import segment, segment_unfiltered
+from nucdl_core.normalize import NormalizedImage
+from nucdl_core.predict import load_predictor
+from nucdl_core.segment import segment, segment_tiles, segment_unfiltered
 
 
 def field(radius=12, dtype=np.uint16, peak=3000, shape=(160, 240)):
@@ -104,3 +109,76 @@ def test_a_mask_of_another_shape_is_refused():
 def test_an_unknown_model_is_refused():
     with pytest.raises(BundleError, match="neither a bundled model"):
         segment(np.zeros((4, 4), np.uint8), SegmentConfig(model="unknown"))
+
+
+def short_of_memory(monkeypatch, largest_side, error):
+    """Let tiles above a side in network pixels fail as if memory had run out."""
+    run = segmenting.segment_tiles
+
+    def limited(image, predictor, config, diameter, side, progress=None):
+        if side > largest_side:
+            raise error
+        return run(image, predictor, config, diameter, side, progress)
+
+    monkeypatch.setattr(segmenting, "segment_tiles", limited)
+
+
+def test_too_little_memory_leads_to_smaller_tiles_and_the_same_nuclei(monkeypatch, caplog):
+    image, _ = field()
+    expected = segment(image).labels
+    short_of_memory(monkeypatch, 384, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    assert np.array_equal(segment(image).labels, expected)
+    assert "too little memory for tiles of 1536" in caplog.text
+
+
+def test_too_little_memory_for_the_smallest_tiles_is_an_error_that_says_what_to_do(monkeypatch):
+    short_of_memory(monkeypatch, 0, MemoryError())
+    with pytest.raises(OutOfMemoryError, match="fewer CellProfiler workers"):
+        segment(field()[0])
+
+
+def test_another_error_is_not_taken_for_too_little_memory(monkeypatch):
+    short_of_memory(monkeypatch, 0, RuntimeError("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        segment(field()[0])
+
+
+@pytest.mark.parametrize("views", ["flips", "all"])
+def test_views_tell_how_much_they_agree_on_each_nucleus(views):
+    image, truth = field()
+    found = segment(image, SegmentConfig(views=views))
+    assert found.count == truth.max() == len(found.agreement)
+    assert 0.5 < found.agreement.min() <= found.agreement.max() <= 1
+    assert segment(image).agreement is None
+
+
+def test_a_contour_offset_moves_outlines():
+    image, _ = field()
+    areas = [(segment(image, SegmentConfig(contour_offset=offset)).labels > 0).sum() for offset in (-2, 0, 2)]
+    assert areas[0] < areas[1] < areas[2]
+
+
+def test_the_probability_map_can_be_left_out():
+    image, _ = field()
+    lean = segment(image, SegmentConfig(keep_probability=False))
+    assert lean.probability is None
+    assert np.array_equal(lean.labels, segment(image).labels)
+
+
+def test_tiles_are_counted_while_they_are_done():
+    image, _ = field()
+    predictor = load_predictor(find_bundle("nuclei_unet"), "cpu")
+    seen = []
+    config = SegmentConfig()
+    segment_tiles(NormalizedImage.of(image), predictor, config, 24.0, 64, lambda done, all_: seen.append((done, all_)))
+    assert seen == [(number, len(seen)) for number in range(1, len(seen) + 1)]
+    assert len(seen) > 3
+
+
+def test_a_large_image_is_normalized_part_by_part_with_the_same_result(monkeypatch):
+    image, _ = field()
+    mask = np.ones(image.shape, bool)
+    mask[:40] = False
+    whole = segment(image, mask=mask)
+    monkeypatch.setattr(normalizing, "LARGE", 100)
+    assert np.array_equal(segment(image, mask=mask).labels, whole.labels)

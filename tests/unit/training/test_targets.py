@@ -54,3 +54,7 @@ def test_the_gap_lies_between_neighbours_only():
 @pytest.mark.parametrize("draw", [boundary_map, gap_map])
 def test_an_empty_field_has_neither_boundary_nor_gap(draw):
     assert not draw(torch.zeros(6, 6)).any()
+
+
+def test_a_part_wholly_inside_a_nucleus_has_no_rim():
+    assert (normalized_distance(np.ones((5, 7), np.int32)) == 1).all()

@@ -1,0 +1,176 @@
+"""Refinement of the objects of many images without CellProfiler: label images, one table, one record of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+
+import numpy as np
+import pandas as pd
+
+from nucdl_core.batch import OBJECT_COLUMNS, ImageRecord, describe_run, object_table, refuse_same_names, seconds_since
+from nucdl_core.bundle import Bundle, find_bundle, read_bundle
+from nucdl_core.config import SegmentConfig
+from nucdl_core.contours import RefineConfig
+from nucdl_core.device import resolve_device
+from nucdl_core.errors import ConfigError, ImageError, OutOfMemoryError
+from nucdl_core.evaluate import label_images
+from nucdl_core.files import (
+    LABEL_SUFFIX,
+    image_files,
+    image_stem,
+    make_folder,
+    read_image,
+    read_labels,
+    write_json,
+    write_labels,
+    write_table,
+)
+from nucdl_core.predict import Predictor, load_predictor
+from nucdl_core.refine import Refined, refine, refinement_of
+from nucdl_core.results import Segmentation
+
+REFINED_COLUMNS = (
+    *(column for column in OBJECT_COLUMNS if not column.startswith("NucDL_")),
+    "Parent_Number",
+    "NucDL_Agreement",
+    "NucDL_ContourShift",
+    "NucDL_ProbabilityMean",
+)
+
+Pair = Tuple[Optional[Path], Optional[Path]]
+
+
+def refine_files(
+    images: Path,
+    labels: Path,
+    output: Path,
+    config: RefineConfig,
+    progress: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
+) -> List[ImageRecord]:
+    """Refine the objects of the images of a folder one by one; a file that cannot be used does not stop the others.
+
+    Parameters
+    ----------
+    images, labels : Path
+        Folders of images and of label images of the same names; see `pair_files`.
+    output : Path
+        Receives ``STEM_labels.tif`` for each image, ``objects.csv`` and ``run.json``.
+    config : RefineConfig
+    progress : callable
+        Wraps the iteration over the pairs of files, for example in a progress bar.
+
+    Returns
+    -------
+    list of ImageRecord
+        One per image, in order.
+
+    Raises
+    ------
+    ConfigError
+        If the results would overwrite the label images that they are made from.
+    ImageError
+        If a folder has no images, or two of them have the same name.
+    BundleError, DeviceError
+        If the model or the device cannot be used; nothing is written then.
+    """
+    if output.resolve() == labels.resolve():
+        raise ConfigError(f"the output folder {output} holds the objects to be refined; name another one to keep them")
+    pairs = pair_files(images, labels)
+    bundle = read_bundle(find_bundle(config.model))
+    predictor = load_predictor(bundle.folder, resolve_device(config.device))
+    make_folder(output)
+    records, tables = [], [pd.DataFrame(columns=list(REFINED_COLUMNS))]
+    for number, pair in enumerate(progress(pairs), start=1):
+        start, path = time.perf_counter(), str(pair[0] or pair[1])
+        try:
+            refined = _refine_pair(pair, images, labels, config)
+        except (ImageError, OutOfMemoryError, OSError, MemoryError) as error:
+            records.append(ImageRecord(path, seconds_since(start), error=str(error) or type(error).__name__))
+            continue
+        write_labels(output / f"{Path(path).stem}{LABEL_SUFFIX}", refined.labels)
+        tables.append(refined_table(refined, number, Path(path).name))
+        records.append(ImageRecord(path, seconds_since(start), refined.count))
+    filled = [table for table in tables if len(table)] or tables
+    write_table(output / "objects.csv", pd.concat(filled, ignore_index=True))
+    write_json(output / "run.json", describe_refinement(config, bundle, predictor, records))
+    return records
+
+
+def pair_files(images: Path, labels: Path) -> List[Pair]:
+    """Find the label image of each image.
+
+    Parameters
+    ----------
+    images, labels : Path
+        Folders. The label image of ``NAME.png`` is ``NAME_labels.tif`` or ``NAME.tif``, with the suffix ``.tif``,
+        ``.tiff`` or ``.png``. Where the folder of label images has names that end in ``_labels`` only these count,
+        so that it may be the folder of the images.
+
+    Returns
+    -------
+    list of (Path or None, Path or None)
+        Image and label image, sorted by name; None where one has no partner.
+
+    Raises
+    ------
+    ImageError
+        If a folder has no images, or two of them have the same name.
+    """
+    files = image_files([images])
+    refuse_same_names(files)
+    image_of, objects_of = {image_stem(file): file for file in files}, label_images(labels)
+    stems = sorted({*image_of, *objects_of})
+    return [(image_of.get(stem), objects_of.get(stem)) for stem in stems]
+
+
+def refined_table(refined: Refined, image_number: int, file_name: str) -> pd.DataFrame:
+    """List the refined nuclei of an image under CellProfiler's column names.
+
+    Parameters
+    ----------
+    refined : Refined
+    image_number : int
+        Position of the image in the run, from 1.
+    file_name : str
+        Of the image.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per nucleus, with the columns `REFINED_COLUMNS`; positions, sizes and shifts in pixels.
+    """
+    places = Segmentation(refined.labels, refined.probability_mean, None, float("nan"))
+    own: Dict[str, Any] = {
+        "Parent_Number": refined.parents,
+        "NucDL_Agreement": refined.agreement.astype(np.float64).round(4),
+        "NucDL_ContourShift": refined.shift.astype(np.float64).round(3),
+        "NucDL_ProbabilityMean": refined.probability_mean.astype(np.float64).round(4),
+    }
+    return object_table(places, image_number, file_name).assign(**own)[list(REFINED_COLUMNS)]
+
+
+def describe_refinement(
+    config: RefineConfig, bundle: Bundle, predictor: Predictor, records: List[ImageRecord]
+) -> Dict[str, Any]:
+    """Everything needed to repeat a run and to trust it, as `batch.describe_run`, with the six numbers in use."""
+    used = dataclasses.replace(config, refinement=refinement_of(predictor, config))
+    return {
+        **describe_run(SegmentConfig(device=config.device), bundle, records),
+        "config": dataclasses.asdict(used),
+    }
+
+
+def _refine_pair(pair: Pair, images: Path, labels: Path, config: RefineConfig) -> Refined:
+    image, objects = pair
+    if image is None:
+        raise ImageError(f"{objects}: there is no image of this name in {images}; add it, or take the objects away")
+    if objects is None:
+        raise ImageError(f"{image}: there are no objects of this name in {labels}; add them, or take the image away")
+    pixels, found = read_image(image), read_labels(objects)
+    try:
+        return refine(pixels, found, config)
+    except ImageError as error:
+        raise ImageError(f"{image}, {objects}: {error}") from error
