@@ -57,6 +57,8 @@ class SegmentConfig:
     views : str
         "none" predicts the image as it is; "flips" averages over four mirrored views of it, "all" over all eight
         turned and mirrored ones.
+    refine : bool
+        Correct the outlines by a second look at a finer scale; takes about five times as long as the first one.
     minimum_diameter, maximum_diameter : float
         Nuclei whose equivalent diameter in pixels lies outside are discarded.
     discard_border : bool
@@ -72,6 +74,7 @@ class SegmentConfig:
     probability_threshold: Optional[float] = None
     contour_offset: float = 0.0
     views: str = "none"
+    refine: bool = False
     minimum_diameter: float = 0.0
     maximum_diameter: float = float("inf")
     discard_border: bool = False

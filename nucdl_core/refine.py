@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
 from nucdl_core.bundle import find_bundle
-from nucdl_core.contours import PUBLISHED, RefineConfig, Refinement, contour_shift, correct_contours, origins
+from nucdl_core.contours import RefineConfig, Refinement, contour_shift, correct_contours, origins
 from nucdl_core.device import in_smaller_tiles, on_the_cpu_if_short
 from nucdl_core.edits import edit_objects
 from nucdl_core.errors import ImageError
@@ -18,7 +18,7 @@ from nucdl_core.instances import find_instances, mean_inside, transfer
 from nucdl_core.labels import areas, as_labels, equivalent_diameters, largest_component, offset_outlines, relabel
 from nucdl_core.normalize import NormalizedImage
 from nucdl_core.predict import Predictor, load_predictor
-from nucdl_core.segment import HALO, TILES, check_image
+from nucdl_core.segment import HALO, TILES, check_image, refinement_of
 from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameter
 from nucdl_core.stitch import Mosaic
 from nucdl_core.tiling import Tile, Window, tiles
@@ -172,7 +172,7 @@ def refine_normalized(
     sight = look(image, predictor, VIEW_SETS[config.views], typical_diameter(image, objects, predictor))
     edited = edit_objects(objects, majority(sight, predictor), config) if config.edits else objects
     edited, parents = _ordered(edited, origins(objects, edited))
-    corrected = correct_contours(edited, sight.probability, refinement_of(predictor, config))
+    corrected = correct_contours(edited, sight.probability, chosen_refinement(predictor, config))
     if config.contour_offset:
         corrected = largest_component(offset_outlines(corrected, config.contour_offset))
     if image.mask is not None:
@@ -192,14 +192,9 @@ def typical_diameter(image: NormalizedImage, objects: Labels, predictor: Predict
     return estimate_diameter(image, canonical, predictor.maps_at) or canonical
 
 
-def refinement_of(predictor: Predictor, config: RefineConfig) -> Refinement:
-    """Return the numbers that a person chose, those that were tuned with the model, or the published ones.
-
-    A probability means something else in every network, so that the published numbers take the threshold from the
-    model's own calibration.
-    """
-    description = predictor.description
-    return config.refinement or description.refinement or replace(PUBLISHED, threshold=description.decision.foreground)
+def chosen_refinement(predictor: Predictor, config: RefineConfig) -> Refinement:
+    """Return the numbers that a person chose, or else the model's, see `segment.refinement_of`."""
+    return config.refinement or refinement_of(predictor, predictor.description.decision)
 
 
 def look(image: NormalizedImage, predictor: Predictor, views: Sequence[View], diameter: float) -> Sight:

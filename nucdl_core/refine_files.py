@@ -29,7 +29,7 @@ from nucdl_core.files import (
     write_table,
 )
 from nucdl_core.predict import Predictor, load_predictor
-from nucdl_core.refine import Refined, refine, refinement_of
+from nucdl_core.refine import Refined, chosen_refinement, refine
 from nucdl_core.results import Segmentation
 
 REFINED_COLUMNS = (
@@ -156,7 +156,7 @@ def describe_refinement(
     config: RefineConfig, bundle: Bundle, predictor: Predictor, records: List[ImageRecord]
 ) -> Dict[str, Any]:
     """Everything needed to repeat a run and to trust it, as `batch.describe_run`, with the six numbers in use."""
-    used = dataclasses.replace(config, refinement=refinement_of(predictor, config))
+    used = dataclasses.replace(config, refinement=chosen_refinement(predictor, config))
     return {
         **describe_run(SegmentConfig(device=config.device), bundle, records),
         "config": dataclasses.asdict(used),

@@ -10,6 +10,7 @@ import numpy as np
 from nucdl_core.arrays import AnyArray, Mask
 from nucdl_core.bundle import find_bundle
 from nucdl_core.config import SegmentConfig
+from nucdl_core.contours import PUBLISHED, Refinement, correct_contours
 from nucdl_core.device import in_smaller_tiles, on_the_cpu_if_short
 from nucdl_core.errors import ImageError
 from nucdl_core.filters import filter_nuclei
@@ -28,6 +29,8 @@ WRONG_ESTIMATE = 1.7
 AUTOMATIC = SegmentConfig()
 # Sides of tiles in network pixels: the next one is tried where memory does not suffice for the one before.
 TILES = (1536, 768, 384)
+# Outlines are corrected at the scale at which a typical nucleus is so many pixels across.
+FINE_DIAMETER = 48.0
 # The halo is wider than the default network sees (190 px), so that a tile gives what the whole image would give.
 HALO = 224
 
@@ -172,8 +175,13 @@ def segment_tile(
 ) -> Segmentation:
     """Find the nuclei in a window of an image that fits into memory; see `segment_at`."""
     decision, canonical = decision_of(predictor, config), predictor.description.canonical_diameter
-    prediction = predictor.predict(image[window], diameter, VIEW_SETS[config.views])
-    labels = offset_outlines(decode(prediction, decision, canonical), config.contour_offset)
+    views = VIEW_SETS[config.views]
+    prediction = predictor.predict(image[window], diameter, views)
+    labels = decode(prediction, decision, canonical)
+    if config.refine:
+        finer = predictor.predict(image[window], diameter * canonical / FINE_DIAMETER, views)
+        labels = correct_contours(labels, finer.probability, refinement_of(predictor, decision))
+    labels = offset_outlines(labels, config.contour_offset)
     probability = prediction.probability
     if image.mask is not None:
         labels, probability = labels * image.mask[window], probability * image.mask[window]
@@ -193,6 +201,15 @@ def decision_of(predictor: Predictor, config: SegmentConfig) -> Decision:
     if config.probability_threshold is None:
         return decision
     return Decision(**{**vars(decision), "foreground": config.probability_threshold})
+
+
+def refinement_of(predictor: Predictor, decision: Decision) -> Refinement:
+    """Return how outlines are corrected: as it was tuned with the model, or else by the published numbers.
+
+    A probability means something else in every network, so that the published numbers take the threshold from the
+    decision.
+    """
+    return predictor.description.refinement or replace(PUBLISHED, threshold=decision.foreground)
 
 
 def check_image(image: AnyArray, mask: Optional[Mask] = None) -> None:

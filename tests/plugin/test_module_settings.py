@@ -19,6 +19,7 @@ SHOWN_AT_FIRST = [
     "Keep the probability image?",
     "Move outlines outwards by (pixels)",
     "Number of views",
+    "Correct the outlines at a finer scale?",
     "Compute on",
 ]
 
@@ -115,6 +116,7 @@ def test_saved_settings_come_back(module, saved):
     module.device.value = "GPU"
     module.contour_offset.value = -0.75
     module.views.value = "Four (mirrored)"
+    module.wants_refinement.value = True
     loaded = saved(module)
     values = [setting.value_text for setting in module.settings()]
     assert [setting.value_text for setting in loaded.settings()] == values
@@ -140,6 +142,7 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(module):
         "Compute on",
         "Move outlines outwards by (pixels)",
         "Number of views",
+        "Correct the outlines at a finer scale?",
     ]
     assert module.variable_revision_number == 2
 
@@ -156,7 +159,7 @@ def test_a_pipeline_with_a_setting_missing_is_refused_in_words(module, saved, zo
     from cellprofiler_core.setting import ValidationError
 
     loaded = saved(module, lambda text: text.replace("    Compute on:Automatic\n", ""))
-    with pytest.raises(ValidationError, match="15 settings"):
+    with pytest.raises(ValidationError, match="16 settings"):
         loaded.validate_module(None)
 
 
@@ -166,7 +169,11 @@ def test_current_settings_are_taken_as_they_are(module):
 
 
 def test_a_pipeline_of_the_first_revision_gets_the_new_settings_as_nothing_changes(module, saved, zoo):
-    new = ("    Move outlines outwards by (pixels):0.0\n", "    Number of views:One\n")
+    new = (
+        "    Move outlines outwards by (pixels):0.0\n",
+        "    Number of views:One\n",
+        "    Correct the outlines at a finer scale?:No\n",
+    )
 
     def as_in_the_first_revision(text):
         for line in new:

@@ -16,7 +16,7 @@ from nucdl_core.labels import areas, offset_outlines, relabel
 from nucdl_core.metrics import image_scores
 from nucdl_core.normalize import NormalizedImage
 from nucdl_core.predict import load_predictor
-from nucdl_core.refine import look, look_in_tiles, refine, refinement_of, typical_diameter
+from nucdl_core.refine import chosen_refinement, look, look_in_tiles, refine, typical_diameter
 from nucdl_core.tta import VIEW_SETS
 
 EVERYTHING = {"split": True, "merge": True, "remove": True, "add": True}
@@ -272,6 +272,6 @@ def test_the_numbers_are_a_persons_or_the_models_or_the_published_ones_with_the_
     def model(refinement):
         return SimpleNamespace(description=SimpleNamespace(decision=Decision(foreground=0.45), refinement=refinement))
 
-    assert refinement_of(model(tuned), RefineConfig(refinement=chosen)) is chosen
-    assert refinement_of(model(tuned), RefineConfig()) is tuned
-    assert refinement_of(model(None), RefineConfig()) == Refinement(threshold=0.45)
+    assert chosen_refinement(model(tuned), RefineConfig(refinement=chosen)) is chosen
+    assert chosen_refinement(model(tuned), RefineConfig()) is tuned
+    assert chosen_refinement(model(None), RefineConfig()) == Refinement(threshold=0.45)

@@ -182,3 +182,14 @@ def test_a_large_image_is_normalized_part_by_part_with_the_same_result(monkeypat
     whole = segment(image, mask=mask)
     monkeypatch.setattr(normalizing, "LARGE", 100)
     assert np.array_equal(segment(image, mask=mask).labels, whole.labels)
+
+
+def test_refinement_moves_outlines_by_a_pixel_at_most_and_keeps_the_nuclei():
+    image, truth = field()
+    plain, refined = segment(image), segment(image, SegmentConfig(refine=True))
+    assert refined.count == plain.count == truth.max()
+    assert not np.array_equal(refined.labels, plain.labels)
+    ring = ndimage.binary_dilation(plain.labels > 0, np.ones((3, 3)))
+    core = ndimage.binary_erosion(plain.labels > 0, np.ones((3, 3)))
+    assert not (refined.labels > 0)[~ring].any()
+    assert (refined.labels > 0)[core].all()
