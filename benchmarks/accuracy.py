@@ -21,7 +21,9 @@ import pandas as pd
 from machine import describe_machine
 from scipy.stats import wilcoxon
 
+from nucdl_core.batch import segment_files
 from nucdl_core.config import SegmentConfig
+from nucdl_core.contours import RefineConfig
 from nucdl_core.demo import PLATE, REPOSITORY, SIDES, DemoConfig, run_demo
 from nucdl_core.evaluate import evaluate_folders
 from nucdl_core.files import (
@@ -38,6 +40,7 @@ from nucdl_core.headless import HeadlessRun, check_tables, run_cellprofiler
 from nucdl_core.labels import equivalent_diameters
 from nucdl_core.metrics import summarize
 from nucdl_core.overlay import overlay
+from nucdl_core.refine_files import refine_files
 from nucdl_core.segment import segment
 
 COLUMNS = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
@@ -46,6 +49,13 @@ SIZE_TOLERANCE = 0.25
 WORST = 12
 CLASSIC_RANGE = "10,60"
 CLASSIC, DEEP = SIDES
+# What IdentifyNucleiDL offers beyond its default settings.
+VARIANTS = {
+    "four views": SegmentConfig(views="flips"),
+    "eight views": SegmentConfig(views="all"),
+    "finer outlines": SegmentConfig(refine=True),
+    "four views and finer outlines": SegmentConfig(views="flips", refine=True),
+}
 ADVANCED = "classic_advanced"
 
 
@@ -85,13 +95,31 @@ def run_steps(chosen: Path, output: Path) -> List[Step]:
     run_demo(DemoConfig(both, chosen / "images", pipeline=write_pipeline(output / "compare.cppipe")))
     run_advanced(both / PLATE / "load_data.csv", output / ADVANCED)
     segment_with_true_size(chosen, output / "labels_true_size")
-    endings = {module: ending for module, (_, ending) in SIDES.items()}
+    folders = {module: both / f"labels{ending}" for module, (_, ending) in SIDES.items()}
+    images = chosen / "images"
     return [
-        Step(CLASSIC, both / f"labels{endings[CLASSIC]}"),
+        Step(CLASSIC, folders[CLASSIC]),
+        Step(f"{CLASSIC} + TTARefine", refined(images, folders[CLASSIC], output / "labels_classic_refined"), CLASSIC),
         Step(ADVANCED, output / ADVANCED / "labels", CLASSIC),
-        Step(DEEP, both / f"labels{endings[DEEP]}", ADVANCED),
+        Step(DEEP, folders[DEEP], ADVANCED),
         Step(f"{DEEP}, true size given", output / "labels_true_size", DEEP),
+        *(
+            Step(f"{DEEP}, {name}", segmented(images, config, output / f"labels_{name.replace(' ', '_')}"), DEEP)
+            for name, config in VARIANTS.items()
+        ),
     ]
+
+
+def segmented(images: Path, config: SegmentConfig, output: Path) -> Path:
+    """Segment a folder of images as `nucdl segment` does; return the folder of label images."""
+    segment_files(image_files([images]), output, config)
+    return output
+
+
+def refined(images: Path, labels: Path, output: Path) -> Path:
+    """Refine a folder of label images as `nucdl refine` does; return the folder of label images."""
+    refine_files(images, labels, output, RefineConfig())
+    return output
 
 
 def run_advanced(images: Path, output: Path) -> None:
