@@ -27,8 +27,11 @@ LOOKS = 5
 SMALLEST_DIAMETER = 5.0
 SURE = 0.6
 
-# A very large image is thinned out to this scale at least before it is reduced smoothly for the first look.
-FINEST_REDUCTION = 0.25
+# The first look at a very large image is one at its richest part, since at a smaller scale no nucleus could be told
+# from its neighbours.
+SMALLEST_SCALE = 0.135
+# The richest part is sought among about so many pixels.
+CONTENT_PIXELS = 1_000_000
 
 Look = Callable[[Floats, float], Maps]
 Pixels = Union[Floats, NormalizedImage]
@@ -111,26 +114,26 @@ def estimate_diameter(image: Pixels, canonical_diameter: float, look: Look) -> O
         Pixels of the image, at least `SMALLEST_DIAMETER`; None where no nucleus is seen at any scale.
     """
     shape = (image.shape[0], image.shape[1])
-    scale = min(1.0, float(np.sqrt(LOOK_PIXELS / image.size)))
-    step = max(1, int(FINEST_REDUCTION / scale))
-    part, estimate = image[::step, ::step], None
-    content = np.clip(image[:: max(4, step), :: max(4, step)], 0, 1)
+    step = max(4, int(np.sqrt(image.size / CONTENT_PIXELS)))
+    content, estimate = np.clip(image[::step, ::step], 0, 1), None
+    scale = float(np.clip(np.sqrt(LOOK_PIXELS / image.size), SMALLEST_SCALE, 1.0))
+    part = _part(image, content, shape, scale)
     for number in range(LOOKS):
-        maps = look(part, scale * step)
+        maps = look(part, scale)
         apparent = typical_diameter(maps, canonical_diameter)
         if apparent is not None:
             estimate = max(SMALLEST_DIAMETER, apparent / scale)
             if TRUSTED[0] <= apparent / canonical_diameter <= TRUSTED[1]:
                 break
-            if number == 0:
+            if number == 0 and part.shape == shape:
                 content = maps.foreground
             scale = canonical_diameter / estimate
         elif estimate is None and scale < 2:
             # Nuclei may be too small to be seen in a reduced image.
-            scale = min(2.0, scale * (4 if scale < 0.2 else 2))
+            scale = min(2.0, scale * 2)
         else:
             break
-        part, step = _part(image, content, shape, scale), 1
+        part = _part(image, content, shape, scale)
     return estimate
 
 

@@ -362,7 +362,7 @@ def statistics(nuclei: FilteredNuclei) -> List[List[str]]:
         ["# discarded for their size", f"{int(((nuclei.too_small | nuclei.too_large) & ~nuclei.at_border).sum())}"],
     ]
     if not np.isnan(found.diameter):
-        rows.append(["Typical diameter used", f"{found.diameter:.1f} pixels"])
+        rows.append(["Typical diameter", f"{found.diameter:.1f} pixels"])
     if found.count:
         low, median, high = np.percentile(equivalent_diameters(found.labels), (10, 50, 90))
         rows += [

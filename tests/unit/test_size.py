@@ -75,3 +75,11 @@ def test_the_richest_window_holds_the_content_and_stays_inside():
 
 def test_a_window_larger_than_the_image_is_the_image():
     assert richest_window(np.ones((5, 5), np.float32), (20, 30), (90, 90)) == (slice(0, 20), slice(0, 30))
+
+
+def test_the_first_look_at_a_very_large_image_is_one_at_its_richest_part():
+    network = IdealNetwork(24)
+    image = np.zeros((4000, 4000), np.float32)
+    image[3000:3400, 500:900] = disks((400, 400), [(100, 100), (250, 300)], 12) > 0
+    assert estimate_diameter(image, CANONICAL, network) == pytest.approx(24, rel=0.01)
+    assert min(network.looks) >= 0.13
