@@ -59,8 +59,8 @@ class BundleDescription:
     files : dict
         sha256 of every other file of the bundle, by name.
     refinement : Refinement or None
-        How outlines are corrected, where ``nucdl tune`` has found that out; None takes the published
-        numbers with the threshold of the decision.
+        How outlines are corrected, where ``nucdl tune`` has found that out; None corrects them by one
+        pixel at most, with the threshold of the decision, and drops and merges nothing.
     tolerance : float
         Largest difference to the expected test output that is accepted.
     training, metrics : dict

@@ -70,7 +70,7 @@ def simulate(output: Path, fields: int, size: str, seed: int) -> None:
 @click.option("--threshold", type=float, default=None, help="Probability threshold instead of the model's own.")
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
 @click.option("--views", type=click.Choice(VIEWS), default="none", show_default=True, help="Views to average over.")
-@click.option("--refine", type=click.Choice(["on", "off"]), default="off", show_default=True, help="Finer outlines.")
+@click.option("--refine", type=click.Choice(["on", "off"]), default="off", show_default=True, help="Correct outlines.")
 def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
     """Find the nuclei in image files and in the images of folders.
 

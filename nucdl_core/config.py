@@ -58,7 +58,7 @@ class SegmentConfig:
         "none" predicts the image as it is; "flips" averages over four mirrored views of it, "all" over all eight
         turned and mirrored ones.
     refine : bool
-        Correct the outlines by a second look at a finer scale; takes about five times as long as the first one.
+        Correct the outlines by a second look at a finer scale, in which the network works on four times the pixels.
     minimum_diameter, maximum_diameter : float
         Nuclei whose equivalent diameter in pixels lies outside are discarded.
     discard_border : bool

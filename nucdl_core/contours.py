@@ -64,6 +64,8 @@ class Refinement:
 
 
 PUBLISHED = Refinement()
+# Outlines only: nothing is merged or dropped.
+CONTOURS_ONLY = Refinement(merge_share=1, smallest_area=0, mean_probability=0)
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,11 @@ def clean_objects(labels: Labels, probability: Floats, refinement: Refinement = 
     merged = _merge_surrounded(relabel(labels), refinement.merge_share)
     large = drop(merged, areas(merged) < refinement.smallest_area)
     return drop(large, mean_inside(probability, large) < refinement.mean_probability)
+
+
+def correct_and_clean(labels: Labels, probability: Floats, refinement: Refinement) -> Labels:
+    """Apply `correct_contours` and then `clean_objects`; int32 (H, W), 1..N without gaps."""
+    return clean_objects(correct_contours(labels, probability, refinement), probability, refinement)
 
 
 def origins(before: Labels, after: Labels) -> NDArray[np.int32]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nucdl_core.arrays import AnyArray, Mask
+from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
 from nucdl_core.bundle import find_bundle
 from nucdl_core.config import SegmentConfig
-from nucdl_core.contours import PUBLISHED, Refinement, correct_contours
+from nucdl_core.contours import CONTOURS_ONLY, Refinement, correct_and_clean, origins
 from nucdl_core.device import in_smaller_tiles, on_the_cpu_if_short
 from nucdl_core.errors import ImageError
 from nucdl_core.filters import filter_nuclei
@@ -178,9 +179,10 @@ def segment_tile(
     views = VIEW_SETS[config.views]
     prediction = predictor.predict(image[window], diameter, views)
     labels = decode(prediction, decision, canonical)
+    numbers = np.arange(int(labels.max(initial=0)) + 1)
     if config.refine:
         finer = predictor.predict(image[window], diameter * canonical / FINE_DIAMETER, views)
-        labels = correct_contours(labels, finer.probability, refinement_of(predictor, decision))
+        labels, numbers = corrected(labels, finer.probability, refinement_of(predictor, decision))
     labels = offset_outlines(labels, config.contour_offset)
     probability = prediction.probability
     if image.mask is not None:
@@ -189,7 +191,7 @@ def segment_tile(
     if len(prediction.views) > 1:
         seen = [find_instances(maps, decision, canonical) for maps in prediction.views]
         everything = agreement(find_instances(prediction.maps, decision, canonical), seen)
-        agreed = everything[np.flatnonzero(areas(labels))]
+        agreed = everything[numbers[np.flatnonzero(areas(labels)) + 1] - 1]
     labels = relabel(labels)
     scores = mean_inside(probability, labels)
     return Segmentation(labels, scores, probability if config.keep_probability else None, float(diameter), agreed)
@@ -203,13 +205,27 @@ def decision_of(predictor: Predictor, config: SegmentConfig) -> Decision:
     return Decision(**{**vars(decision), "foreground": config.probability_threshold})
 
 
-def refinement_of(predictor: Predictor, decision: Decision) -> Refinement:
-    """Return how outlines are corrected: as it was tuned with the model, or else by the published numbers.
+def corrected(labels: Labels, probability: Floats, refinement: Refinement) -> Tuple[Labels, NDArray[np.int32]]:
+    """Correct and clean up the nuclei of a tile.
 
-    A probability means something else in every network, so that the published numbers take the threshold from the
-    decision.
+    Returns
+    -------
+    int32 array (H, W)
+        1..N without gaps.
+    int32 array (N + 1,)
+        The number that each of them, and the background, had before.
     """
-    return predictor.description.refinement or replace(PUBLISHED, threshold=decision.foreground)
+    cleaned = correct_and_clean(labels, probability, refinement)
+    return cleaned, np.concatenate([np.zeros(1, np.int32), origins(labels, cleaned)])
+
+
+def refinement_of(predictor: Predictor, decision: Decision) -> Refinement:
+    """Return how outlines are corrected: as it was tuned with the model, or else by the published pixel and no more.
+
+    The published numbers for merging and dropping objects suit the network of their authors, who tuned them on it; a
+    probability means something else in every network, so that the threshold is that of the decision.
+    """
+    return predictor.description.refinement or replace(CONTOURS_ONLY, threshold=decision.foreground)
 
 
 def check_image(image: AnyArray, mask: Optional[Mask] = None) -> None:

@@ -16,20 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import differential_evolution
 
-from nucdl_core.arrays import Labels
+from nucdl_core.arrays import Floats, Labels
 from nucdl_core.bundle import CARD, BundleDescription, find_bundle, read_bundle, write_description
-from nucdl_core.calibrate import PredictedImage, predict_image
 from nucdl_core.config import DEFAULT_MODEL, require
-from nucdl_core.contours import PUBLISHED, Refinement, clean_objects, correct_contours
+from nucdl_core.contours import CONTOURS_ONLY, Refinement, correct_and_clean
 from nucdl_core.device import resolve_device
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files import make_folder
-from nucdl_core.instances import Decision, decode
-from nucdl_core.labels import relabel
+from nucdl_core.instances import Decision, Prediction, decode
 from nucdl_core.metrics import image_scores
 from nucdl_core.model_card import tuned_card
-from nucdl_core.predict import load_predictor
+from nucdl_core.predict import Predictor, load_predictor
+from nucdl_core.segment import FINE_DIAMETER, refinement_of
+from nucdl_core.size import estimate_diameter
 from nucdl_core.training.sources import AnnotatedImage, draw_of, image_of, read_annotated_images, truth_of
+from nucdl_core.tta import VIEW_SETS
 
 # Where each number is searched.
 DECISION_RANGES: Dict[str, Tuple[float, float]] = {
@@ -88,7 +89,7 @@ class Tuned:
     bundle : Path
         The new bundle.
     before, after : float
-        Mean DSB score of the old and the new numbers on the images that judge, with contour correction.
+        Mean DSB score of the old and the new numbers on the images that judge, both with contour correction.
     judges : int
         How many images these are.
     """
@@ -131,9 +132,9 @@ def tune(
     predictor = load_predictor(bundle.folder, resolve_device(config.device))
     searching, judging = split_for_tuning(read_annotated_images(data))
     old, canonical = bundle.description, bundle.description.canonical_diameter
-    parts = [[predict_image(image_of(s), truth_of(s), predictor) for s in part] for part in (searching, judging)]
+    parts = [[look_twice(source, predictor) for source in part] for part in (searching, judging)]
     decision, refinement = search(parts[0], old.decision, canonical, config, progress)
-    before = mean_score(parts[1], old.decision, old.refinement or PUBLISHED, canonical)
+    before = mean_score(parts[1], old.decision, refinement_of(predictor, old.decision), canonical)
     after = mean_score(parts[1], decision, refinement, canonical)
     metrics = {**old.metrics, "tuned": {"images": len(searching), "judges": len(judging), "dsb_score": after}}
     new = dataclasses.replace(old, name=output.name, decision=decision, refinement=refinement, metrics=metrics)
@@ -153,8 +154,37 @@ def split_for_tuning(sources: Sequence[AnnotatedImage]) -> Tuple[List[AnnotatedI
     return drawn[judges:], drawn[:judges]
 
 
+@dataclasses.dataclass(frozen=True)
+class SeenTwice:
+    """An annotated image after the network, as `segment` with the configuration's `refine` sees it.
+
+    Attributes
+    ----------
+    truth : int32 array (H, W)
+    prediction : Prediction
+        Where the nuclei are found.
+    finer : float32 array (H, W)
+        Probability at the finer scale, by which outlines are corrected.
+    """
+
+    truth: Labels
+    prediction: Prediction
+    finer: Floats
+
+
+def look_twice(source: AnnotatedImage, predictor: Predictor) -> SeenTwice:
+    """Predict an annotated image at both scales, with the automatic size estimate."""
+    image, canonical = image_of(source), predictor.description.canonical_diameter
+    diameter = estimate_diameter(image, canonical, predictor.maps_at) or canonical
+    first, finer = (
+        predictor.predict(image, diameter * canonical / target, VIEW_SETS["none"])
+        for target in (canonical, FINE_DIAMETER)
+    )
+    return SeenTwice(truth_of(source), first, finer.probability)
+
+
 def search(
-    images: Sequence[PredictedImage],
+    images: Sequence[SeenTwice],
     start: Decision,
     canonical_diameter: float,
     config: TuneConfig,
@@ -173,9 +203,9 @@ def search(
     ranges = [*DECISION_RANGES.values(), *REFINEMENT_RANGES.values()]
     lows, highs = np.array(ranges).T
     population = np.random.default_rng(config.seed).uniform(lows, highs, (config.population, len(ranges)))
-    # The model's own numbers take part, so that the result cannot be worse on these images.
-    own = [getattr(start, key) for key in DECISION_RANGES]
-    own += [start.foreground if key == "threshold" else getattr(PUBLISHED, key) for key in REFINEMENT_RANGES]
+    # The model's own decision takes part, with a correction of contours and nothing else.
+    untuned = dataclasses.replace(CONTOURS_ONLY, threshold=start.foreground)
+    own = [getattr(start, key) for key in DECISION_RANGES] + [getattr(untuned, key) for key in REFINEMENT_RANGES]
     population[0] = np.clip(own, lows, highs)
     result = differential_evolution(
         loss,
@@ -197,7 +227,7 @@ def from_numbers(numbers: NDArray[np.float64], start: Decision) -> Tuple[Decisio
 
 
 def mean_score(
-    images: Sequence[PredictedImage], decision: Decision, refinement: Refinement, canonical_diameter: float
+    images: Sequence[SeenTwice], decision: Decision, refinement: Refinement, canonical_diameter: float
 ) -> float:
     """Return the mean DSB score that a decision and the correction of its contours reach."""
     scores = [
@@ -207,12 +237,9 @@ def mean_score(
     return float(np.mean(scores))
 
 
-def decided(image: PredictedImage, decision: Decision, refinement: Refinement, canonical_diameter: float) -> Labels:
+def decided(image: SeenTwice, decision: Decision, refinement: Refinement, canonical_diameter: float) -> Labels:
     """Find the nuclei of a predicted image, correct their contours, and clean up."""
-    probability = image.prediction.probability
-    labels = relabel(decode(image.prediction, decision, canonical_diameter))
-    corrected = relabel(correct_contours(labels, probability, refinement))
-    return relabel(clean_objects(corrected, probability, refinement))
+    return correct_and_clean(decode(image.prediction, decision, canonical_diameter), image.finer, refinement)
 
 
 def write_tuned(source: Path, target: Path, description: BundleDescription) -> None:

@@ -35,7 +35,7 @@ And when not?
 -  *The nuclei are well separated and evenly bright:* **IdentifyPrimaryObjects** finds them as well, and you
    can read from its settings why an object was found.
 -  *Tissue sections with colored stains (H&E), brightfield or phase contrast:* the bundled model has not been
-   trained on such images. Use a model folder that was made for them.
+   validated on such images. Use a model folder that was made for them.
 -  *Dark nuclei on a bright background:* invert the image with **ImageMath** first.
 -  *3D stacks:* each plane is a separate image here.
 -  *Whole cells, bacteria, spots:* the model knows nuclei only.
@@ -208,16 +208,16 @@ The line between two touching nuclei stays where it is.""",
             list(nucdl.VIEWS),
             doc="""\
 The network can look at mirrored and turned views of the image as well, and average what it sees (*test-time
-augmentation*, *Moshkov et al., 2020*). That finds nuclei a little more reliably, and takes about as many times as long
-as there are views. With more than one view each nucleus also gets the measurement *NucDL_Agreement*.""",
+augmentation*, *Moshkov et al., 2020*). That gains a little, and takes up to as many times as long as there are views.
+With more than one view each nucleus also gets the measurement *NucDL_Agreement*.""",
         )
         self.wants_refinement = Binary(
             "Correct the outlines at a finer scale?",
             False,
             doc="""\
 Select "*Yes*" to have a second look at the image, with the nuclei twice as large, decide where exactly the outlines
-run. It takes about five times as long as the first look, finds neither more nor fewer nuclei, and pays where shapes
-and sizes are measured.""",
+run; the network then works on four times as many pixels once more. Outlines become tighter: that came nearer to the
+annotation of some laboratories, and farther away from that of others. Compare both on your images.""",
         )
         self.wants_probability = Binary(
             "Keep the probability image?",

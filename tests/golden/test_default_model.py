@@ -74,8 +74,9 @@ def test_tiles_of_the_default_model_give_the_nuclei_of_the_whole_image(diameter)
     whole = segment_tiles(image, predictor, SegmentConfig(), diameter, 5000)
     tiled = segment_tiles(image, predictor, SegmentConfig(), diameter, 128)
     assert tiled.count == whole.count > 30
-    assert image_scores(whole.labels, tiled.labels)["f1_0.95"] > 0.97
-    assert np.abs(whole.probability - tiled.probability).max() < 0.02
+    assert np.array_equal(whole.labels > 0, tiled.labels > 0)
+    assert image_scores(whole.labels, tiled.labels)["f1_0.95"] == 1
+    assert np.abs(whole.probability - tiled.probability).max() < 1e-3
 
 
 @pytest.mark.data

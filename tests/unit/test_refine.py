@@ -9,7 +9,7 @@ from test_segment import field
 from nucdl_core import refine as refine_module
 from nucdl_core.bundle import find_bundle
 from nucdl_core.config import DEFAULT_MODEL
-from nucdl_core.contours import RefineConfig, Refinement
+from nucdl_core.contours import CONTOURS_ONLY, RefineConfig, Refinement
 from nucdl_core.errors import BundleError, ImageError, OutOfMemoryError
 from nucdl_core.instances import Decision
 from nucdl_core.labels import areas, offset_outlines, relabel
@@ -274,4 +274,4 @@ def test_the_numbers_are_a_persons_or_the_models_or_the_published_ones_with_the_
 
     assert chosen_refinement(model(tuned), RefineConfig(refinement=chosen)) is chosen
     assert chosen_refinement(model(tuned), RefineConfig()) is tuned
-    assert chosen_refinement(model(None), RefineConfig()) == Refinement(threshold=0.45)
+    assert chosen_refinement(model(None), RefineConfig()) == replace(CONTOURS_ONLY, threshold=0.45)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import disks
@@ -7,11 +9,12 @@ from nucdl_core import normalize as normalizing
 from nucdl_core import segment as segmenting
 from nucdl_core.bundle import find_bundle
 from nucdl_core.config import SegmentConfig
+from nucdl_core.contours import CONTOURS_ONLY
 from nucdl_core.errors import BundleError, ImageError, OutOfMemoryError
 from nucdl_core.metrics import image_scores
 from nucdl_core.normalize import NormalizedImage
 from nucdl_core.predict import load_predictor
-from nucdl_core.segment import segment, segment_tiles, segment_unfiltered
+from nucdl_core.segment import corrected, segment, segment_normalized, segment_tiles, segment_unfiltered
 
 
 def field(radius=12, dtype=np.uint16, peak=3000, shape=(160, 240)):
@@ -193,3 +196,35 @@ def test_refinement_moves_outlines_by_a_pixel_at_most_and_keeps_the_nuclei():
     core = ndimage.binary_erosion(plain.labels > 0, np.ones((3, 3)))
     assert not (refined.labels > 0)[~ring].any()
     assert (refined.labels > 0)[core].all()
+
+
+def test_a_tuned_model_drops_and_merges_while_it_refines_and_agreement_follows_the_nuclei(monkeypatch):
+    image, truth = field()
+    predictor = load_predictor(find_bundle("nuclei_unet"), "cpu")
+    config = SegmentConfig(refine=True, views="flips")
+    kept = segment_normalized(NormalizedImage.of(image), predictor, config)
+    assert kept.count == len(kept.agreement) == truth.max()
+    threshold = predictor.description.decision.foreground
+    larger_than_any = replace(CONTOURS_ONLY, threshold=threshold, smallest_area=10_000)
+    tuned = replace(predictor.description, refinement=larger_than_any)
+    monkeypatch.setattr(predictor, "description", tuned)
+    none = segment_normalized(NormalizedImage.of(image), predictor, config)
+    assert none.count == 0
+    assert none.agreement.shape == (0,)
+
+
+def test_nuclei_that_are_dropped_leave_the_numbers_of_the_others_known():
+    labels = disks((40, 90), [(20, 15), (20, 45), (20, 75)], 8)
+    probability = np.where(labels == 2, 0.6, np.where(labels > 0, 0.9, 0)).astype(np.float32)
+    strict = replace(CONTOURS_ONLY, threshold=0.5, mean_probability=0.8)
+    cleaned, numbers = corrected(labels, probability, strict)
+    assert numbers.tolist() == [0, 1, 3]
+    assert np.array_equal(cleaned == 2, labels == 3)
+
+
+def test_agreement_follows_the_nuclei_where_a_mask_hides_the_last_ones():
+    image, truth = field()
+    mask = np.ones(image.shape, bool)
+    mask[:, 130:] = False
+    found = segment(image, SegmentConfig(views="flips"), mask)
+    assert 0 < found.count == len(found.agreement) < truth.max()

@@ -5,11 +5,10 @@ from conftest import disks
 from test_instances import ideal_maps
 
 from nucdl_core.bundle import read_bundle
-from nucdl_core.calibrate import PredictedImage
-from nucdl_core.contours import PUBLISHED
+from nucdl_core.contours import CONTOURS_ONLY
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.instances import Decision, Maps, Prediction
-from nucdl_core.tune import DECISION_RANGES, TuneConfig, mean_score, search, tune
+from nucdl_core.tune import DECISION_RANGES, SeenTwice, TuneConfig, mean_score, search, tune
 
 QUICK = TuneConfig(generations=1, population=5)
 
@@ -21,7 +20,7 @@ def predicted(rim=0.42):
     ideal = ideal_maps(truth)
     foreground = np.where(core > 0, 1, np.where(truth > 0, rim, 0)).astype(np.float32)
     maps = Maps(foreground, ideal.boundary, ideal.distance, ideal.size)
-    return PredictedImage(truth, Prediction([maps], maps, foreground, 1.0))
+    return SeenTwice(truth, Prediction([maps], maps, foreground, 1.0), foreground)
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def data(tmp_path):
 def test_the_search_finds_numbers_that_fit_the_annotators():
     start = Decision("distance", foreground=0.6)
     decision, refinement = search([predicted()], start, 24.0, TuneConfig(generations=6, population=20))
-    assert mean_score([predicted()], start, PUBLISHED, 24.0) < 0.7
+    assert mean_score([predicted()], start, CONTOURS_ONLY, 24.0) < 0.7
     assert mean_score([predicted()], decision, refinement, 24.0) > 0.95
 
 
