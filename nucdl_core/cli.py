@@ -5,36 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Collection, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Sequence, Tuple
 
 import click
 
 from nucdl_core import __version__
+from nucdl_core.cli_evaluate import evaluate
+from nucdl_core.cli_words import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, Commands, exit_with_failures
 from nucdl_core.config import DEFAULT_MODEL, DEVICES, VIEWS, SegmentConfig
-from nucdl_core.errors import ConfigError, NucDLError
+from nucdl_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from nucdl_core.batch import ImageRecord
-
-SOME_FAILED = 3
-"""Exit code of a run that finished, but not with every image."""
-
-SHOWN_SCORES = ("image", "n_truth", "n_prediction", "mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
-
-FOLDER = click.Path(file_okay=False, path_type=Path)
-EXISTING = click.Path(exists=True, path_type=Path)
-EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-class Commands(click.Group):
-    """A group of commands that shows the engine's errors as one clear line and exits with 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except NucDLError as error:
-            raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,6 +25,9 @@ class Commands(click.Group):
 def main(verbose: bool) -> None:
     """Find cell nuclei in fluorescence images with deep learning."""
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+
+
+main.add_command(evaluate)
 
 
 @main.command()
@@ -128,20 +113,6 @@ def refine(images: Path, labels: Path, output: Path, **settings: Any) -> None:
 
 
 @main.command()
-@click.option("--truth", type=EXISTING_FOLDER, required=True, help="Folder of true label images.")
-@click.option("--prediction", type=EXISTING_FOLDER, required=True, help="Folder of label images to evaluate.")
-@click.option("--output", type=FOLDER, default=None, help="Folder for evaluation.csv and summary.json [prediction].")
-def evaluate(truth: Path, prediction: Path, output: Optional[Path]) -> None:
-    """Compare label images with the truth, nucleus by nucleus."""
-    from nucdl_core.evaluate import evaluate_folders, summary_text, write_evaluation
-
-    table, summary = evaluate_folders(truth, prediction)
-    write_evaluation(output or prediction, table, summary)
-    click.echo(table[list(SHOWN_SCORES)].to_string(index=False, float_format="{:.3f}".format))
-    click.echo(f"\n{summary_text(summary)}\n\nwritten to {output or prediction}: evaluation.csv, summary.json")
-
-
-@main.command()
 @click.option("--output", type=FOLDER, default=Path("demo_output"), show_default=True, help="Folder for the results.")
 @click.option("--images", type=EXISTING_FOLDER, default=None, help="Your own images, instead of a simulated plate.")
 @click.option("--fields", type=click.IntRange(min=1), default=12, show_default=True, help="Number of simulated fields.")
@@ -198,7 +169,7 @@ def check(bundle: str, device: str) -> None:
 
 
 @main.command()
-@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("config", type=EXISTING_FILE)
 @click.option("--data", type=EXISTING_FOLDER, required=True, help="Folder with 'images' and 'masks'.")
 @click.option("--output", type=FOLDER, required=True, help="Folder for checkpoint, log and the finished model.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
@@ -250,14 +221,6 @@ def tune(data: Path, output: Path, **settings: Any) -> None:
         f"DSB score on {result.judges} images that took no part: {result.before:.3f} before, {result.after:.3f} after; "
         f"the model is in {result.bundle}, use it with --model {result.bundle}"
     )
-
-
-def exit_with_failures(reasons: Collection[str]) -> None:
-    """List the images that failed, if any, and end with `SOME_FAILED` then."""
-    for reason in reasons:
-        click.echo(f"failed: {reason}", err=True)
-    if reasons:
-        raise SystemExit(SOME_FAILED)
 
 
 def show_tiles(done: int, count: int) -> None:

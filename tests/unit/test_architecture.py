@@ -19,7 +19,7 @@ BANDS = {
     " bundle model_card filters overlay shapes field layout population optics simulate plate",
     "TORCH": "device models predict training synthesis",
     "RECIPES": "segment refine batch evaluate refine_files calibrate train tune adapt screen headless demo",
-    "PROGRAM": "cli",
+    "PROGRAM": "cli_words cli_evaluate cli",
 }
 ORDER = [module for band in BANDS.values() for module in band.split()]
 MODULES = sorted(path.stem for path in ENGINE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file())

@@ -11,6 +11,7 @@ import tifffile
 from click.testing import CliRunner
 
 from nucdl_core import cli, demo
+from nucdl_core.cli_words import SOME_FAILED
 from nucdl_core.demo import DemoConfig, as_cellprofiler_reads, clear_output, copy_images, run_demo
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files import read_image, read_labels
@@ -184,7 +185,7 @@ def test_the_command_prints_the_comparison_and_where_to_look(tmp_path, cellprofi
 
 def test_the_command_lists_images_that_failed_and_does_not_end_with_0(tmp_path, cellprofiler, own):
     done = CliRunner().invoke(cli.main, ["demo", "--output", str(tmp_path / "out"), "--images", str(own)])
-    assert done.exit_code == cli.SOME_FAILED
+    assert done.exit_code == SOME_FAILED
     assert "failed: " in done.output
     assert "cut.tif" in done.output
 
