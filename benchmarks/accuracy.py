@@ -10,7 +10,6 @@ writes the scores of every image and pictures of the worst ones.
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -18,13 +17,13 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import click
 import numpy as np
 import pandas as pd
+from classic import CLASSIC_RANGE, choose_images, run_pipeline, with_range
 from machine import describe_machine
-from scipy.stats import wilcoxon
 
 from nucdl_core.batch import segment_files
 from nucdl_core.config import SegmentConfig
 from nucdl_core.contours import RefineConfig
-from nucdl_core.demo import PLATE, REPOSITORY, SIDES, DemoConfig, run_demo
+from nucdl_core.demo import PLATE, SIDES, DemoConfig, run_demo
 from nucdl_core.evaluate import evaluate_folders
 from nucdl_core.files import (
     LABEL_SUFFIX,
@@ -36,18 +35,17 @@ from nucdl_core.files import (
     write_png,
     write_table,
 )
-from nucdl_core.headless import HeadlessRun, check_tables, run_cellprofiler
 from nucdl_core.labels import equivalent_diameters
 from nucdl_core.metrics import summarize
 from nucdl_core.overlay import overlay
 from nucdl_core.refine_files import refine_files
 from nucdl_core.segment import segment
+from nucdl_core.significance import compare_paired
 
 COLUMNS = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
 ERRORS = ("missed_0.70", "merges", "splits")
 SIZE_TOLERANCE = 0.25
 WORST = 12
-CLASSIC_RANGE = "10,60"
 CLASSIC, DEEP = SIDES
 # What IdentifyNucleiDL offers beyond its default settings.
 VARIANTS = {
@@ -67,33 +65,13 @@ class Step(NamedTuple):
     builds_on: Optional[str] = None
 
 
-def choose_images(data: Path, modality: str, folder: Path) -> pd.DataFrame:
-    """Copy the images of a modality and their masks beside each other; return their rows of the index."""
-    index = pd.read_csv(data / "index.csv")
-    index = index[index["modality"] == modality]
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True)
-        chosen = [path for path in image_files([data / kind]) if path.stem in set(index["id"])]
-        for path in chosen:
-            shutil.copyfile(path, folder / kind / path.name)
-    return index.set_index("id")
-
-
-def write_pipeline(path: Path) -> Path:
-    """Write compare.cppipe with the diameter range that suits these images rather than the demonstration's."""
-    pipeline = DemoConfig.pipeline.read_text(encoding="utf-8")
-    setting = "Typical diameter of objects, in pixel units (Min,Max):"
-    if f"{setting}20,60" not in pipeline:
-        raise click.ClickException(f"{DemoConfig.pipeline} lacks the setting {setting}20,60")
-    path.write_text(pipeline.replace(f"{setting}20,60", f"{setting}{CLASSIC_RANGE}"), encoding="utf-8")
-    return path
-
-
 def run_steps(chosen: Path, output: Path) -> List[Step]:
     """Segment the chosen images in every way."""
     both = output / "cellprofiler"
-    run_demo(DemoConfig(both, chosen / "images", pipeline=write_pipeline(output / "compare.cppipe")))
-    run_advanced(both / PLATE / "load_data.csv", output / ADVANCED)
+    pipeline = with_range(DemoConfig.pipeline, output / "compare.cppipe")
+    run_demo(DemoConfig(both, chosen / "images", pipeline=pipeline))
+    advanced = DemoConfig.pipeline.with_name(f"{ADVANCED}.cppipe")
+    run_pipeline(advanced, both / PLATE / "load_data.csv", output / ADVANCED)
     segment_with_true_size(chosen, output / "labels_true_size")
     folders = {module: both / f"labels{ending}" for module, (_, ending) in SIDES.items()}
     images = chosen / "images"
@@ -120,14 +98,6 @@ def refined(images: Path, labels: Path, output: Path) -> Path:
     """Refine a folder of label images as `nucdl refine` does; return the folder of label images."""
     refine_files(images, labels, output, RefineConfig())
     return output
-
-
-def run_advanced(images: Path, output: Path) -> None:
-    """Run classic_advanced.cppipe, as it is, on a list of images."""
-    output.mkdir()
-    pipeline = DemoConfig.pipeline.with_name(f"{ADVANCED}.cppipe")
-    run_cellprofiler(HeadlessRun(pipeline, images, output, REPOSITORY / "plugins"))
-    check_tables(output, len(pd.read_csv(images)), ["Nuclei"])
 
 
 def segment_with_true_size(folder: Path, output: Path) -> None:
@@ -164,8 +134,8 @@ def draw_worst(folder: Path, predictions: Path, table: pd.DataFrame, output: Pat
 def compare(tables: Dict[str, pd.DataFrame], name: str, other: str) -> Tuple[int, float]:
     """Count the images on which a method has the higher mean F1, and give p of the paired Wilcoxon test."""
     scores, others = (tables[key].set_index("image")["mean_f1"] for key in (name, other))
-    gain = scores - others.loc[scores.index]
-    return int((gain > 0).sum()), float(wilcoxon(gain).pvalue) if gain.any() else 1.0
+    found = compare_paired(scores.to_numpy(), others.loc[scores.index].to_numpy())
+    return found.better, found.p_value
 
 
 def markdown(steps: List[Step], tables: Dict[str, pd.DataFrame]) -> str:

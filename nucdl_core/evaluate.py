@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
+import numpy as np
+
+from nucdl_core.arrays import Labels
 from nucdl_core.errors import ImageError
 from nucdl_core.files import (
     LABEL_SUFFIX,
@@ -20,6 +23,8 @@ from nucdl_core.metrics import Number, image_scores, summarize
 
 if TYPE_CHECKING:
     import pandas as pd
+
+PairOfFiles = Tuple[Path, Optional[Path]]
 
 TABLE_NAME = "evaluation.csv"
 SUMMARY_NAME = "summary.json"
@@ -53,9 +58,39 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
     """
     import pandas as pd
 
+    rows: List[Dict[str, object]] = []
+    for stem, (truth, prediction) in pair_files(truth_dir, prediction_dir).items():
+        labels = read_labels(truth)
+        rows.append({"image": stem, **image_scores(labels, read_partner(prediction, truth, labels))})
+    table = pd.DataFrame(rows)
+    return table, summarize(table)
+
+
+def pair_files(truth_dir: PathLike, prediction_dir: PathLike, allow_missing: bool = False) -> Dict[str, PairOfFiles]:
+    """Pair the label images of a folder with those of the same image in another folder.
+
+    Parameters
+    ----------
+    truth_dir, prediction_dir : str or path
+        See `evaluate_folders`.
+    allow_missing : bool
+        Whether a prediction may be missing.
+
+    Returns
+    -------
+    dict of str to (Path, Path or None)
+        Truth and prediction by the stem of the image, sorted; None for a missing prediction.
+
+    Raises
+    ------
+    ImageError
+        Naming the folder or file, if a folder has no label images, or an image is missing on one side or there
+        twice.
+    """
     truths, predictions = label_images(Path(truth_dir)), label_images(Path(prediction_dir))
+    missing_predictions = set() if allow_missing else set(truths) - set(predictions)
     for missing, files, folder in (
-        (set(truths) - set(predictions), truths, prediction_dir),
+        (missing_predictions, truths, prediction_dir),
         (set(predictions) - set(truths), predictions, truth_dir),
     ):
         if missing:
@@ -63,11 +98,7 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
             others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             names = f"{first}{LABEL_SUFFIX}, {first}.tif, .tiff or .png"
             raise ImageError(f"{files[first]}{others}: no {names} in {folder}")
-    rows: List[Dict[str, object]] = []
-    for stem in sorted(truths):
-        rows.append({"image": stem, **_score_files(truths[stem], predictions[stem])})
-    table = pd.DataFrame(rows)
-    return table, summarize(table)
+    return {stem: (truths[stem], predictions.get(stem)) for stem in sorted(truths)}
 
 
 def label_images(folder: Path) -> Dict[str, Path]:
@@ -85,12 +116,36 @@ def label_images(folder: Path) -> Dict[str, Path]:
     return images
 
 
-def _score_files(truth: Path, prediction: Path) -> Dict[str, Number]:
-    labels = read_labels(truth), read_labels(prediction)
-    try:
-        return image_scores(*labels)
-    except ImageError as error:
-        raise ImageError(f"{prediction} against {truth}: {error}") from error
+def read_partner(path: Optional[Path], truth: Path, labels: Labels) -> Labels:
+    """Read the prediction for a true label image.
+
+    Parameters
+    ----------
+    path : Path or None
+        The predicted label image; None for one that is missing and counts as empty.
+    truth : Path
+        File of the true label image.
+    labels : int32 array (H, W)
+        Its content.
+
+    Returns
+    -------
+    int32 array (H, W)
+
+    Raises
+    ------
+    ImageError
+        Naming the files, if the prediction cannot be read or has another shape than the truth.
+    """
+    if path is None:
+        return np.zeros_like(labels)
+    prediction = read_labels(path)
+    if prediction.shape != labels.shape:
+        raise ImageError(
+            f"{path} against {truth}: {prediction.shape} and {labels.shape} differ in shape (H, W); "
+            "compare label images of the same field at the same scale"
+        )
+    return prediction
 
 
 def write_evaluation(folder: PathLike, table: pd.DataFrame, summary: Dict[str, Number]) -> None:

@@ -285,7 +285,21 @@ def image_scores(truth: Labels, prediction: Labels) -> Dict[str, Number]:
     ImageError
         If the shapes differ.
     """
-    pairs = overlap(relabel(truth), relabel(prediction))
+    return overlap_scores(overlap(relabel(truth), relabel(prediction)))
+
+
+def overlap_scores(pairs: Overlap) -> Dict[str, Number]:
+    """Give the scores of `image_scores` where the overlap is known already.
+
+    Parameters
+    ----------
+    pairs : Overlap
+
+    Returns
+    -------
+    dict of str to int or float
+        See `image_scores`.
+    """
     counts = match_counts(pairs)
     scores: Dict[str, Number] = {"n_truth": pairs.truth_count, "n_prediction": pairs.prediction_count}
     scores["mean_f1"] = float(counts.f1.mean())

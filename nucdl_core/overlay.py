@@ -10,13 +10,13 @@ from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.errors import ImageError
 from nucdl_core.labels import outlines
 from nucdl_core.metrics import matched_nuclei, overlap
+from nucdl_core.object_errors import COLOURS, ErrorClass, ObjectErrors
 
 Colour = Tuple[int, int, int]
 
-# Told apart also with the usual colour blindnesses (Okabe and Ito): yellow, sky blue, vermilion.
-FOUND: Colour = (240, 228, 66)
-MISSED: Colour = (86, 180, 233)
-EXTRA: Colour = (213, 94, 0)
+FOUND: Colour = COLOURS[ErrorClass.MATCHED]
+MISSED: Colour = COLOURS[ErrorClass.MISSED]
+EXTRA: Colour = COLOURS[ErrorClass.EXTRA]
 DARKEST_PERCENTILE, BRIGHTEST_PERCENTILE = 1.0, 99.8
 
 
@@ -69,6 +69,67 @@ def overlay(
     picture[lines & ~kind] = EXTRA
     picture[lines & kind] = colour
     return picture
+
+
+def error_overlay(
+    image: AnyArray, truth: Labels, prediction: Labels, errors: Tuple[ObjectErrors, ObjectErrors]
+) -> AnyArray:
+    """Draw the outlines of true and predicted nuclei in the colours of their error classes.
+
+    All predicted nuclei are outlined, of the true ones only those without a match: a merged nucleus shows the lines
+    that part it, a split one the outline that its pieces should have.
+
+    Parameters
+    ----------
+    image : integer, float or bool array (H, W)
+        Shown in grey, see `stretch`.
+    truth, prediction : int32 arrays (H, W)
+        Label images.
+    errors : (ObjectErrors, ObjectErrors)
+        What `object_errors.object_errors` says about the two.
+
+    Returns
+    -------
+    uint8 array (H, W, 3)
+        Red, green and blue. Where two outlines meet, that of the true nucleus is seen.
+
+    Raises
+    ------
+    ImageError
+        If the shapes differ.
+    """
+    if not image.shape == truth.shape == prediction.shape or image.ndim != 2:
+        shapes = f"image {image.shape}, truth {truth.shape} and prediction {prediction.shape}"
+        raise ImageError(f"{shapes} must have the same shape (H, W)")
+    picture: AnyArray = np.repeat(stretch(image)[:, :, None], 3, axis=2)
+    for labels, found, hidden in ((prediction, errors[1], ()), (truth, errors[0], (ErrorClass.MATCHED,))):
+        kinds = np.concatenate([[ErrorClass.NONE], found.error])[np.where(outlines(labels), labels, 0)]
+        for kind in (kind for kind in COLOURS if kind not in hidden):
+            picture[kinds == kind] = COLOURS[kind]
+    return picture
+
+
+def error_map(labels: Labels, errors: ObjectErrors) -> AnyArray:
+    """Fill nuclei with the colours of their error classes.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+        Label image.
+    errors : ObjectErrors
+        What `object_errors.object_errors` says about its nuclei.
+
+    Returns
+    -------
+    uint8 array (H, W, 3)
+        Red, green and blue; the background and the outlines are black.
+    """
+    table = np.zeros((len(ErrorClass), 3), np.uint8)
+    for kind, colour in COLOURS.items():
+        table[kind] = colour
+    kinds = np.concatenate([[ErrorClass.NONE], errors.error])
+    filled: AnyArray = table[kinds[np.where(outlines(labels), 0, labels)]]
+    return filled
 
 
 def stretch(image: AnyArray) -> AnyArray:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from nucdl_core import metrics
+from nucdl_core.all_scores import ALL_AVERAGED, all_scores
+from nucdl_core.error_rules import SIZE_CLASSES
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10)
 
@@ -80,3 +83,47 @@ def test_shared_pixels_add_up(pair):
     assert found.intersection.sum() == np.count_nonzero((pair[0] > 0) & (pair[1] > 0))
     assert (found.iou > 0).all()
     assert (found.iou <= 1).all()
+
+
+# Of predictions with equal IoU the aggregated Jaccard index takes that with the lower number.
+DEPENDS_ON_ORDER = "aji"
+
+
+@given(pairs(), st.permutations(range(1, 9)), st.permutations(range(1, 9)))
+def test_numbers_do_not_matter_for_any_score(pair, first, second):
+    truth, prediction = pair
+    scores = all_scores(np.array([0, *first], np.int32)[truth], np.array([0, *second], np.int32)[prediction])
+    expected = all_scores(truth, prediction)
+    for name in set(expected) - {DEPENDS_ON_ORDER}:
+        assert scores[name] == pytest.approx(expected[name]), name
+
+
+@given(pairs())
+def test_a_perfect_match_has_the_best_value_of_every_score(pair):
+    scores = all_scores(pair[0], pair[0])
+    assert all(scores[name] == 1.0 for name in ALL_AVERAGED)
+    for name in ("hollandi_merges", "hollandi_splits", "kromp_over_segmented", "kromp_under_segmented"):
+        assert scores[name] == 0
+    assert scores["kromp_true_positives"] == scores["kromp_detected"] == scores["n_truth"]
+
+
+@given(pairs())
+def test_swapping_the_sides_keeps_symmetric_scores_and_swaps_merges_with_splits(pair):
+    forward, backward = all_scores(*pair), all_scores(*pair[::-1])
+    for name in ("panoptic_quality", "pixel_accuracy", "mean_iou"):
+        assert forward[name] == pytest.approx(backward[name])
+    assert forward["hollandi_merges"] == backward["hollandi_splits"]
+    assert forward["mean_precision"] == backward["mean_recall"]
+
+
+@given(pairs())
+def test_scores_of_areas_lie_between_0_and_1_and_in_order(pair):
+    scores = all_scores(*pair)
+    assert all(0 <= scores[name] <= 1 for name in ALL_AVERAGED)
+    # Panoptic quality weighs the matches by their IoU; Dice is never below 2 / 3 at an IoU above 0.5.
+    assert scores["panoptic_quality"] <= scores["f1_0.50"] + 1e-12
+    assert scores["kromp_f1"] <= scores["f1_0.50"] + 1e-12
+    assert scores["mean_dice"] == 0 or scores["mean_dice"] > 2 / 3
+    sizes = [scores[f"n_truth_{size}"] for size in SIZE_CLASSES]
+    missed = [scores[f"missed_0.70_{size}"] for size in SIZE_CLASSES]
+    assert (sum(sizes), sum(missed)) == (scores["n_truth"], scores["missed_0.70"])

@@ -199,3 +199,11 @@ def test_counting_in_strips_gives_the_same_areas_and_centres(monkeypatch, pixels
     monkeypatch.setattr(lb, "STRIP_PIXELS", pixels)
     assert np.array_equal(lb.areas(TWO), areas)
     assert np.array_equal(lb.centroids(TWO), centres)
+
+
+def test_the_contact_share_tells_nuclei_from_intensities():
+    blocks = np.kron(np.array([[1, 2], [0, 3]], np.int32), np.ones((10, 10), np.int32))
+    assert lb.contact_share(blocks) == pytest.approx(20 / (3 * 180 + 20))
+    intensities = np.random.default_rng(0).integers(1, 60_000, (40, 50)).astype(np.int32)
+    assert lb.contact_share(intensities) > 0.99
+    assert lb.contact_share(np.zeros((5, 5), np.int32)) == 0

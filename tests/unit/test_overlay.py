@@ -7,6 +7,8 @@ import pytest
 
 from nucdl_core import overlay as drawing
 from nucdl_core.errors import ImageError
+from nucdl_core.metrics import overlap
+from nucdl_core.object_errors import COLOURS, ErrorClass, object_errors
 
 LABELS = np.zeros((20, 30), np.int32)
 LABELS[2:8, 2:8] = 1
@@ -37,6 +39,39 @@ def test_found_missed_and_extra_nuclei_have_their_colours():
     assert rgb[2, 2].tolist() == list(drawing.FOUND)
     assert rgb[10, 10].tolist() == list(drawing.EXTRA)
     assert rgb[12, 22].tolist() == list(drawing.MISSED)
+
+
+def test_every_error_class_has_its_colour():
+    truth, prediction = np.zeros((12, 60), np.int32), np.zeros((12, 60), np.int32)
+    truth[2:10, 1:9] = prediction[2:10, 1:9] = 1
+    truth[2:10, 11:19] = 2
+    prediction[2:10, 21:29] = 2
+    truth[2:10, 31:35], truth[2:10, 35:39], prediction[2:10, 31:39] = 3, 4, 3
+    truth[2:10, 41:49], prediction[2:10, 41:45], prediction[2:10, 45:49] = 5, 4, 5
+    picture = drawing.error_overlay(truth, truth, prediction, object_errors(overlap(truth, prediction)))
+    for col, kind in ((1, "MATCHED"), (11, "MISSED"), (21, "EXTRA"), (31, "MERGED"), (41, "SPLIT")):
+        assert picture[2, col].tolist() == list(COLOURS[ErrorClass[kind]])
+    assert picture[5, 35].tolist() == list(COLOURS[ErrorClass.MERGED])  # the line that should part the two
+    assert picture[5, 45].tolist() == list(COLOURS[ErrorClass.SPLIT])
+    assert not picture[0].any()
+
+
+def test_of_a_matched_pair_only_the_prediction_is_outlined():
+    prediction = np.where(LABELS == 2, LABELS, 0)
+    prediction[2:8, 2:7] = 1
+    picture = drawing.error_overlay(IMAGE, LABELS, prediction, object_errors(overlap(LABELS, prediction)))
+    assert picture[4, 6].tolist() == list(COLOURS[ErrorClass.MATCHED])
+    assert picture[4, 7].tolist() != list(COLOURS[ErrorClass.MATCHED])
+
+
+def test_nuclei_are_filled_with_the_colour_of_their_class():
+    errors, _ = object_errors(overlap(LABELS, np.where(LABELS == 2, LABELS, 0)))
+    picture = drawing.error_map(LABELS, errors)
+    assert picture.dtype == np.uint8
+    assert picture[4, 4].tolist() == list(COLOURS[ErrorClass.MISSED])
+    assert picture[14, 14].tolist() == list(COLOURS[ErrorClass.MATCHED])
+    assert not picture[LABELS == 0].any()
+    assert not picture[2, 2].any()  # an outline
 
 
 def test_the_threshold_decides_what_is_found():
@@ -80,3 +115,5 @@ def test_different_shapes_are_refused():
         drawing.overlay(IMAGE, LABELS[1:])
     with pytest.raises(ImageError, match="differ in shape"):
         drawing.overlay(IMAGE, LABELS, truth=LABELS[1:])
+    with pytest.raises(ImageError, match="same shape"):
+        drawing.error_overlay(IMAGE, LABELS, LABELS[1:], object_errors(overlap(LABELS, LABELS)))
