@@ -10,9 +10,10 @@ The pipelines are meant to be read and changed in CellProfiler; this file only k
 from __future__ import annotations
 
 import sys
+from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
 from cellprofiler_core.pipeline import Pipeline
 from cellprofiler_core.preferences import set_headless, set_plugin_directory
@@ -21,9 +22,11 @@ from cellprofiler_core.utilities.core.modules import fill_modules, instantiate_m
 FOLDER = Path(__file__).resolve().parent
 PLUGINS = FOLDER.parent / "plugins"
 IMAGE = "DNA"
+CELL_IMAGE = "AGP"
 VIEW = "DNAView"
 CLEAN = "DNAClean"
 CANDIDATES = "Candidates"
+CELLS, CYTOPLASM = "Cells", "Cytoplasm"
 
 
 class Side(NamedTuple):
@@ -38,6 +41,7 @@ class Side(NamedTuple):
 
 CLASSIC = Side("IdentifyPrimaryObjects", "NucleiClassic", "_classic", "#FFA500")
 DEEP = Side("IdentifyNucleiDL", "Nuclei", "_deep", "#00E5FF")
+CELL_OUTLINES = Side("IdentifySecondaryObjects", CELLS, "", "#FFA500")
 
 CLASSIC_DIAMETERS = (20, 60)
 """The usual size at 20x. On the demonstration's plate 25-80 does as well and 10-60 far worse, so set your own range."""
@@ -47,14 +51,6 @@ ADVANCED_DIAMETERS = (6, 130)
 
 SHAPE_LIMITS = {"Solidity": 0.87, "Extent": 0.55}
 """Lowest values. Beside these two, limits of area, form factor, eccentricity or intensity gained 0.001 at most."""
-
-PIPELINES: Dict[str, List[Side]] = {
-    "classic_basic": [CLASSIC._replace(objects="Nuclei", suffix="")],
-    "classic_advanced": [CLASSIC._replace(objects="Nuclei", suffix="", advanced=True)],
-    "deep": [DEEP._replace(suffix="")],
-    "compare": [CLASSIC, DEEP],
-}
-"""The objects that later tools read are called Nuclei; where both sides run, those are the deep ones."""
 
 
 def main() -> None:
@@ -69,7 +65,7 @@ def main() -> None:
 def pipeline_text(name: str) -> str:
     """Return the content of a pipeline file."""
     pipeline = Pipeline()
-    for module in make_modules(PIPELINES[name]):
+    for module in PIPELINES[name]():
         module.module_num = len(pipeline.modules()) + 1
         pipeline.add_module(module)
     text = StringIO()
@@ -77,17 +73,67 @@ def pipeline_text(name: str) -> str:
     return text.getvalue()
 
 
-def make_modules(sides: List[Side]) -> List[Any]:
-    """Return the modules of a pipeline in their order."""
+def find_nuclei(sides: List[Side]) -> List[Any]:
+    """Find nuclei in one way, or in two ways side by side, and compare them."""
     modules = [load_data()]
     for side in sides:
         modules += advanced(side) if side.advanced else [identify(side)]
-    modules += measure([side.objects for side in sides])
-    modules += bright_copy()
+    names = [side.objects for side in sides]
+    modules += [*measure(names), *([compare(*names)] if len(names) == 2 else []), *bright_copy()]
     for side in sides:
         modules += [label_image(side), save_labels(side), overlay(side), save_overlay(side)]
-    modules.append(export())
-    return modules
+    return [*modules, export()]
+
+
+def refine_classic() -> List[Any]:
+    """Find nuclei in the classic way and correct their outlines with the network."""
+    found, refined = CLASSIC, DEEP._replace(suffix="")
+    outlines = overlay(refined)
+    add_outlines(outlines, found)
+    return [
+        load_data(),
+        identify(found),
+        refine(found, refined),
+        *measure([found.objects, refined.objects]),
+        *bright_copy(),
+        label_image(refined),
+        save_labels(refined),
+        outlines,
+        save_overlay(refined),
+        export(),
+    ]
+
+
+def cell_painting_start() -> List[Any]:
+    """Find nuclei, cells and cytoplasm, and measure them in two channels."""
+    nuclei = DEEP._replace(suffix="")
+    compartments = [nuclei.objects, CELLS, CYTOPLASM]
+    outlines = overlay(nuclei)
+    add_outlines(outlines, CELL_OUTLINES)
+    return [
+        load_data(f"Add a pair of columns for each further channel; here they are {IMAGE} and {CELL_IMAGE}."),
+        identify_whole(nuclei),
+        *cells_and_cytoplasm(nuclei),
+        *measure(compartments, [IMAGE, CELL_IMAGE]),
+        *measure_more(compartments),
+        *bright_copy(),
+        label_image(nuclei),
+        save_labels(nuclei),
+        outlines,
+        save_overlay(nuclei),
+        export(f"The tables: Image.csv, {', '.join(f'{name}.csv' for name in compartments)}, as CytoTable reads them."),
+    ]
+
+
+PIPELINES: Dict[str, Callable[[], List[Any]]] = {
+    "classic_basic": partial(find_nuclei, [CLASSIC._replace(objects="Nuclei", suffix="")]),
+    "classic_advanced": partial(find_nuclei, [CLASSIC._replace(objects="Nuclei", suffix="", advanced=True)]),
+    "deep": partial(find_nuclei, [DEEP._replace(suffix="")]),
+    "compare": partial(find_nuclei, [CLASSIC, DEEP]),
+    "refine_classic": refine_classic,
+    "cell_painting_start": cell_painting_start,
+}
+"""The objects that later tools read are called Nuclei; where both sides run, those are the deep ones."""
 
 
 def make(module_name: str, note: str, **values: Any) -> Any:
@@ -100,10 +146,12 @@ def make(module_name: str, note: str, **values: Any) -> Any:
     return module
 
 
-def load_data() -> Any:
+def load_data(note: str = "") -> Any:
     """Read the list of images; ``--data-file`` replaces its name on the command line."""
-    note = "Lists the images: a CSV file with Image_FileName_DNA, Image_PathName_DNA and Metadata_ columns."
-    return make("LoadData", note, csv_directory="Default Input Folder|", csv_file_name="load_data.csv")
+    columns = "Lists the images: a CSV file with Image_FileName_DNA, Image_PathName_DNA and Metadata_ columns."
+    return make(
+        "LoadData", f"{columns} {note}".strip(), csv_directory="Default Input Folder|", csv_file_name="load_data.csv"
+    )
 
 
 def identify(side: Side) -> Any:
@@ -117,6 +165,54 @@ def identify(side: Side) -> Any:
     module = make(side.module, note, x_name=IMAGE, y_name=side.objects, **values)
     module.show_window = True
     return module
+
+
+def identify_whole(side: Side) -> Any:
+    """Find the nuclei that lie in the image as a whole: only those have a shape that can be measured."""
+    module = identify(side)
+    module.exclude_border.value = True
+    module.notes = ["The deep network. Nuclei that the border cuts off are discarded, and their cells with them."]
+    return module
+
+
+def refine(found: Side, refined: Side) -> Any:
+    """Correct the outlines of nuclei. The switches stay off, so that each object remains one."""
+    note = "Corrects the outlines; each object stays one. Switches to split, merge, remove and add nuclei are here too."
+    module = make("TTARefine", note, image_name=IMAGE, x_name=found.objects, y_name=refined.objects)
+    module.show_window = True
+    return module
+
+
+def compare(first: str, second: str) -> Any:
+    """Compare two sets of nuclei without a truth."""
+    note = (
+        "How well both agree, nucleus by nucleus. To test against a truth, add Image_ObjectsFileName_Truth and"
+        " Image_ObjectsPathName_Truth to the list of images, choose 'Test against truth' here, and Truth as the objects"
+        " A; a second module tests the other set."
+    )
+    module = make("CompareNuclei", note, first_name=first, second_name=second)
+    module.show_window = True
+    return module
+
+
+def cells_and_cytoplasm(nuclei: Side) -> List[Any]:
+    """Grow a cell around each nucleus, and take the nucleus out of it."""
+    cells = make(
+        "IdentifySecondaryObjects",
+        "A cell around each nucleus, as far as the stain of the cell body is above its threshold.",
+        x_name=nuclei.objects,
+        y_name=CELLS,
+        image_name=CELL_IMAGE,
+    )
+    cells.show_window = True
+    cytoplasm = make(
+        "IdentifyTertiaryObjects",
+        "The cells without their nuclei. Its columns Parent_Nuclei and Parent_Cells join the three tables.",
+        secondary_objects_name=CELLS,
+        primary_objects_name=nuclei.objects,
+        subregion_objects_name=CYTOPLASM,
+    )
+    return [cells, cytoplasm]
 
 
 def advanced(side: Side) -> List[Any]:
@@ -185,13 +281,33 @@ def filter_candidates(side: Side) -> Any:
     return module
 
 
-def measure(objects: List[str]) -> List[Any]:
+def measure(objects: List[str], images: Sequence[str] = (IMAGE,)) -> List[Any]:
     """Measure kinds of objects."""
     names = ", ".join(objects)
     return [
         make("MeasureObjectSizeShape", "Area, shape.", objects_list=names, calculate_zernikes=False),
-        make("MeasureObjectIntensity", "Intensity.", images_list=IMAGE, objects_list=names),
+        make("MeasureObjectIntensity", "Intensity.", images_list=", ".join(images), objects_list=names),
     ]
+
+
+def measure_more(objects: List[str]) -> List[Any]:
+    """Measure what Cell Painting profiles hold besides: distribution, texture, colocalization and neighbors."""
+    both = {"images_list": f"{IMAGE}, {CELL_IMAGE}"}
+    lists = {**both, "objects_list": ", ".join(objects)}
+    radial = make("MeasureObjectIntensityDistribution", "From the center to the rim.", **both)
+    for _ in objects[1:]:
+        radial.add_object()
+    for group, name in zip(radial.objects, objects):
+        group.object_name.value = name
+    texture = make("MeasureTexture", "Texture. Granularity is left out, it takes longer than all others.", **lists)
+    texture.images_or_objects.value = "Objects"
+    values = {"images_or_objects": "Within objects", "do_all": False, "do_costes": False, "do_manders": False}
+    together = make("MeasureColocalization", "Do both channels go together?", **lists, **values)
+    neighbors = [
+        make("MeasureObjectNeighbors", f"Neighbors of {name}.", object_name=name, neighbors_name=name)
+        for name in objects[:2]
+    ]
+    return [radial, texture, together, *neighbors]
 
 
 def bright_copy() -> List[Any]:
@@ -236,6 +352,13 @@ def overlay(side: Side) -> Any:
     return module
 
 
+def add_outlines(module: Any, side: Side) -> None:
+    """Draw the outlines of further objects into the same picture."""
+    module.add_outline()
+    module.outlines[-1].color.value = side.color
+    module.outlines[-1].objects_name.value = side.objects
+
+
 def save_overlay(side: Side) -> Any:
     """Save the overlay as a picture."""
     return save(
@@ -258,11 +381,11 @@ def save(note: str, image_name: str, folder: str, suffix: str, **values: str) ->
     )
 
 
-def export() -> Any:
-    """Write the tables: Image.csv, one table per kind of nuclei and Experiment.csv."""
+def export(note: str = "The tables: Image.csv and one for the nuclei.") -> Any:
+    """Write the tables: Image.csv, one table per kind of objects and Experiment.csv."""
     return make(
         "ExportToSpreadsheet",
-        "The tables: Image.csv and one for the nuclei.",
+        note,
         add_metadata=True,
         wants_prefix=False,
         wants_overwrite_without_warning=True,

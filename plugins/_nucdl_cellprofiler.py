@@ -41,6 +41,8 @@ REFINED_FEATURES = (F_AGREEMENT, F_CONTOUR_SHIFT, F_PROBABILITY_MEAN)
 
 MODEL_FOLDER = "Folder"
 DEVICES = {"Automatic": "auto", "CPU": "cpu", "GPU": "cuda"}
+PRESETS = {"Fast": "fast", "Balanced": "balanced", "Best": "best"}
+CUSTOM = "Custom"
 VIEWS = {"One": "none", "Four (mirrored)": "flips", "Eight (mirrored and turned)": "all"}
 
 FALLBACK_MODEL = "nuclei_unet"
@@ -81,32 +83,92 @@ def bundled_models() -> Tuple[str, ...]:
     return (DEFAULT_MODEL,) + tuple(name for name in list_bundles() if name != DEFAULT_MODEL)
 
 
-def check_model_and_device(config: SegmentConfig) -> None:
-    """Check that the model is unaltered and the device is there, without loading the model.
+def preset_values(name: str) -> Dict[str, Any]:
+    """Return the values of the engine's configuration that a preset stands for, none while the engine is missing."""
+    if engine_problem() is not None:
+        return {}
+    from nucdl_core.config import PRESETS as VALUES
 
-    torch is imported only where a GPU is asked for.
+    return VALUES.get(PRESETS.get(name, name), {})
+
+
+def check_model_and_device(config: SegmentConfig) -> None:
+    """Check that the model is unaltered and the device is there.
+
+    torch is imported only where a GPU is asked for, and the model loaded only where it relies on another one.
     """
     from nucdl_core.bundle import find_bundle, read_bundle
 
-    read_bundle(find_bundle(config.model))
+    bundle = read_bundle(find_bundle(config.model))
     if config.device == "cuda":
         from nucdl_core.device import resolve_device
 
         resolve_device(config.device)
+    if bundle.description.companion is not None:
+        from nucdl_core.device import resolve_device
+        from nucdl_core.predict_instances import load_model
+
+        load_model(bundle.folder, resolve_device(config.device))
 
 
-class UsesModel:
-    """What modules that run a model have in common; stands before CellProfiler's class among a module's bases.
+class UsesEngine:
+    """What all modules have in common; stands before CellProfiler's class among a module's bases."""
+
+    added_settings: ClassVar[Dict[int, List[str]]] = {}
+    """For each earlier revision of a module's settings, the values of those that it lacked at their end."""
+
+    load_problem: Optional[str] = None
+    """Why the settings of a saved pipeline could not be read."""
+
+    def setting_of_problems(self):
+        """Give the setting that shows what is wrong with none in particular."""
+        return self.settings()[0]
+
+    def refuse_what_did_not_load(self):
+        problem = engine_problem() or self.load_problem
+        if problem is not None:
+            raise ValidationError(problem, self.setting_of_problems())
+
+    def prepare_run(self, workspace):
+        """Refuse a run that cannot succeed before its first image: headless, nothing else checks the settings."""
+        self.refuse_what_did_not_load()
+        for setting in self.visible_settings():
+            if isinstance(setting, (Choice, Float, IntegerRange)):
+                setting.test_valid(workspace.pipeline)
+        self.validate_module(workspace.pipeline)
+        return True
+
+    def upgrade_settings(self, setting_values, variable_revision_number, module_name):
+        """Keep in mind what cannot be read; an error here would cut the pipeline off at this module, unnoticed."""
+        added = self.added_settings.get(variable_revision_number, [])
+        expected = len(self.settings()) - len(added)
+        if variable_revision_number > self.variable_revision_number:
+            self.load_problem = (
+                f"this pipeline was saved by a newer NucDL (revision {variable_revision_number} of the settings, this "
+                f"one knows {self.variable_revision_number}); update NucDL, or remove this module and add it anew"
+            )
+        elif len(setting_values) != expected:
+            self.load_problem = (
+                f"the pipeline holds {len(setting_values)} settings of this module instead of {expected}, it seems to "
+                "be damaged; load another copy, or remove this module and add it anew"
+            )
+        else:
+            self.load_problem = None
+            return setting_values + added, self.variable_revision_number
+        return setting_values, variable_revision_number
+
+
+class UsesModel(UsesEngine):
+    """What modules that run a model have in common.
 
     A module says with `config_class` what the engine is configured by, and with `config_values` which setting answers
     for which of its values.
     """
 
-    added_settings: ClassVar[Dict[int, List[str]]] = {}
-    """For each earlier revision of a module's settings, the values of those that it lacked at their end."""
+    family: ClassVar[Optional[str]] = None
+    """The only family of models that the module can use, where it cannot use all."""
 
     def create_model_settings(self):
-        self.load_problem = None
         self.model = Choice(
             "Select the model",
             [*bundled_models(), MODEL_FOLDER],
@@ -152,7 +214,7 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
     def validate_module(self, pipeline):
         """Check the settings at every key press: neither torch nor the weights of the model are loaded here."""
         self.refuse_what_did_not_load()
-        from nucdl_core.bundle import find_bundle
+        from nucdl_core.bundle import find_bundle, read_description, require_family
         from nucdl_core.errors import BundleError, ConfigError
 
         for setting, values in self.config_values():
@@ -161,22 +223,18 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
             except ConfigError as error:
                 raise ValidationError(str(error), setting) from error
         try:
-            find_bundle(self.model_name())
+            folder = find_bundle(self.model_name())
+            if self.family is not None:
+                require_family(read_description(folder), self.family)
         except BundleError as error:
             raise ValidationError(str(error), self.shown_model_setting()) from error
 
-    def refuse_what_did_not_load(self):
-        problem = engine_problem() or self.load_problem
-        if problem is not None:
-            raise ValidationError(problem, self.model)
+    def setting_of_problems(self):
+        return self.model
 
     def prepare_run(self, workspace):
-        """Refuse a run that cannot succeed before its first image: headless, nothing else checks the settings."""
-        self.refuse_what_did_not_load()
-        for setting in self.visible_settings():
-            if isinstance(setting, (Choice, Float, IntegerRange)):
-                setting.test_valid(workspace.pipeline)
-        self.validate_module(workspace.pipeline)
+        """Refuse a run also for a damaged model or a missing device."""
+        super().prepare_run(workspace)
         check_model_and_device(self.config())
         return True
 
@@ -184,25 +242,6 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
         """Let the model folder be found where the batch will run."""
         self.model_folder.alter_for_create_batch_files(fn_alter_path)
         return True
-
-    def upgrade_settings(self, setting_values, variable_revision_number, module_name):
-        """Keep in mind what cannot be read; an error here would cut the pipeline off at this module, unnoticed."""
-        added = self.added_settings.get(variable_revision_number, [])
-        expected = len(self.settings()) - len(added)
-        if variable_revision_number > self.variable_revision_number:
-            self.load_problem = (
-                f"this pipeline was saved by a newer NucDL (revision {variable_revision_number} of the settings, this "
-                f"one knows {self.variable_revision_number}); update NucDL, or remove this module and add it anew"
-            )
-        elif len(setting_values) != expected:
-            self.load_problem = (
-                f"the pipeline holds {len(setting_values)} settings of this module instead of {expected}, it seems to "
-                "be damaged; load another copy, or remove this module and add it anew"
-            )
-        else:
-            self.load_problem = None
-            return setting_values + added, self.variable_revision_number
-        return setting_values, variable_revision_number
 
 
 def is_first_of_its_kind(module: Any, pipeline: Any) -> bool:
@@ -254,14 +293,21 @@ def refine_objects(
     image: Any, pixels: NDArray[np.float32], mask: Optional[Mask], objects: Any, config: RefineConfig
 ) -> Refined:
     """Refine CellProfiler's objects on an image; an error about its content names the file it came from."""
-    from nucdl_core.errors import ImageError
     from nucdl_core.refine import refine
 
     with naming_the_file(image, pixels):
-        planes = objects.get_labels()
-        if len(planes) > 1:
-            raise ImageError("the objects overlap; refine objects that do not, or part them with another module first")
-        return refine(pixels, planes[0][0], config, mask)
+        return refine(pixels, labels_without_overlaps(objects, "the objects"), config, mask)
+
+
+def labels_without_overlaps(objects: Any, name: str) -> Labels:
+    """Take the labels of CellProfiler's objects, in whatever integers it keeps them; refuse objects that overlap."""
+    from nucdl_core.errors import ImageError
+
+    planes = objects.get_labels()
+    if len(planes) > 1:
+        raise ImageError(f"{name} overlap; give objects that do not, or part them with another module first")
+    labels: Labels = planes[0][0].astype(np.int32, copy=False)
+    return labels
 
 
 @contextlib.contextmanager

@@ -123,8 +123,8 @@ from cellprofiler_core.setting.text import Float, ImageName
 class IdentifyNucleiDL(nucdl.UsesModel, ImageSegmentation):
     module_name = "IdentifyNucleiDL"
     category = "Object Processing"
-    variable_revision_number = 2
-    added_settings: ClassVar[Dict[int, List[str]]] = {1: ["0.0", "One", "No"]}
+    variable_revision_number = 3
+    added_settings: ClassVar[Dict[int, List[str]]] = {1: ["0.0", "One", "No", nucdl.CUSTOM], 2: [nucdl.CUSTOM]}
 
     def create_settings(self):
         super().create_settings()
@@ -135,6 +135,7 @@ class IdentifyNucleiDL(nucdl.UsesModel, ImageSegmentation):
         self.create_model_settings()
         self.create_size_settings()
         self.create_detail_settings()
+        self.create_care_settings()
 
     def create_size_settings(self):
         self.automatic_diameter = Binary(
@@ -203,22 +204,6 @@ Laboratories draw the outline of a nucleus differently: at the half height of it
 Enter the number of pixels by which all outlines are to be moved outwards, or a negative number to move them inwards.
 The line between two touching nuclei stays where it is.""",
         )
-        self.views = Choice(
-            "Number of views",
-            list(nucdl.VIEWS),
-            doc="""\
-The network can look at mirrored and turned views of the image as well, and average what it sees (*test-time
-augmentation*, *Moshkov et al., 2020*). That gains a little, and takes up to as many times as long as there are views.
-With more than one view each nucleus also gets the measurement *NucDL_Agreement*.""",
-        )
-        self.wants_refinement = Binary(
-            "Correct the outlines at a finer scale?",
-            False,
-            doc="""\
-Select "*Yes*" to have a second look at the image, with the nuclei twice as large, decide where exactly the outlines
-run; the network then works on four times as many pixels once more. Outlines become tighter: that came nearer to the
-annotation of some laboratories, and farther away from that of others. Compare both on your images.""",
-        )
         self.wants_probability = Binary(
             "Keep the probability image?",
             False,
@@ -235,6 +220,42 @@ pixel to lie in a nucleus, from 0 to 1.""",
 Enter the name under which later modules find the probability image.""",
         )
         self.create_device_setting()
+
+    def create_care_settings(self):
+        self.preset = Choice(
+            "Speed or accuracy?",
+            [*nucdl.PRESETS, nucdl.CUSTOM],
+            doc=f"""\
+Select how much care the network takes.
+
+-  *Fast:* It looks at each image once. Begin with this.
+-  *Balanced:* It looks at four mirrored views of each image; up to four times slower.
+-  *Best:* It looks at all eight mirrored and turned views; up to eight times slower.
+-  *{nucdl.CUSTOM}:* You choose the number of views, and whether outlines are corrected.
+
+More views gain a little accuracy, and give each nucleus the measurement *NucDL_Agreement*, which helps to find doubtful
+ones.""",
+        )
+        self.views = Choice(
+            "Number of views",
+            list(nucdl.VIEWS),
+            doc=f"""\
+*(Used only if you select "{nucdl.CUSTOM}" for speed or accuracy)*
+
+The network can look at mirrored and turned views of the image as well, and average what it sees (*test-time
+augmentation*, *Moshkov et al., 2020*). That gains a little, and takes up to as many times as long as there are views.
+With more than one view each nucleus also gets the measurement *NucDL_Agreement*.""",
+        )
+        self.wants_refinement = Binary(
+            "Correct the outlines at a finer scale?",
+            False,
+            doc=f"""\
+*(Used only if you select "{nucdl.CUSTOM}" for speed or accuracy)*
+
+Select "*Yes*" to have a second look at the image, with the nuclei twice as large, decide where exactly the outlines
+run; the network then works on four times as many pixels once more. Outlines become tighter: that came nearer to the
+annotation of some laboratories, and farther away from that of others. Compare both on your images.""",
+        )
 
     def settings(self):
         return [
@@ -255,6 +276,7 @@ Enter the name under which later modules find the probability image.""",
             self.contour_offset,
             self.views,
             self.wants_refinement,
+            self.preset,
         ]
 
     def visible_settings(self):
@@ -264,10 +286,24 @@ Enter the name under which later modules find the probability image.""",
             self.size_range.key(): not self.exclude_size.value,
             self.threshold.key(): self.automatic_threshold.value,
             self.probability_name.key(): not self.wants_probability.value,
+            self.views.key(): self.preset.value != nucdl.CUSTOM,
+            self.wants_refinement.key(): self.preset.value != nucdl.CUSTOM,
         }
-        shown = [setting for setting in self.settings() if not hidden.get(setting.key(), False)]
-        # New settings are saved at the end, but a person looks for the device there.
-        return [setting for setting in shown if setting is not self.device] + [self.device]
+        # New settings are saved at the end, but a person looks for the device there, and for the choice first on which
+        # others depend.
+        moved = {self.preset.key(), self.device.key()}
+        order = [setting for setting in self.settings() if setting.key() not in moved]
+        order.insert(order.index(self.views), self.preset)
+        return [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
+
+    def care(self):
+        """List the settings that say how much care is taken, as `config_values` does."""
+        if self.preset.value != nucdl.CUSTOM:
+            return [(self.preset, nucdl.preset_values(self.preset.value))]
+        return [
+            (self.views, {"views": nucdl.VIEWS.get(self.views.value, self.views.value)}),
+            (self.wants_refinement, {"refine": self.wants_refinement.value}),
+        ]
 
     def config_values(self):
         """List which setting answers for which values of the engine's configuration."""
@@ -276,8 +312,7 @@ Enter the name under which later modules find the probability image.""",
             (self.exclude_border, {"discard_border": self.exclude_border.value}),
             (self.device, {"device": nucdl.DEVICES.get(self.device.value, self.device.value)}),
             (self.contour_offset, {"contour_offset": self.contour_offset.value}),
-            (self.views, {"views": nucdl.VIEWS.get(self.views.value, self.views.value)}),
-            (self.wants_refinement, {"refine": self.wants_refinement.value}),
+            *self.care(),
             (self.wants_probability, {"keep_probability": self.wants_probability.value}),
         ]
         if not self.automatic_diameter.value:
@@ -311,8 +346,9 @@ Enter the name under which later modules find the probability image.""",
 
     def features(self):
         """List what the engine measures of each nucleus."""
-        one_view = nucdl.VIEWS.get(self.views.value) == "none"
-        return [nucdl.F_CONFIDENCE] if one_view else [nucdl.F_CONFIDENCE, nucdl.F_AGREEMENT]
+        chosen = {key: value for _, part in self.care() for key, value in part.items()}
+        several = chosen.get("views", "none") != "none"
+        return [nucdl.F_CONFIDENCE, nucdl.F_AGREEMENT] if several else [nucdl.F_CONFIDENCE]
 
     def get_measurement_columns(self, pipeline):
         return super().get_measurement_columns(pipeline) + nucdl.measurement_columns(self, pipeline)

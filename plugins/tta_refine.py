@@ -130,6 +130,7 @@ class TTARefine(nucdl.UsesModel, ObjectProcessing):
     module_name = "TTARefine"
     category = "Object Processing"
     variable_revision_number = 1
+    family = "unet"
 
     def create_settings(self):
         super().create_settings()

@@ -2,12 +2,14 @@
 
 It runs in a process of its own: it starts the real CellProfiler, waits for its window, and then presses its buttons
 step by step from inside its event loop. Each step first waits for what it needs, so nothing depends on the speed of
-the machine. Usage: drive_window.py IMAGE MODULE PLUGINS OUTPUT. OUTPUT gets report.json and window.png, also after a
-failure; the exit status is 0 when all steps were done.
+the machine. Usage: drive_window.py IMAGE PLATE REPOSITORY OUTPUT. PLATE is a folder with a load_data.csv for the
+example pipelines. OUTPUT gets report.json and a picture of the screen for each module, also after a failure; the exit
+status is 0 when all steps were done.
 """
 
 import json
 import os
+import subprocess
 import sys
 import time
 import traceback
@@ -19,10 +21,18 @@ import wx.grid
 import wx.lib.buttons
 
 POLL = 100
-STEP_TIMEOUT = 120
+STEP_TIMEOUT = 240
 SCREEN_MARGIN = 10
 FIGURE_SHARE = 0.43
 """Part of the screen's width that the module's result gets; CellProfiler's own window gets the rest."""
+
+MODULES = {
+    "IdentifyNucleiDL": ("Object Processing", {"x_name": "DNA"}),
+    "TTARefine": ("Object Processing", {"image_name": "DNA", "x_name": "Nuclei"}),
+    "IdentifyPrimaryObjects": ("Object Processing", {"x_name": "DNA"}),
+    "CompareNuclei": ("Measurement", {"first_name": "IdentifyPrimaryObjects", "second_name": "Nuclei"}),
+}
+"""The modules to add: where each is offered, and what to select in its settings."""
 
 
 class Driver:
@@ -54,7 +64,8 @@ class Driver:
         self.leave({"failure": "".join(traceback.format_exception(*error))}, 1)
 
     def leave(self, report, status):
-        take_picture(self.output / "window.png")
+        if status:
+            take_picture(self.output / "failure.png")
         (self.output / "report.json").write_text(json.dumps(report, indent=2))
         # Closing the window would ask whether to save the project, and its Java and worker threads outlive it.
         os._exit(status)
@@ -64,51 +75,81 @@ def is_message(window):
     return isinstance(window, wx.Dialog) and window.IsModal() and not isinstance(window, wx.GenericProgressDialog)
 
 
-def work_through(frame, image, name):
-    """Add the image and the module, look at the settings, run the module in test mode. Yields what to wait for."""
+def work_through(frame, image, pipelines, output):
+    """Add the image and the modules, run them in test mode, open the pipelines. Yields what to wait for."""
     yield frame.IsShownOnScreen
     screen = wx.Display(0).GetGeometry()
     left_width = int(screen.width * (1 - FIGURE_SHARE)) - SCREEN_MARGIN
     frame.SetSize(SCREEN_MARGIN, SCREEN_MARGIN, left_width, screen.height - 2 * SCREEN_MARGIN)
+    width = screen.width - left_width - 3 * SCREEN_MARGIN
+    place = (left_width + 2 * SCREEN_MARGIN, SCREEN_MARGIN, width, int(width * 0.95))
     frame.pipeline_controller.on_pathlist_drop_files(0, 0, [str(image)])
     yield lambda: len(frame.pipeline.file_list) == 1
+    report = {"modules": {}, "pipelines": {}}
+    for name in MODULES:
+        report["modules"][name] = yield from add_module(frame, name)
+    report["pipeline"] = [module.module_name for module in frame.pipeline.modules()]
+    yield from press(frame, "Start Test Mode")
+    yield frame.pipeline_controller.is_in_debug_mode
+    for name in MODULES:
+        report["modules"][name].update((yield from step(frame, name, place)))
+        take_picture(output / f"{name}.png")
+    for path in pipelines:
+        report["pipelines"][path.stem] = yield from open_pipeline(frame, path)
+    return report
 
+
+def add_module(frame, name):
+    """Add a module with the window's button and select in its settings what it needs."""
+    category, selected = MODULES[name]
     yield from press(frame, "+")
     yield lambda: shown("AddModuleFrame")
     dialog = shown("AddModuleFrame")
     categories, modules = (found for found in descendants(dialog) if isinstance(found, wx.ListBox))
-    choose(categories, "Object Processing")
+    choose(categories, category)
     offered = modules.GetStrings()
     choose(modules, name)
     yield from press(dialog, "+ Add to Pipeline")
     yield from press(dialog, "Done")
-    yield lambda: module_named(frame, name) is not None
+    yield lambda: module_named(frame, name) is not None and shown("AddModuleFrame") is None
     module = module_named(frame, name)
     frame.pipeline_list_view.select_one_module(module.module_num)
     labels = [setting.text for setting in module.visible_settings()]
     yield lambda: set(labels) <= set(texts(frame))
-    yield lambda: drop_downs_with(frame, "DNA")
-    choose(drop_downs_with(frame, "DNA")[0], "DNA")
-    yield lambda: module.x_name.value == "DNA"
+    for attribute, value in selected.items():
+        setting = getattr(module, attribute)
+        yield lambda setting=setting, value=value: value in drop_down_of(frame, setting).GetStrings()
+        choose(drop_down_of(frame, setting), value)
+        yield lambda setting=setting, value=value: setting.value == value
     settings = {setting.text: setting.value_text for setting in module.visible_settings()}
+    return {"offered": list(offered), "settings": settings, "complaints": list(complaints(frame, module))}
 
-    yield from press(frame, "Start Test Mode")
-    yield frame.pipeline_controller.is_in_debug_mode
+
+def step(frame, name, place):
+    """Run the next module in test mode, put its figure where it is seen, and tell what it shows."""
     yield from press(frame, "Step")
-    yield lambda: shown("Figure")
-    figure = shown("Figure")
-    width = screen.width - left_width - 3 * SCREEN_MARGIN
-    figure.SetSize(left_width + 2 * SCREEN_MARGIN, SCREEN_MARGIN, width, int(width * 0.95))
+    yield lambda: figure_of(name)
+    figure = figure_of(name)
+    figure.SetSize(*place)
+    module = module_named(frame, name)
+    frame.pipeline_list_view.select_one_module(module.module_num)
+    figure.Raise()
     yield after(2)
-    return {
-        "offered": list(offered),
-        "pipeline": [module.module_name for module in frame.pipeline.modules()],
-        "settings": settings,
-        "complaints": list(complaints(frame, module)),
-        "figure": figure.GetTitle(),
-        "axes": len(figure.figure.axes),
-        "table": table_of(figure),
-    }
+    return {"figure": figure.GetTitle(), "axes": len(figure.figure.axes), "table": table_of(figure)}
+
+
+def open_pipeline(frame, path):
+    """Open a pipeline file as File > Import > Pipeline from File does, and tell what the window lists."""
+    frame.pipeline_controller.do_load_pipeline(str(path))
+    yield lambda: len(listed(frame)) == len(frame.pipeline.modules()) > 0
+    wrong = {module.module_name: list(complaints(frame, module)) for module in frame.pipeline.modules()}
+    return {"listed": listed(frame), "complaints": {name: found for name, found in wrong.items() if found}}
+
+
+def listed(frame):
+    """The names of the modules that the window's list shows, without the grey ones of a list that has no use."""
+    items = (control.items[position] for control, position in frame.pipeline_list_view.iter_list_items())
+    return [item.module_name for item in items if not item.is_unavailable()]
 
 
 def module_named(frame, name):
@@ -148,9 +189,17 @@ def texts(window):
     return [" ".join(label.GetLabel().split()) for label in labels]
 
 
-def drop_downs_with(window, entry):
-    boxes = [found for found in descendants(window) if isinstance(found, wx.ComboBox) and found.IsShownOnScreen()]
-    return [box for box in boxes if entry in box.GetStrings()]
+def drop_down_of(window, setting):
+    """The drop-down list of a setting."""
+    control = wx.Window.FindWindowByName(str(setting.key()), window)
+    boxes = [found for found in (control, *descendants(control)) if isinstance(found, wx.ComboBox)]
+    return boxes[0]
+
+
+def figure_of(name):
+    """The figure that a module has drawn."""
+    figures = (found for found in wx.GetTopLevelWindows() if type(found).__name__ == "Figure")
+    return next((figure for figure in figures if figure.GetTitle().startswith(f"{name} #") and figure.IsShown()), None)
 
 
 def shown(kind):
@@ -187,17 +236,13 @@ def command(binder, window):
 
 
 def take_picture(path):
-    """Write what is on the whole screen into a PNG file."""
-    screen = wx.ScreenDC()
-    size = screen.GetSize()
-    bitmap = wx.Bitmap(size.width, size.height)
-    memory = wx.MemoryDC(bitmap)
-    memory.Blit(0, 0, size.width, size.height, screen, 0, 0)
-    memory.SelectObject(wx.NullBitmap)
-    bitmap.SaveFile(str(path), wx.BITMAP_TYPE_PNG)
+    """Write what is on the whole screen into a PNG file; CellProfiler's window stands still meanwhile."""
+    subprocess.run(
+        [sys.executable, Path(__file__).with_name("take_picture.py"), path], check=True, timeout=STEP_TIMEOUT
+    )
 
 
-def main(image, name, plugins, output):
+def main(image, plate, repository, output):
     from cellprofiler_core import preferences
 
     preferences.set_telemetry(False)
@@ -209,14 +254,17 @@ def main(image, name, plugins, output):
     wait_for_events = App.MainLoop
 
     def main_loop(app):
-        driver = Driver(work_through(app.frame, image, name), output)
+        driver = Driver(
+            work_through(app.frame, image, sorted((repository / "pipelines").glob("*.cppipe")), output), output
+        )
         sys.excepthook = driver.fail
         wx.CallLater(POLL, driver.advance)
         return wait_for_events(app)
 
     App.MainLoop = main_loop
-    cellprofiler(["cellprofiler", f"--plugins-directory={plugins}", "-o", str(output)])
+    plugins = f"--plugins-directory={repository / 'plugins'}"
+    cellprofiler(["cellprofiler", plugins, "-i", str(plate), "-o", str(output)])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    main(*map(Path, sys.argv[1:]))

@@ -6,13 +6,19 @@ import functools
 import importlib.util
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import tifffile
+from scipy import ndimage
 
+from nucdl_core.files import read_labels
 from nucdl_core.headless import HeadlessRun, run_cellprofiler
 from nucdl_core.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FIELDS = 2
+TWO_CHANNELS = "two_channels.csv"
 
 
 def pytest_collection_modifyitems(items):
@@ -39,9 +45,17 @@ def _needs_a_model():
 
 @pytest.fixture(scope="session")
 def plate(tmp_path_factory):
-    """Folder of a simulated plate with two fields."""
+    """Folder of a simulated plate with two fields; its second list of images has a stain of the cell bodies as well."""
     folder = tmp_path_factory.mktemp("plates") / "plate"
     simulate_plate(folder, FIELDS, (300, 360), seed=5)
+    rows = pd.read_csv(folder / "load_data.csv")
+    (folder / "cells").mkdir()
+    for name in rows["Image_FileName_DNA"]:
+        labels = read_labels(folder / "labels" / f"{Path(name).stem}_labels.tif")
+        bodies = ndimage.gaussian_filter((ndimage.distance_transform_edt(labels == 0) < 8) * 9000.0, 2)
+        tifffile.imwrite(folder / "cells" / name, (bodies + 500).astype(np.uint16))
+    rows["Image_FileName_AGP"], rows["Image_PathName_AGP"] = rows["Image_FileName_DNA"], str(folder / "cells")
+    rows.to_csv(folder / TWO_CHANNELS, index=False)
     return folder
 
 
@@ -59,7 +73,8 @@ def finished(plate, tmp_path_factory):
 
     @functools.cache
     def run(name):
-        return run_on(tmp_path_factory.mktemp(name), name, plate / "load_data.csv")
+        data_file = TWO_CHANNELS if name == "cell_painting_start" else "load_data.csv"
+        return run_on(tmp_path_factory.mktemp(name), name, plate / data_file)
 
     return run
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from nucdl_core.bundle import ZOO
+from nucdl_core.compare import compare
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
 from nucdl_core.evaluate import evaluate_folders
 from nucdl_core.files import read_image, read_labels
@@ -23,6 +26,8 @@ PIPELINES = {
     "classic_advanced": {"Nuclei": ""},
     "deep": {"Nuclei": ""},
     "compare": {"NucleiClassic": "_classic", "Nuclei": "_deep"},
+    "refine_classic": {"Nuclei": ""},
+    "cell_painting_start": {"Nuclei": ""},
 }
 
 
@@ -50,6 +55,86 @@ def test_the_advanced_pipeline_keeps_the_candidates_that_are_compact(finished):
     compact = (candidates["AreaShape_Solidity"] >= 0.87) & (candidates["AreaShape_Extent"] >= 0.55)
     assert 0 < compact.sum() < len(candidates)
     np.testing.assert_array_equal(candidates["Children_Nuclei_Count"], compact)
+
+
+def test_both_sides_of_the_comparison_are_compared_in_its_tables(finished):
+    output = finished("compare")
+    check_comparison(output, "NucleiClassic", [output / "labels_classic", output / "labels_deep"])
+
+
+def check_comparison(output, name, folders):
+    """Compare what CompareNuclei wrote about the deep nuclei with what the engine says about the label images."""
+    images, nuclei = pd.read_csv(output / "Image.csv"), pd.read_csv(output / "Nuclei.csv")
+    for row in images.to_dict("records"):
+        stem = Path(row["FileName_DNA"]).stem
+        labels = [read_labels(next(folder.glob(f"{stem}_labels.tif*"))) for folder in folders]
+        expected = compare(*labels)
+        measured = {feature: row[f"NucDLCompare_{feature}_{name}_Nuclei"] for feature in ("MeanF1", "F1_70", "Merges")}
+        assert measured == pytest.approx(
+            {
+                "MeanF1": expected.scores["mean_f1"],
+                "F1_70": expected.scores["f1_0.70"],
+                "Merges": expected.scores["merges"],
+            }
+        )
+        of_image = nuclei[nuclei["ImageNumber"] == row["ImageNumber"]]
+        np.testing.assert_array_equal(of_image[f"NucDLCompare_Partner_{name}"], expected.prediction.partner)
+        np.testing.assert_array_equal(of_image[f"NucDLCompare_ErrorClass_{name}"], expected.prediction.error)
+        np.testing.assert_allclose(of_image[f"NucDLCompare_IoU_{name}"], expected.prediction.iou)
+    assert images[f"NucDLCompare_MeanF1_{name}_Nuclei"].min() > 0.3
+
+
+def test_a_truth_may_be_objects_or_a_label_image(run_pipeline, changed_pipeline, plate, tmp_path):
+    rows = pd.read_csv(plate / "load_data.csv")
+    for kind, name in (("", "TruthImage"), ("Objects", "Truth")):
+        rows[f"Image_{kind}FileName_{name}"] = [f"{Path(file).stem}_labels.tif" for file in rows["Image_FileName_DNA"]]
+        rows[f"Image_{kind}PathName_{name}"] = str(plate / "labels")
+    rows.to_csv(tmp_path / "list.csv", index=False)
+    text = (REPOSITORY / "pipelines" / "compare.cppipe").read_text(encoding="utf-8")
+    blocks = {block.split(":")[0]: block for block in text.split("\n\n")}
+    settings = [("Agreement of A and B", "Test against truth"), ("objects A:NucleiClassic", "objects A:Truth")]
+    of_objects = functools.reduce(lambda block, change: block.replace(*change), settings, blocks["CompareNuclei"])
+    settings = [("loaded as:Objects", "loaded as:Label image"), ("label image A:None", "label image A:TruthImage")]
+    of_image = functools.reduce(lambda block, change: block.replace(*change), settings, of_objects)
+    # The second comparison takes the place of a module that is not needed here.
+    replaced = blocks["MeasureObjectIntensity"]
+    of_image = of_image.replace(module_number(of_image), module_number(replaced))
+    pipeline = changed_pipeline("compare", (blocks["CompareNuclei"], of_objects), (replaced, of_image))
+    output = run_pipeline(pipeline, tmp_path / "list.csv")
+    for name in ("Truth", "TruthImage"):
+        check_comparison(output, name, [plate / "labels", output / "labels_deep"])
+    missed = pd.read_csv(output / "Truth.csv")["NucDLCompare_Missed_Nuclei"]
+    images = pd.read_csv(output / "Image.csv")
+    assert missed.sum() == images["NucDLCompare_Missed_Truth_Nuclei"].sum()
+    assert (images["NucDLCompare_Recall_Truth_Nuclei"] == images["NucDLCompare_Recall_TruthImage_Nuclei"]).all()
+
+
+def module_number(block):
+    return re.search(r"module_num:\d+\|", block).group()
+
+
+def test_refined_nuclei_are_the_classic_ones_with_other_outlines(finished):
+    output = finished("refine_classic")
+    classic, refined = pd.read_csv(output / "NucleiClassic.csv"), pd.read_csv(output / "Nuclei.csv")
+    np.testing.assert_array_equal(refined["Parent_NucleiClassic"], classic["ObjectNumber"])
+    assert {"NucDL_Agreement", "NucDL_ContourShift", "NucDL_ProbabilityMean"} <= set(refined)
+    assert not np.array_equal(refined["AreaShape_Area"], classic["AreaShape_Area"])
+
+
+def test_nuclei_cells_and_cytoplasm_join_as_profiling_tools_expect(finished):
+    output = finished("cell_painting_start")
+    nuclei, cells, cytoplasm = (pd.read_csv(output / f"{name}.csv") for name in ("Nuclei", "Cells", "Cytoplasm"))
+    keys = ["ImageNumber", "Number_Object_Number"]
+    for table, parent in ((nuclei, "Parent_Nuclei"), (cells, "Parent_Cells")):
+        joined = cytoplasm.merge(table, left_on=["ImageNumber", parent], right_on=keys, validate="one_to_one")
+        assert len(joined) == len(cytoplasm) == len(table) > 10
+    assert {"Metadata_Plate", "Metadata_Well", "Metadata_Site", "FileName_DNA", "FileName_AGP"} <= set(
+        pd.read_csv(output / "Image.csv")
+    )
+    assert (cells["AreaShape_Area"] > 1.2 * nuclei["AreaShape_Area"]).all()
+    for kind in ("AreaShape_", "Intensity_", "RadialDistribution_", "Texture_", "Correlation_"):
+        assert all(any(column.startswith(kind) for column in table) for table in (nuclei, cells, cytoplasm)), kind
+    assert any(column.startswith("Neighbors_") for column in cells)
 
 
 def test_cellprofiler_gives_the_nuclei_that_the_engine_gives_without_it(finished, plate):

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import edit_description
 
 SHOWN_AT_FIRST = [
     "Select the input image",
@@ -18,8 +19,7 @@ SHOWN_AT_FIRST = [
     "Use the model's calibrated threshold?",
     "Keep the probability image?",
     "Move outlines outwards by (pixels)",
-    "Number of views",
-    "Correct the outlines at a finer scale?",
+    "Speed or accuracy?",
     "Compute on",
 ]
 
@@ -82,6 +82,8 @@ def test_a_new_module_needs_no_setting_but_the_image(module, zoo):
         ("exclude_size", True, "size_range"),
         ("automatic_threshold", False, "threshold"),
         ("wants_probability", True, "probability_name"),
+        ("preset", "Custom", "views"),
+        ("preset", "Custom", "wants_refinement"),
     ],
 )
 def test_a_setting_is_shown_when_it_counts(module, switch, value, shown):
@@ -117,6 +119,7 @@ def test_saved_settings_come_back(module, saved):
     module.contour_offset.value = -0.75
     module.views.value = "Four (mirrored)"
     module.wants_refinement.value = True
+    module.preset.value = "Custom"
     loaded = saved(module)
     values = [setting.value_text for setting in module.settings()]
     assert [setting.value_text for setting in loaded.settings()] == values
@@ -143,14 +146,15 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(module):
         "Move outlines outwards by (pixels)",
         "Number of views",
         "Correct the outlines at a finer scale?",
+        "Speed or accuracy?",
     ]
-    assert module.variable_revision_number == 2
+    assert module.variable_revision_number == 3
 
 
 def test_a_pipeline_of_a_newer_revision_is_refused_in_words(module, saved, zoo):
     from cellprofiler_core.setting import ValidationError
 
-    loaded = saved(module, lambda text: text.replace("variable_revision_number:2|", "variable_revision_number:3|"))
+    loaded = saved(module, lambda text: text.replace("variable_revision_number:3|", "variable_revision_number:4|"))
     with pytest.raises(ValidationError, match="newer NucDL"):
         loaded.validate_module(None)
 
@@ -159,33 +163,62 @@ def test_a_pipeline_with_a_setting_missing_is_refused_in_words(module, saved, zo
     from cellprofiler_core.setting import ValidationError
 
     loaded = saved(module, lambda text: text.replace("    Compute on:Automatic\n", ""))
-    with pytest.raises(ValidationError, match="16 settings"):
+    with pytest.raises(ValidationError, match="17 settings"):
         loaded.validate_module(None)
 
 
 def test_current_settings_are_taken_as_they_are(module):
     values = [setting.value_text for setting in module.settings()]
-    assert module.upgrade_settings(values, 2, "IdentifyNucleiDL") == (values, 2)
+    assert module.upgrade_settings(values, 3, "IdentifyNucleiDL") == (values, 3)
 
 
-def test_a_pipeline_of_the_first_revision_gets_the_new_settings_as_nothing_changes(module, saved, zoo):
-    new = (
-        "    Move outlines outwards by (pixels):0.0\n",
-        "    Number of views:One\n",
-        "    Correct the outlines at a finer scale?:No\n",
-    )
+ADDED = {
+    1: ("Move outlines outwards by (pixels):0.0", "Number of views:One", "Correct the outlines at a finer scale?:No"),
+    2: (),
+}
 
-    def as_in_the_first_revision(text):
-        for line in new:
+
+@pytest.mark.parametrize("revision", [1, 2])
+def test_a_pipeline_of_an_earlier_revision_gets_the_new_settings_as_nothing_changes(module, saved, zoo, revision):
+    def as_in_that_revision(text):
+        for line in (*ADDED[revision], "Speed or accuracy?:Fast"):
             assert line in text
-            text = text.replace(line, "")
-        return text.replace("variable_revision_number:2|", "variable_revision_number:1|")
+            text = text.replace(f"    {line}\n", "")
+        return text.replace("variable_revision_number:3|", f"variable_revision_number:{revision}|")
 
     module.diameter.value = 17.25
-    loaded = saved(module, as_in_the_first_revision)
+    loaded = saved(module, as_in_that_revision)
     loaded.validate_module(None)
     assert loaded.config() == module.config()
-    assert [setting.value_text for setting in loaded.settings()] == [s.value_text for s in module.settings()]
+    assert loaded.preset.value == "Custom"
+    old = [setting.value_text for setting in module.settings()][:-1]
+    assert [setting.value_text for setting in loaded.settings()][:-1] == old
+
+
+def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, saved):
+    module.views.value = "Eight (mirrored and turned)"
+    module.wants_refinement.value = True
+
+    def as_in_the_second_revision(text):
+        text = text.replace("    Speed or accuracy?:Fast\n", "")
+        return text.replace("variable_revision_number:3|", "variable_revision_number:2|")
+
+    config = saved(module, as_in_the_second_revision).config()
+    assert (config.views, config.refine) == ("all", True)
+
+
+@pytest.mark.parametrize(("preset", "views"), [("Fast", "none"), ("Balanced", "flips"), ("Best", "all")])
+def test_a_preset_decides_and_what_is_hidden_then_does_not_count(module, preset, views):
+    module.views.value = "Four (mirrored)"
+    module.wants_refinement.value = True
+    module.preset.value = preset
+    assert (module.config().views, module.config().refine) == (views, False)
+
+
+def test_the_presets_are_those_of_the_engine(module):
+    from nucdl_core.config import PRESETS
+
+    assert [choice.lower() for choice in module.preset.choices] == [*PRESETS, "custom"]
 
 
 @pytest.mark.parametrize("offset", [-30, 25])
@@ -279,6 +312,19 @@ def test_a_run_with_a_damaged_model_is_refused_before_the_first_image(module, ma
     from nucdl_core.errors import BundleError
 
     with pytest.raises(BundleError, match=r"bundle\.json"):
+        module.prepare_run(make_workspace(module, np.zeros((8, 8))))
+
+
+def test_a_run_without_the_model_that_the_chosen_one_relies_on_is_refused_before_the_first_image(
+    module, make_workspace, tiny_instance_bundle
+):
+    from nucdl_core.errors import BundleError
+
+    module.model.value = "Folder"
+    module.model_folder.value = f"Elsewhere...|{tiny_instance_bundle}"
+    assert module.prepare_run(make_workspace(module, np.zeros((8, 8))))
+    edit_description(tiny_instance_bundle, companion={"name": "nuclei_unet", "sha256": "0" * 64})
+    with pytest.raises(BundleError, match="another version of the model nuclei_unet"):
         module.prepare_run(make_workspace(module, np.zeros((8, 8))))
 
 

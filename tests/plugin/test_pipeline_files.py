@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NAMES = ["classic_basic", "classic_advanced", "deep", "compare"]
+NAMES = ["classic_basic", "classic_advanced", "deep", "compare", "refine_classic", "cell_painting_start"]
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,9 @@ def opened(cellprofiler, tmp_path):
     from cellprofiler_core.pipeline import LoadException, Pipeline
     from cellprofiler_core.preferences import set_data_file
 
-    columns = {"Image_FileName_DNA": ["a.tif"], "Image_PathName_DNA": [str(tmp_path)], "Metadata_Well": ["A01"]}
+    columns = {f"Image_FileName_{channel}": ["a.tif"] for channel in ("DNA", "AGP")}
+    columns.update({f"Image_PathName_{channel}": [str(tmp_path)] for channel in ("DNA", "AGP")})
+    columns["Metadata_Well"] = ["A01"]
     pd.DataFrame(columns).to_csv(tmp_path / "list.csv", index=False)
     set_data_file(str(tmp_path / "list.csv"))
 
@@ -67,12 +69,36 @@ def test_every_module_says_what_it_is_for(opened, name):
     assert all(module.notes for module in opened(name).modules())
 
 
-def test_both_ways_to_find_nuclei_are_in_one_project(opened):
+def test_both_ways_to_find_nuclei_are_in_one_project_and_compared(opened):
     pipeline = opened("compare")
     names = {
         module.module_name: module.y_name.value for module in pipeline.modules() if "Identify" in module.module_name
     }
     assert names == {"IdentifyPrimaryObjects": "NucleiClassic", "IdentifyNucleiDL": "Nuclei"}
+    (comparison,) = [module for module in pipeline.modules() if module.module_name == "CompareNuclei"]
+    assert comparison.names() == ("NucleiClassic", "Nuclei")
+
+
+def test_the_comparison_of_the_pipeline_can_be_switched_to_a_truth(opened, tmp_path):
+    from cellprofiler_core.setting import ValidationError
+
+    pipeline = opened("compare")
+    (comparison,) = [module for module in pipeline.modules() if module.module_name == "CompareNuclei"]
+    comparison.mode.value, comparison.first_name.value = "Test against truth", "Truth"
+    with pytest.raises(ValidationError, match="Truth"):
+        pipeline.test_valid()
+    rows = pd.read_csv(tmp_path / "list.csv")
+    rows["Image_ObjectsFileName_Truth"], rows["Image_ObjectsPathName_Truth"] = "a_labels.tif", str(tmp_path)
+    rows.to_csv(tmp_path / "list.csv", index=False)
+    pipeline.test_valid()
+
+
+def test_cells_and_cytoplasm_are_found_around_the_deep_nuclei(opened):
+    modules = {module.module_name: module for module in opened("cell_painting_start").modules()}
+    assert modules["IdentifyNucleiDL"].exclude_border.value
+    assert modules["IdentifySecondaryObjects"].x_name.value == "Nuclei"
+    tertiary = modules["IdentifyTertiaryObjects"]
+    assert (tertiary.primary_objects_name.value, tertiary.secondary_objects_name.value) == ("Nuclei", "Cells")
 
 
 @pytest.mark.parametrize("name", NAMES)

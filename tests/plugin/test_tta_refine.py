@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import edit_description
 from scipy import ndimage
 
 FEATURES = ["Agreement", "ContourShift", "ProbabilityMean"]
@@ -327,6 +328,18 @@ def test_an_impossible_value_is_refused_at_its_setting(refiner, name, value, rea
     with pytest.raises(ValidationError, match=reason) as caught:
         refiner.validate_module(None)
     assert caught.value.get_setting() is getattr(refiner, name)
+
+
+def test_a_model_of_another_family_is_refused_at_its_setting(refiner, tiny_bundle):
+    from cellprofiler_core.setting import ValidationError
+
+    refiner.model.value = "Folder"
+    refiner.model_folder.value = f"Elsewhere...|{tiny_bundle}"
+    refiner.validate_module(None)
+    edit_description(tiny_bundle, family="maskrcnn")
+    with pytest.raises(ValidationError, match="family maskrcnn, but one of the family unet is needed") as caught:
+        refiner.validate_module(None)
+    assert caught.value.get_setting() is refiner.model_folder
 
 
 def test_settings_that_cannot_be_understood_are_refused_in_words(refiner):
