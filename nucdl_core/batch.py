@@ -20,7 +20,7 @@ from nucdl_core.device import fast_dtype, resolve_device
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.files import LABEL_SUFFIX, read_image, write_json, write_labels, write_table
 from nucdl_core.labels import areas, centroids, equivalent_diameters
-from nucdl_core.predict import load_predictor
+from nucdl_core.predict_instances import load_model
 from nucdl_core.results import Segmentation
 from nucdl_core.segment import Progress, segment
 
@@ -97,7 +97,7 @@ def segment_files(
     refuse_same_names(files)
     config = dataclasses.replace(config, keep_probability=False)
     bundle = read_bundle(find_bundle(config.model))
-    load_predictor(bundle.folder, resolve_device(config.device))
+    load_model(bundle.folder, resolve_device(config.device))
     output.mkdir(parents=True, exist_ok=True)
     records, tables = [], [pd.DataFrame(columns=list(OBJECT_COLUMNS))]
     for number, path in enumerate(progress(files), start=1):

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from nucdl_core.arrays import AnyArray
-from nucdl_core.config import from_mapping, require
+from nucdl_core.config import FAMILIES, from_mapping, require
 from nucdl_core.contours import Refinement
 from nucdl_core.errors import BundleError, ConfigError
 from nucdl_core.files import write_json
@@ -37,6 +37,22 @@ LONGEST_DESCRIPTION = 1_000_000
 
 
 @dataclass(frozen=True)
+class Companion:
+    """A bundle that another one relies on.
+
+    Attributes
+    ----------
+    name : str
+        See `find_bundle`.
+    sha256 : str
+        Its identity, see `Bundle`.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class BundleDescription:
     """The content of ``bundle.json``.
 
@@ -47,7 +63,7 @@ class BundleDescription:
     name, description, licence : str
         What people see.
     family : str
-        Kind of model, such as "unet".
+        Kind of model, a key of `config.FAMILIES`.
     architecture, arguments : str, dict
         Registered network and its arguments.
     normalization : dict
@@ -61,6 +77,8 @@ class BundleDescription:
     refinement : Refinement or None
         How outlines are corrected, where ``nucdl tune`` has found that out; None corrects them by one
         pixel at most, with the threshold of the decision, and drops and merges nothing.
+    companion : Companion or None
+        The U-Net by which a model of the family "maskrcnn" estimates sizes and corrects outlines.
     tolerance : float
         Largest difference to the expected test output that is accepted.
     training, metrics : dict
@@ -79,6 +97,7 @@ class BundleDescription:
     decision: Decision
     files: Dict[str, str]
     refinement: Optional[Refinement] = None
+    companion: Optional[Companion] = None
     tolerance: float = 0.05
     training: Dict[str, Any] = field(default_factory=dict)
     metrics: Dict[str, Any] = field(default_factory=dict)
@@ -154,15 +173,53 @@ def read_bundle(folder: Path) -> Bundle:
     BundleError
         If the description cannot be understood, or a file is missing or altered.
     """
-    path = folder / DESCRIPTION
-    try:
-        raw = path.read_bytes()[: LONGEST_DESCRIPTION + 1]
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}); give the path of a model folder") from error
-    description = _parse(path, raw)
+    raw = _read(folder)
+    description = _parse(folder / DESCRIPTION, raw)
     for name, expected in description.files.items():
         _verify(folder / name, expected)
     return Bundle(folder, description, hashlib.sha256(raw).hexdigest())
+
+
+def read_description(folder: Path) -> BundleDescription:
+    """Read a bundle's description only, which is quick; no file is verified.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be understood.
+    """
+    return _parse(folder / DESCRIPTION, _read(folder))
+
+
+def require_family(description: BundleDescription, family: str) -> None:
+    """Refuse a model of another family than the one that is needed.
+
+    Raises
+    ------
+    BundleError
+    """
+    if description.family != family:
+        raise BundleError(
+            f"the model {description.name} is of the family {description.family}, but one of the family {family} is "
+            "needed here; choose another model"
+        )
+
+
+def default_model(family: str) -> str:
+    """Name the bundled model of a family.
+
+    Raises
+    ------
+    BundleError
+        If this version comes without one.
+    """
+    name = FAMILIES[family]
+    if name not in list_bundles():
+        raise BundleError(
+            f"this version comes without a model of the family {family}; train one with 'nucdl train "
+            f"training/{name}.json --data FOLDER --output FOLDER', and name its folder with --model"
+        )
+    return name
 
 
 def read_tensors(path: Path) -> Dict[str, AnyArray]:
@@ -196,6 +253,14 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _read(folder: Path) -> bytes:
+    path = folder / DESCRIPTION
+    try:
+        return path.read_bytes()[: LONGEST_DESCRIPTION + 1]
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); give the path of a model folder") from error
+
+
 def _parse(path: Path, raw: bytes) -> BundleDescription:
     if len(raw) > LONGEST_DESCRIPTION:
         raise BundleError(f"{path} has more than {LONGEST_DESCRIPTION} bytes; it is not a model description")
@@ -206,6 +271,8 @@ def _parse(path: Path, raw: bytes) -> BundleDescription:
         parts: Dict[str, Any] = {"decision": from_mapping(Decision, values["decision"])}
         if values.get("refinement") is not None:
             parts["refinement"] = from_mapping(Refinement, values["refinement"])
+        if values.get("companion") is not None:
+            parts["companion"] = from_mapping(Companion, values["companion"])
         return from_mapping(BundleDescription, {**values, **parts})
     except (ValueError, TypeError) as error:
         raise BundleError(f"{path} is not a model description that can be used: {error}") from error

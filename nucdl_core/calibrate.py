@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 from tqdm import tqdm
 
 from nucdl_core.arrays import Floats, Labels
-from nucdl_core.instances import DECODERS, Decision, Prediction, decode
+from nucdl_core.detections import InstancePrediction, decode_views
+from nucdl_core.instances import DECODERS, INSTANCES, Decision, Prediction, decode
 from nucdl_core.labels import relabel
 from nucdl_core.metrics import image_scores
-from nucdl_core.predict import Predictor
+from nucdl_core.predict_instances import AnyPredictor
 from nucdl_core.size import estimate_diameter
 from nucdl_core.tta import VIEW_SETS
 
 LOGGER = logging.getLogger(__name__)
 
+Choices = Dict[str, Tuple[float, ...]]
+
 # Each number is searched in turn while the others stay, twice over.
-CHOICES: Dict[str, Tuple[float, ...]] = {
+CHOICES: Choices = {
     "seed": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
     "foreground": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
     "smallest": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35),
     "score": (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75),
 }
+INSTANCE_CHOICES: Choices = {
+    "score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    "foreground": (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
+    "smallest": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35),
+}
 ROUNDS = 2
+# A number leaves its usual value, or the value it has, only for a gain that some dozen images can tell from chance.
+CHANCE = 0.002
+# By family and decoder.
+SEARCHES = {"unet": dict.fromkeys(DECODERS, CHOICES), "maskrcnn": {INSTANCES: INSTANCE_CHOICES}}
 
 
 @dataclass(frozen=True)
@@ -36,18 +48,18 @@ class PredictedImage:
     Attributes
     ----------
     truth : int32 array (H, W)
-    prediction : Prediction
+    prediction : Prediction or InstancePrediction
     weight : float
         How much the image counts. Images of one laboratory resemble each other, and if each counted fully, the
         laboratory with the most images would decide for all.
     """
 
     truth: Labels
-    prediction: Prediction
+    prediction: Union[Prediction, InstancePrediction]
     weight: float = 1.0
 
 
-def predict_image(image: Floats, truth: Labels, predictor: Predictor, weight: float = 1.0) -> PredictedImage:
+def predict_image(image: Floats, truth: Labels, predictor: AnyPredictor, weight: float = 1.0) -> PredictedImage:
     """Run the network at the scale that the automatic size estimate gives, as users will.
 
     Parameters
@@ -55,12 +67,13 @@ def predict_image(image: Floats, truth: Labels, predictor: Predictor, weight: fl
     image : float32 array (H, W)
         Normalized.
     truth : int32 array (H, W)
-    predictor : Predictor
+    predictor : Predictor or InstancePredictor
     weight : float
         See `PredictedImage`.
     """
-    canonical = predictor.description.canonical_diameter
-    diameter = estimate_diameter(image, canonical, predictor.maps_at) or canonical
+    eye = predictor.companion
+    canonical = eye.description.canonical_diameter
+    diameter = estimate_diameter(image, canonical, eye.maps_at) or canonical
     return PredictedImage(truth, predictor.predict(image, diameter, VIEW_SETS["none"]), weight)
 
 
@@ -68,12 +81,21 @@ def score_decision(decision: Decision, images: Sequence[PredictedImage], canonic
     """Return the weighted average over the images of the mean F1 that a decision reaches."""
     scores: List[float] = []
     for image in images:
-        labels = relabel(decode(image.prediction, decision, canonical_diameter))
+        labels = decided(image.prediction, decision, canonical_diameter)
         scores.append(float(image_scores(image.truth, labels)["mean_f1"]))
     return float(np.average(scores, weights=[image.weight for image in images]))
 
 
-def calibrate(images: Sequence[PredictedImage], canonical_diameter: float) -> Tuple[Decision, Dict[str, float]]:
+def decided(prediction: Union[Prediction, InstancePrediction], decision: Decision, canonical_diameter: float) -> Labels:
+    """Return the nuclei that a decision finds in a prediction of one view, 1..N without gaps."""
+    if isinstance(prediction, InstancePrediction):
+        return decode_views(prediction, decision, canonical_diameter)[0].labels
+    return relabel(decode(prediction, decision, canonical_diameter))
+
+
+def calibrate(
+    images: Sequence[PredictedImage], canonical_diameter: float, searches: Mapping[str, Choices] = SEARCHES["unet"]
+) -> Tuple[Decision, Dict[str, float]]:
     """Find the decoder and its numbers with the best mean F1.
 
     Parameters
@@ -82,6 +104,8 @@ def calibrate(images: Sequence[PredictedImage], canonical_diameter: float) -> Tu
         Validation images: none that the network was trained on, none of a test set.
     canonical_diameter : float
         In pixels.
+    searches : mapping
+        Where each number is searched, for each decoder; see `SEARCHES`.
 
     Returns
     -------
@@ -91,17 +115,14 @@ def calibrate(images: Sequence[PredictedImage], canonical_diameter: float) -> Tu
         Best mean F1 of each decoder.
     """
     best: Dict[str, Tuple[float, Decision]] = {}
-    for decoder in DECODERS:
+    for decoder, choices in searches.items():
         decision = Decision(decoder=decoder)
         score = score_decision(decision, images, canonical_diameter)
-        for key in tqdm(list(CHOICES) * ROUNDS, desc=f"calibrating {decoder}", unit="number"):
-            for value in CHOICES[key]:
-                candidate = replace(decision, **{key: value})  # type: ignore[arg-type]
-                if candidate == decision:
-                    continue
-                reached = score_decision(candidate, images, canonical_diameter)
-                if reached > score:
-                    score, decision = reached, candidate
+        for key in tqdm(list(choices) * ROUNDS, desc=f"calibrating {decoder}", unit="number"):
+            candidates = [replace(decision, **{key: value}) for value in choices[key]]  # type: ignore[arg-type]
+            reached = [score_decision(candidate, images, canonical_diameter) for candidate in candidates]
+            if max(reached) > score + CHANCE:
+                score, decision = max(reached), candidates[int(np.argmax(reached))]
         LOGGER.info("decoder %s: mean F1 %.4f with %s", decoder, score, decision)
         best[decoder] = (score, decision)
     winner = max(best.values(), key=lambda entry: entry[0])[1]

@@ -8,8 +8,16 @@ from typing import Any, Dict, Optional, Type, TypeVar
 from nucdl_core.errors import ConfigError
 
 DEFAULT_MODEL = "nuclei_unet"
+# The bundled model of each family.
+FAMILIES = {"unet": DEFAULT_MODEL, "maskrcnn": "nuclei_maskrcnn"}
 DEVICES = ("auto", "cpu", "cuda")
 VIEWS = ("none", "flips", "all")
+# How much care a segmentation takes, as values of `SegmentConfig`; the first one is the default.
+PRESETS: Dict[str, Dict[str, Any]] = {
+    "fast": {"views": "none"},
+    "balanced": {"views": "flips"},
+    "best": {"views": "all"},
+}
 LARGEST_OFFSET = 20.0
 
 T = TypeVar("T")

@@ -24,6 +24,8 @@ from nucdl_core.config import require
 from nucdl_core.labels import areas, largest_component, relabel
 
 DECODERS = ("three_class", "distance", "combined")
+# Models of the family maskrcnn need no decoder for maps: they say which nuclei there are.
+INSTANCES = "instances"
 LEVELS = 16
 
 
@@ -74,11 +76,11 @@ class Decision:
     Attributes
     ----------
     decoder : str
-        One of `DECODERS`.
+        One of `DECODERS`, or `INSTANCES`.
     foreground : float
         Probability above which a pixel belongs to a nucleus.
     seed : float
-        Value above which the seed map starts a nucleus.
+        Value above which the seed map starts a nucleus; nothing to `INSTANCES`.
     smallest : float
         Nuclei below this share of the canonical diameter are dropped as debris.
     score : float
@@ -92,7 +94,8 @@ class Decision:
     score: float = 0.6
 
     def __post_init__(self) -> None:
-        require(self.decoder in DECODERS, f"decoder is {self.decoder!r}; it must be one of {', '.join(DECODERS)}")
+        known = (*DECODERS, INSTANCES)
+        require(self.decoder in known, f"decoder is {self.decoder!r}; it must be one of {', '.join(known)}")
         for key in ("foreground", "seed", "smallest", "score"):
             value = getattr(self, key)
             require(0 <= value < 1, f"{key} is {value}; it must lie in [0, 1)")

@@ -15,27 +15,28 @@ CARD = """# {name}
 For images of one fluorescent nuclear stain, nuclei bright on a dark background, one plane, any size and bit depth.
 Not for stained tissue sections, brightfield or phase contrast images, whole cells or bacteria: it is not validated on
 them.
-Images are rescaled so that a typical nucleus is {diameter:g} px across; the model estimates that size itself.
+Images are rescaled so that a typical nucleus is {diameter:g} px across; {estimator} estimates that size.
 
 ## Training
 
 {images} annotated images, inverted where their nuclei are dark, and {simulated:.0%} simulated crops; {steps} steps of
 {batch} crops of {crop} px, scaled to nuclei of about {canonical:g} px, and for {any_scale:.0%} of the crops to any size
-from {smallest:g} to {largest:g} px. Over {superposed:.0%} of the annotated crops nuclei of a second one were laid, and
-{plain:.0%} kept their intensities. Network: `{architecture}` with the arguments `{arguments}`. All settings are in
+from {smallest:g} to {largest:g} px{initial}.
+Over {superposed:.0%} of the annotated crops nuclei of a second one were laid, and {plain:.0%} kept their intensities.
+Network: `{architecture}` with the arguments `{arguments}`. All settings are in
 `bundle.json`.
 
 ## Decision
 
-Calibrated on {validation} validation images, which were not trained on, and on simulated fields. An image counts with
-1 / sqrt(number of images of its kind), so that the laboratory with the most images does not decide for all.
+Calibrated on {validation} validation images, which were not trained on, and on simulated fields. Each
+laboratory counts the same, and the simulated fields as one: the next laboratory may draw its outlines like any of them.
 Chosen: `{decision}`.
 
 | way to part nuclei | best mean F1 on these images, weighted so |
 | --- | --- |
 {decoders}
 
-## Reached on the validation images, size estimated by the model
+## Reached on the validation images, size estimated
 
 | measure | value |
 | --- | --- |
@@ -66,11 +67,14 @@ def model_card(description: BundleDescription) -> str:
     """
     config, metrics = description.training["config"], description.metrics
     smallest, largest = config["diameter_range"]
+    companion = description.companion
     return CARD.format(
         name=description.name,
         description=description.description,
         licence=description.licence,
         diameter=description.canonical_diameter,
+        estimator="the model itself" if companion is None else f"the model `{companion.name}`",
+        initial=f", beginning with the weights of `{config['initial']}`" if config.get("initial") else "",
         images=description.training["images"],
         simulated=config["simulated_share"],
         steps=config["steps"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Callable, ClassVar, Dict, Iterable, List, Sequence, Tuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,20 +14,56 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nucdl_core.arrays import AnyArray, Floats
-from nucdl_core.bundle import TEST, WEIGHTS, Bundle, BundleDescription, read_bundle, read_tensors
+from nucdl_core.bundle import (
+    TEST,
+    WEIGHTS,
+    Bundle,
+    BundleDescription,
+    read_bundle,
+    read_tensors,
+    require_family,
+)
 from nucdl_core.device import fast_dtype
 from nucdl_core.errors import BundleError
 from nucdl_core.instances import Maps, Prediction
 from nucdl_core.models.registry import build_network
 from nucdl_core.tta import VIEW_SETS, View, apply_view, undo_view
 
+FAMILY = "unet"
 KEYS = ("foreground", "boundary", "distance", "size")
 # Views are run together only up to this number of pixels: more would cost memory and gain no time.
 BATCH_PIXELS = 2_000_000
 
+T = TypeVar("T")
 
-class Predictor:
-    """A network on a device, ready to predict.
+
+class Runner:
+    """What the predictors of all families have in common.
+
+    Parameters
+    ----------
+    stride : int
+        Of the network in its pixels: what it takes must be a multiple of it.
+    description, device, dtype
+        See `Predictor`.
+    """
+
+    # Sides of tiles in network pixels: the next one is tried where memory does not suffice for the one before.
+    tile_sides: ClassVar[Tuple[int, ...]]
+    # Network pixels around a tile that are read as well.
+    halo: ClassVar[int]
+
+    def __init__(self, stride: int, description: BundleDescription, device: str, dtype: torch.dtype) -> None:
+        self.stride, self.description = stride, description
+        self.device, self.dtype = device, dtype
+
+    def block(self, scale: float) -> int:
+        """Image pixels that become one stride of the network at about the given scale."""
+        return max(1, round(self.stride / scale))
+
+
+class Predictor(Runner):
+    """A U-Net on a device, ready to predict.
 
     Parameters
     ----------
@@ -41,12 +77,19 @@ class Predictor:
         The number format of the convolutions.
     """
 
+    tile_sides = (1536, 768, 384)
+    # Wider than the default network sees (190 px), so that a tile gives what the whole image would give.
+    halo = 224
+
     def __init__(self, network: nn.Module, description: BundleDescription, device: str, dtype: torch.dtype) -> None:
-        self.stride: int = int(network.stride)  # type: ignore[arg-type]
-        self.description = description
-        self.device, self.dtype = device, dtype
+        super().__init__(int(network.stride), description, device, dtype)  # type: ignore[arg-type]
         fold_batch_norm(network.eval())
         self.network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def companion(self) -> Predictor:
+        """The model that estimates sizes and corrects outlines: this one."""
+        return self
 
     def maps(self, image: Floats) -> Maps:
         """Predict the maps of an image whose nuclei have about the canonical diameter.
@@ -94,16 +137,8 @@ class Predictor:
         block = self.block(scale)
         padded = pad_to_multiples(image, block)
         rows, cols = (side // block * self.stride for side in padded.shape)
-        scaled = resize(padded, (rows, cols))
-        together = max(1, BATCH_PIXELS // scaled.size)
-        found: Dict[View, Maps] = {}
-        for transpose in (False, True):
-            group = [view for view in views if view.transpose == transpose]
-            for first in range(0, len(group), together):
-                batch = group[first : first + together]
-                results = self._run([apply_view(scaled, view) for view in batch])
-                found.update((view, Maps(*undo_view(maps, view))) for view, maps in zip(batch, results))
-        return [found[view] for view in views]
+        maps: List[AnyArray] = run_views(resize(padded, (rows, cols)), views, self._run)
+        return [Maps(*undo_view(one, view)) for one, view in zip(maps, views)]
 
     def predict(self, image: Floats, diameter: float, views: Sequence[View]) -> Prediction:
         """Predict an image whose typical nucleus diameter is known.
@@ -131,10 +166,6 @@ class Predictor:
         rows, cols = math.ceil(height * exact), math.ceil(width * exact)
         return Prediction([_cropped(view, rows, cols) for view in maps], _cropped(mean, rows, cols), probability, exact)
 
-    def block(self, scale: float) -> int:
-        """Image pixels that become one stride of the network at about the given scale."""
-        return max(1, round(self.stride / scale))
-
     def _run(self, images: Sequence[Floats]) -> AnyArray:
         with torch.inference_mode():
             batch = torch.from_numpy(np.stack(images))[:, None].to(self.device, self.dtype)
@@ -144,14 +175,40 @@ class Predictor:
         return array
 
 
+def run_views(image: Floats, views: Sequence[View], run: Callable[[List[Floats]], Iterable[T]]) -> List[T]:
+    """Run a network on several views of an image, as many at a time as memory allows.
+
+    Parameters
+    ----------
+    image : float32 array (H, W)
+    views : sequence of View
+    run : callable
+        Takes a list of arrays of one shape and returns as many results.
+
+    Returns
+    -------
+    list
+        One result per view, as it lies there.
+    """
+    together = max(1, BATCH_PIXELS // image.size)
+    found: Dict[View, T] = {}
+    for transpose in (False, True):
+        group = [view for view in views if view.transpose == transpose]
+        for first in range(0, len(group), together):
+            batch = group[first : first + together]
+            found.update(zip(batch, run([apply_view(image, view) for view in batch])))
+    return [found[view] for view in views]
+
+
 def make_predictor(bundle: Bundle, device: str, dtype: torch.dtype) -> Predictor:
     """Load a bundle's network onto a device.
 
     Raises
     ------
     BundleError
-        If the weights are damaged or do not fit the architecture that the description names.
+        If the weights are damaged or do not fit the architecture that the description names, or if that is no U-Net.
     """
+    require_family(bundle.description, FAMILY)
     network = build_network(bundle.description.architecture, bundle.description.arguments)
     load_weights(network, read_tensors(bundle.folder / WEIGHTS), bundle.folder / WEIGHTS)
     return Predictor(network, bundle.description, device, dtype)
@@ -163,9 +220,9 @@ def load_predictor(folder: Path, device: str) -> Predictor:
     Raises
     ------
     BundleError
-        If the bundle is missing, damaged, altered or not understood.
+        If the bundle is missing, damaged, altered or not understood, or holds another kind of network than a U-Net.
     """
-    return _predictor(folder.resolve(), _stamp(folder), device)
+    return _predictor(folder.resolve(), stamp_of(folder), device)
 
 
 def check_predictor(predictor: Predictor, folder: Path) -> float:
@@ -271,7 +328,7 @@ def _predictor(folder: Path, stamp: Tuple[Tuple[str, int, int], ...], device: st
     return make_predictor(read_bundle(folder), device, fast_dtype(device))
 
 
-def _stamp(folder: Path) -> Tuple[Tuple[str, int, int], ...]:
+def stamp_of(folder: Path) -> Tuple[Tuple[str, int, int], ...]:
     """Names, sizes and times of a bundle's files: a changed bundle is read, and verified, again."""
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a model folder; choose a bundled model or give the path of a model folder")

@@ -18,7 +18,7 @@ from nucdl_core.instances import find_instances, mean_inside, transfer
 from nucdl_core.labels import areas, as_labels, equivalent_diameters, largest_component, offset_outlines, relabel
 from nucdl_core.normalize import NormalizedImage
 from nucdl_core.predict import Predictor, load_predictor
-from nucdl_core.segment import HALO, TILES, check_image, refinement_of
+from nucdl_core.segment import check_image, refinement_of
 from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameter
 from nucdl_core.stitch import Mosaic
 from nucdl_core.tiling import Tile, Window, tiles
@@ -218,7 +218,7 @@ def look(image: NormalizedImage, predictor: Predictor, views: Sequence[View], di
         If the memory does not suffice for the smallest tiles.
     """
     return in_smaller_tiles(
-        lambda side: look_in_tiles(image, predictor, views, diameter, side), TILES, predictor.device
+        lambda side: look_in_tiles(image, predictor, views, diameter, side), predictor.tile_sides, predictor.device
     )
 
 
@@ -228,7 +228,7 @@ def look_in_tiles(
     """Let the network see an image in tiles whose side in network pixels is given; see `look`."""
     description = predictor.description
     block = predictor.block(description.canonical_diameter / diameter)
-    core, halo = (round(length / predictor.stride) * block for length in (side, HALO))
+    core, halo = (round(length / predictor.stride) * block for length in (side, predictor.halo))
     probability = np.empty(image.shape, np.float32)
     whole = _at_views((slice(0, image.shape[0]), slice(0, image.shape[1])), predictor.stride, block)
     mosaics = [Mosaic((whole[0].stop, whole[1].stop)) for _ in views]

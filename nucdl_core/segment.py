@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Callable, Optional, Tuple
+from dataclasses import dataclass, replace
+from typing import Callable, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,28 +12,27 @@ from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
 from nucdl_core.bundle import find_bundle
 from nucdl_core.config import SegmentConfig
 from nucdl_core.contours import CONTOURS_ONLY, Refinement, correct_and_clean, origins
+from nucdl_core.detections import decode_views, merge_views
 from nucdl_core.device import in_smaller_tiles, on_the_cpu_if_short
 from nucdl_core.errors import ImageError
 from nucdl_core.filters import filter_nuclei
 from nucdl_core.instances import Decision, decode, find_instances, mean_inside
 from nucdl_core.labels import areas, equivalent_diameters, offset_outlines, relabel
 from nucdl_core.normalize import NormalizedImage
-from nucdl_core.predict import Predictor, load_predictor
+from nucdl_core.predict import Predictor
+from nucdl_core.predict_instances import AnyPredictor, InstancePredictor, load_model
 from nucdl_core.results import Segmentation
-from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameter
+from nucdl_core.scales import combine
+from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameters
 from nucdl_core.stitch import Mosaic
 from nucdl_core.tiling import Window, tiles
-from nucdl_core.tta import VIEW_SETS, agreement
+from nucdl_core.tta import VIEW_SETS, View, agreement
 
 # Found nuclei that differ from the estimate by more than this factor prove it wrong.
 WRONG_ESTIMATE = 1.7
 AUTOMATIC = SegmentConfig()
-# Sides of tiles in network pixels: the next one is tried where memory does not suffice for the one before.
-TILES = (1536, 768, 384)
 # Outlines are corrected at the scale at which a typical nucleus is so many pixels across.
 FINE_DIAMETER = 48.0
-# The halo is wider than the default network sees (190 px), so that a tile gives what the whole image would give.
-HALO = 224
 
 Progress = Callable[[int, int], None]
 
@@ -80,13 +79,13 @@ def segment_unfiltered(
     check_image(image, mask)
     folder, normal = find_bundle(config.model), NormalizedImage.of(image, mask)
     return on_the_cpu_if_short(
-        lambda device: segment_normalized(normal, load_predictor(folder, device), config, progress), config.device
+        lambda device: segment_normalized(normal, load_model(folder, device), config, progress), config.device
     )
 
 
 def segment_normalized(
     image: NormalizedImage,
-    predictor: Predictor,
+    predictor: AnyPredictor,
     config: SegmentConfig = AUTOMATIC,
     progress: Optional[Progress] = None,
 ) -> Segmentation:
@@ -95,7 +94,7 @@ def segment_normalized(
     Parameters
     ----------
     image : NormalizedImage
-    predictor : Predictor
+    predictor : Predictor or InstancePredictor
         Takes the place of the configuration's model and device.
     config : SegmentConfig
         Without a diameter it is estimated, and once more from the nuclei that were found if these prove the
@@ -109,16 +108,25 @@ def segment_normalized(
     """
     if config.diameter is not None:
         return segment_at(image, predictor, config, config.diameter, progress)
-    canonical = predictor.description.canonical_diameter
-    estimate = estimate_diameter(image, canonical, predictor.maps_at)
-    found = segment_at(image, predictor, config, canonical if estimate is None else estimate, progress)
+    eye = predictor.companion
+    canonical = eye.description.canonical_diameter
+    estimate, *others = estimate_diameters(image, canonical, eye.maps_at) or [canonical]
+    found = segment_at(image, predictor, config, estimate, progress)
     if found.count == 0:
         return replace(found, diameter=float("nan"))
     measured = max(SMALLEST_DIAMETER, median_diameter(found))
-    if max(measured / found.diameter, found.diameter / measured) > WRONG_ESTIMATE:
+    if differ(measured, found.diameter):
         found = segment_at(image, predictor, config, measured, progress)
+    for diameter in others:
+        if differ(diameter, found.diameter):
+            found = combine(found, segment_at(image, predictor, config, diameter, progress))
     # What was found tells the size better than the estimate by which it was found.
     return replace(found, diameter=median_diameter(found))
+
+
+def differ(diameter: float, other: float) -> bool:
+    """Tell whether two diameters are too far from each other for one scale."""
+    return max(diameter / other, other / diameter) > WRONG_ESTIMATE
 
 
 def median_diameter(found: Segmentation) -> float:
@@ -128,20 +136,22 @@ def median_diameter(found: Segmentation) -> float:
 
 def segment_at(
     image: NormalizedImage,
-    predictor: Predictor,
+    predictor: AnyPredictor,
     config: SegmentConfig,
     diameter: float,
     progress: Optional[Progress] = None,
 ) -> Segmentation:
     """Find the nuclei of an image whose typical diameter in pixels is known, in smaller tiles if memory is short."""
     return in_smaller_tiles(
-        lambda side: segment_tiles(image, predictor, config, diameter, side, progress), TILES, predictor.device
+        lambda side: segment_tiles(image, predictor, config, diameter, side, progress),
+        predictor.tile_sides,
+        predictor.device,
     )
 
 
 def segment_tiles(
     image: NormalizedImage,
-    predictor: Predictor,
+    predictor: AnyPredictor,
     config: SegmentConfig,
     diameter: float,
     side: int,
@@ -149,7 +159,7 @@ def segment_tiles(
 ) -> Segmentation:
     """Find the nuclei of an image in tiles whose side in network pixels is given; see `segment_at`."""
     block = predictor.block(predictor.description.canonical_diameter / diameter)
-    core, halo = (round(length / predictor.stride) * block for length in (side, HALO))
+    core, halo = (round(length / predictor.stride) * block for length in (side, predictor.halo))
     plan = list(tiles(image.shape, core, halo, block))
     if len(plan) == 1:
         return segment_tile(image, plan[0].outer, predictor, config, diameter)
@@ -172,32 +182,81 @@ def segment_tiles(
 
 
 def segment_tile(
-    image: NormalizedImage, window: Window, predictor: Predictor, config: SegmentConfig, diameter: float
+    image: NormalizedImage, window: Window, predictor: AnyPredictor, config: SegmentConfig, diameter: float
 ) -> Segmentation:
     """Find the nuclei in a window of an image that fits into memory; see `segment_at`."""
-    decision, canonical = decision_of(predictor, config), predictor.description.canonical_diameter
-    views = VIEW_SETS[config.views]
-    prediction = predictor.predict(image[window], diameter, views)
-    labels = decode(prediction, decision, canonical)
+    decision, pixels = decision_of(predictor, config), image[window]
+    if isinstance(predictor, InstancePredictor):
+        sighted = see_instances(pixels, predictor, config, decision, diameter)
+    else:
+        sighted = see_maps(pixels, predictor, config, decision, diameter)
+    labels, probability = sighted.labels, sighted.probability
     numbers = np.arange(int(labels.max(initial=0)) + 1)
     if config.refine:
-        finer = predictor.predict(image[window], diameter * canonical / FINE_DIAMETER, views)
-        labels, numbers = corrected(labels, finer.probability, refinement_of(predictor, decision))
+        eye = predictor.companion
+        finer = eye.predict(pixels, diameter * eye.description.canonical_diameter / FINE_DIAMETER, sighted.views)
+        threshold = decision if eye is predictor else eye.description.decision
+        labels, numbers = corrected(labels, finer.probability, refinement_of(eye, threshold))
     labels = offset_outlines(labels, config.contour_offset)
-    probability = prediction.probability
     if image.mask is not None:
         labels, probability = labels * image.mask[window], probability * image.mask[window]
-    agreed = None
-    if len(prediction.views) > 1:
-        seen = [find_instances(maps, decision, canonical) for maps in prediction.views]
-        everything = agreement(find_instances(prediction.maps, decision, canonical), seen)
-        agreed = everything[numbers[np.flatnonzero(areas(labels)) + 1] - 1]
+    # The number less one that each nucleus had when it was sighted.
+    origin = numbers[np.flatnonzero(areas(labels)) + 1] - 1
     labels = relabel(labels)
-    scores = mean_inside(probability, labels)
+    scores = mean_inside(probability, labels) if sighted.scores is None else sighted.scores[origin]
+    agreed = None if sighted.agreement is None else sighted.agreement[origin]
     return Segmentation(labels, scores, probability if config.keep_probability else None, float(diameter), agreed)
 
 
-def decision_of(predictor: Predictor, config: SegmentConfig) -> Decision:
+@dataclass(frozen=True)
+class Sighted:
+    """What a model sees in a tile, before outlines are corrected.
+
+    Attributes
+    ----------
+    labels : int32 array (H, W)
+        1..N, gaps are possible.
+    probability : float32 array (H, W)
+    views : sequence of View
+        That it looked at.
+    scores : float32 array (N,) or None
+        None where the mean probability of a nucleus's pixels, as its final outline has them, is its score.
+    agreement : float32 array (N,) or None
+        See `Segmentation`.
+    """
+
+    labels: Labels
+    probability: Floats
+    views: Sequence[View]
+    scores: Optional[Floats]
+    agreement: Optional[Floats]
+
+
+def see_maps(
+    pixels: Floats, predictor: Predictor, config: SegmentConfig, decision: Decision, diameter: float
+) -> Sighted:
+    """Find the nuclei of a tile in the maps of a U-Net; several views are averaged."""
+    canonical, views = predictor.description.canonical_diameter, VIEW_SETS[config.views]
+    prediction = predictor.predict(pixels, diameter, views)
+    labels, agreed = decode(prediction, decision, canonical), None
+    if len(views) > 1:
+        seen = [find_instances(maps, decision, canonical) for maps in prediction.views]
+        agreed = agreement(find_instances(prediction.maps, decision, canonical), seen)
+    return Sighted(labels, prediction.probability, views, None, agreed)
+
+
+def see_instances(
+    pixels: Floats, predictor: InstancePredictor, config: SegmentConfig, decision: Decision, diameter: float
+) -> Sighted:
+    """Find the nuclei of a tile one by one with a Mask R-CNN; several views vote."""
+    views = VIEW_SETS[config.views]
+    prediction = predictor.predict(pixels, diameter, views)
+    found = decode_views(prediction, decision, predictor.description.canonical_diameter)
+    nuclei, agreed = (found[0], None) if len(views) == 1 else merge_views(found)
+    return Sighted(nuclei.labels, nuclei.probability, views, nuclei.scores, agreed)
+
+
+def decision_of(predictor: AnyPredictor, config: SegmentConfig) -> Decision:
     """Return the model's calibrated decision, with the threshold that a person chose instead of it."""
     decision = predictor.description.decision
     if config.probability_threshold is None:
@@ -219,7 +278,7 @@ def corrected(labels: Labels, probability: Floats, refinement: Refinement) -> Tu
     return cleaned, np.concatenate([np.zeros(1, np.int32), origins(labels, cleaned)])
 
 
-def refinement_of(predictor: Predictor, decision: Decision) -> Refinement:
+def refinement_of(predictor: AnyPredictor, decision: Decision) -> Refinement:
     """Return how outlines are corrected: as it was tuned with the model, or else by the published pixel and no more.
 
     The published numbers for merging and dropping objects suit the network of their authors, who tuned them on it; a

@@ -21,7 +21,7 @@ from nucdl_core.optics import debris, expose, illumination, patterns, surroundin
 from nucdl_core.population import draw_bodies
 from nucdl_core.shapes import Bodies, Doubles, half_windows, render
 
-__all__ = ["FieldConfig", "SimulatedField", "random_config", "simulate_field", "simulate_training_field"]
+__all__ = ["FieldConfig", "SimulatedField", "random_config", "simulate_field"]
 
 SMALLEST_AREA = 5
 """Pixels; of nuclei that the border or an upper nucleus cuts to fewer, the label is left out."""
@@ -72,11 +72,6 @@ def simulate_field(config: FieldConfig, rng: np.random.Generator) -> SimulatedFi
     labels = tidy(labels)
     diameters = equivalent_diameters(labels)
     return SimulatedField(image, labels, float(np.median(diameters)) if len(diameters) else float("nan"))
-
-
-def simulate_training_field(rng: np.random.Generator, size: Tuple[int, int]) -> SimulatedField:
-    """Simulate one field of `size` (H, W) pixels with random settings, for training."""
-    return simulate_field(random_config(rng, size), rng)
 
 
 def _draw(config: FieldConfig, bodies: Bodies, rng: np.random.Generator) -> Tuple[Doubles, Labels]:

@@ -6,17 +6,29 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import save_file
+from torch import nn
 
 from nucdl_core import __version__
 from nucdl_core.arrays import AnyArray
-from nucdl_core.bundle import CARD, FORMAT, TEST, WEIGHTS, BundleDescription, write_description
-from nucdl_core.calibrate import PredictedImage, calibrate, predict_image
+from nucdl_core.bundle import (
+    CARD,
+    FORMAT,
+    TEST,
+    WEIGHTS,
+    BundleDescription,
+    Companion,
+    find_bundle,
+    read_bundle,
+    require_family,
+    write_description,
+)
+from nucdl_core.calibrate import SEARCHES, PredictedImage, calibrate, predict_image
 from nucdl_core.config import from_mapping
 from nucdl_core.device import resolve_device
 from nucdl_core.errors import ConfigError, ImageError
@@ -26,10 +38,12 @@ from nucdl_core.model_card import model_card
 from nucdl_core.models.registry import build_network
 from nucdl_core.normalize import HIGH_PERCENTILE, LOW_PERCENTILE, NormalizedImage
 from nucdl_core.predict import Predictor, load_weights
+from nucdl_core.predict_instances import AnyPredictor, InstancePredictor, load_companion
 from nucdl_core.segment import segment_normalized
-from nucdl_core.simulate import simulate_training_field
+from nucdl_core.simulate import random_config
 from nucdl_core.training.checkpoint import load_average
 from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.defocus import simulate_annotated
 from nucdl_core.training.loop import train_network
 from nucdl_core.training.sources import (
     AnnotatedImage,
@@ -85,6 +99,8 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
         The bundle.
     """
     output.mkdir(parents=True, exist_ok=True)
+    # Refuses a companion that is missing before the hours of training, not after them.
+    companion_of(config)
     training, validation = split(read_annotated_images(data), config)
     checkpoint = train_network(config, training, output, resolve_device(device), workers)
     return make_bundle(config, checkpoint, validation, output / config.name, len(training))
@@ -115,8 +131,9 @@ def make_bundle(
     network = build_network(config.architecture, config.arguments)
     load_weights(network, weights, folder / WEIGHTS)
     draft = draft_description(config)
-    predictor = Predictor(network, draft, "cpu", torch.float32)
-    decision, decoders = calibrate(predict_all(validation, predictor), draft.canonical_diameter)
+    predictor = draft_predictor(network, draft)
+    seen = predict_all(validation, predictor)
+    decision, decoders = calibrate(seen, draft.canonical_diameter, SEARCHES[draft.family])
     predictor.description = dataclasses.replace(draft, decision=decision)
     rows = [
         image_scores(truth_of(source), segment_normalized(NormalizedImage(image_of(source)), predictor).labels)
@@ -131,19 +148,37 @@ def make_bundle(
     return folder
 
 
-def predict_all(validation: Sequence[AnnotatedImage], predictor: Predictor) -> List[PredictedImage]:
+def predict_all(validation: Sequence[AnnotatedImage], predictor: AnyPredictor) -> List[PredictedImage]:
     """Predict the validation images and as many fresh simulated fields, which no training crop shows.
 
-    An image counts with 1 / sqrt(number of images of its kind), as in training; the simulated fields are one kind.
-    They bring what annotators seldom draw exactly: crowded nuclei of different size with outlines that are known.
+    Each laboratory counts the same, however many images it gave, since the next one, for which the decision is made,
+    may draw its outlines like any of them. The simulated fields count as one laboratory: they bring what annotators
+    seldom draw exactly, crowded nuclei of different size with outlines that are known.
     """
-    fields = [simulate_training_field(np.random.default_rng([SIMULATED_SEED, i]), (256, 256)) for i in range(SIMULATED)]
+    generators = [np.random.default_rng([SIMULATED_SEED, number]) for number in range(SIMULATED)]
+    fields = [simulate_annotated(random_config(rng, (256, 256)), rng) for rng in generators]
     simulated = [prepare("simulated", field.image, field.labels) for field in fields if field.labels.max() > 0]
     images = [*validation, *simulated]
-    weights = np.concatenate([kind_weights(validation), np.full(len(simulated), len(simulated) ** -0.5)])
+    weights = np.concatenate([kind_weights(validation, 1.0), np.full(len(simulated), 1 / len(simulated))])
     return [
         predict_image(image_of(source), truth_of(source), predictor, weight) for source, weight in zip(images, weights)
     ]
+
+
+def draft_predictor(network: nn.Module, draft: BundleDescription) -> AnyPredictor:
+    """Make the predictor of a model that is not calibrated yet."""
+    if draft.companion is None:
+        return Predictor(network, draft, "cpu", torch.float32)
+    return InstancePredictor(network, draft, load_companion(draft, "cpu"), "cpu", torch.float32)
+
+
+def companion_of(config: TrainConfig) -> Optional[Companion]:
+    """Identify the U-Net that a Mask R-CNN will rely on; None for other networks."""
+    if config.architecture != "maskrcnn":
+        return None
+    bundle = read_bundle(find_bundle(config.companion))
+    require_family(bundle.description, "unet")
+    return Companion(config.companion, bundle.sha256)
 
 
 def draft_description(config: TrainConfig) -> BundleDescription:
@@ -159,6 +194,7 @@ def draft_description(config: TrainConfig) -> BundleDescription:
         normalization={"name": "percentile", "low": LOW_PERCENTILE, "high": HIGH_PERCENTILE},
         canonical_diameter=config.prediction_diameter or config.canonical_diameter,
         decision=Decision(),
+        companion=companion_of(config),
         files={WEIGHTS: "", TEST: ""},
     )
 
@@ -166,20 +202,23 @@ def draft_description(config: TrainConfig) -> BundleDescription:
 def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]:
     """Take the averaged weights of a checkpoint in half the size.
 
-    Half precision suffices for convolutions; the small batch norm vectors keep single precision.
+    Half precision suffices for the weights of convolutions and layers; the small vectors keep single precision.
     """
     network = build_network(config.architecture, config.arguments)
     load_average(checkpoint, network)
-    if config.prediction_diameter is not None:
+    if config.architecture == "unet" and config.prediction_diameter is not None:
         network.shift_size(float(np.log2(config.canonical_diameter / config.prediction_diameter)))  # type: ignore[operator]
     return {
-        name: tensor.numpy().astype(np.float16) if tensor.ndim == 4 else tensor.numpy()
+        name: tensor.numpy().astype(np.float16) if tensor.ndim >= 2 else tensor.numpy()
         for name, tensor in network.state_dict().items()
     }
 
 
-def _write_test(predictor: Predictor, source: AnnotatedImage, folder: Path) -> None:
+def _write_test(predictor: AnyPredictor, source: AnnotatedImage, folder: Path) -> None:
     sample = np.ascontiguousarray(image_of(source)[:TEST_SIDE, :TEST_SIDE])
+    if isinstance(predictor, InstancePredictor):
+        save_file({"input": sample, **predictor.examine(sample)}, folder / TEST)
+        return
     maps = predictor.maps(sample)
     stacked = np.stack([maps.foreground, maps.boundary, maps.distance, maps.size]).astype(np.float16)
     save_file({"input": sample, "maps": stacked}, folder / TEST)

@@ -7,9 +7,10 @@ from typing import Any, Callable, Dict, Mapping
 from torch import nn
 
 from nucdl_core.errors import BundleError
+from nucdl_core.models.maskrcnn import NucleusMaskRCNN
 from nucdl_core.models.unet import UNet
 
-ARCHITECTURES: Dict[str, Callable[..., nn.Module]] = {"unet": UNet}
+ARCHITECTURES: Dict[str, Callable[..., nn.Module]] = {"unet": UNet, "maskrcnn": NucleusMaskRCNN}
 
 
 def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:

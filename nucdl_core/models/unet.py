@@ -32,6 +32,24 @@ class ConvBlock(nn.Sequential):
         super().__init__(*layers)
 
 
+def make_encoder(widths: Sequence[int]) -> nn.ModuleList:
+    """Make the levels of an encoder with the given channels, for `encode`."""
+    inputs = [BLOCK * BLOCK, *widths[:-1]]
+    return nn.ModuleList(ConvBlock(a, b) for a, b in zip(inputs, widths))
+
+
+def encode(encoder: nn.ModuleList, image: Tensor) -> List[Tensor]:
+    """Return the features of each level for images (B, 1, H, W), the finest, at half their resolution, first."""
+    levels: List[Tensor] = []
+    features = functional.pixel_unshuffle(image, BLOCK)
+    for level in encoder:
+        if levels:
+            features = functional.max_pool2d(features, 2)
+        features = level(features)
+        levels.append(features)
+    return levels
+
+
 class UNet(nn.Module):
     """U-Net on 2 x 2 blocks of the image.
 
@@ -51,8 +69,7 @@ class UNet(nn.Module):
         super().__init__()
         widths = list(widths)
         self.stride = BLOCK * 2 ** (len(widths) - 1)
-        inputs = [BLOCK * BLOCK] + widths[:-1]
-        self.encoder = nn.ModuleList(ConvBlock(a, b) for a, b in zip(inputs, widths))
+        self.encoder = make_encoder(widths)
         self.decoder = nn.ModuleList(ConvBlock(fine + coarse, fine) for fine, coarse in zip(widths[:-1], widths[1:]))
         self.head = nn.Conv2d(widths[0], len(MAPS) * BLOCK * BLOCK, 1)
 
@@ -63,14 +80,8 @@ class UNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the four maps of a batch of normalized images; see the class for shapes."""
-        features = functional.pixel_unshuffle(image, BLOCK)
-        skips: List[Tensor] = []
-        for level in self.encoder:
-            if skips:
-                features = functional.max_pool2d(features, 2)
-            features = level(features)
-            skips.append(features)
-        skips.pop()
+        skips = encode(self.encoder, image)
+        features = skips.pop()
         for level in reversed(self.decoder):
             features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
             features = level(torch.cat([features, skips.pop()], dim=1))

@@ -16,8 +16,8 @@ from nucdl_core.arrays import Floats, Labels
 from nucdl_core.normalize import normalize, stretch
 
 
-def augment_intensity(crop: Floats, labels: Labels, diameter: float, rng: np.random.Generator) -> Floats:
-    """Apply a random selection of all changes.
+def augment_intensity(crop: Floats, labels: Labels, rng: np.random.Generator) -> Floats:
+    """Apply a random selection of all changes; blur, which moves outlines, is `defocus.defocus`.
 
     Parameters
     ----------
@@ -25,8 +25,6 @@ def augment_intensity(crop: Floats, labels: Labels, diameter: float, rng: np.ran
         Normalized image.
     labels : int32 array (H, W)
         Its nuclei, for the changes that treat each nucleus differently.
-    diameter : float
-        Typical nucleus diameter in pixels; blur is measured against it.
     rng : numpy Generator
 
     Returns
@@ -42,8 +40,6 @@ def augment_intensity(crop: Floats, labels: Labels, diameter: float, rng: np.ran
         crop = crop * (1 + np.float32(rng.uniform(0.1, 0.6)) * smooth_field(crop.shape, rng))
     if rng.random() < 0.35:
         crop = crop + np.float32(rng.uniform(0.05, 0.5)) * (1 + smooth_field(crop.shape, rng))
-    if rng.random() < 0.35:
-        crop = ndimage.gaussian_filter(crop, diameter * rng.uniform(0.01, 0.07))
     if rng.random() < 0.6:
         crop = add_noise(crop, rng)
     if rng.random() < 0.1:

@@ -5,7 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
-from nucdl_core.config import require
+from nucdl_core.config import DEFAULT_MODEL, from_mapping, require
+
+PARTS = ("all", "late", "heads")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training of a Mask R-CNN.
+
+    Attributes
+    ----------
+    until : float
+        Share of all steps after which it ends.
+    learning_rate : float
+    trains : str
+        What learns: "all", the "late" levels of the encoder and the heads, or the "heads" with the feature pyramid.
+    """
+
+    until: float
+    learning_rate: float
+    trains: str = "all"
+
+    def __post_init__(self) -> None:
+        require(0 < self.until <= 1, f"a stage lasts until {self.until}; it must be a share in (0, 1]")
+        require(self.learning_rate > 0, f"the learning rate of a stage is {self.learning_rate}; it must be positive")
+        require(self.trains in PARTS, f"a stage trains {self.trains!r}; it must be one of {', '.join(PARTS)}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +64,13 @@ class TrainConfig:
         of this sharpness and brightness, which blur and gamma would hide.
     validation_parts : int
         One image of so many is kept for validation.
+    initial : str
+        Name of a bundled model or path of a bundle folder, whose weights the network starts from as far as the two
+        have parts of the same name; empty starts from chance.
+    stages : sequence of Stage
+        Instead of `learning_rate`: how a Mask R-CNN learns in stages, one after the other.
+    companion : str
+        The U-Net by which a Mask R-CNN estimates sizes: a bundled model's name or a path.
     crop_size, batch, steps, learning_rate, weight_decay, averaging, seed
         The optimization; `averaging` is the decay of the moving average of the weights.
     checkpoint_every : int
@@ -58,6 +90,9 @@ class TrainConfig:
     superposed_share: float = 0.25
     plain_share: float = 0.35
     validation_parts: int = 8
+    initial: str = ""
+    stages: Tuple[Stage, ...] = ()
+    companion: str = DEFAULT_MODEL
     crop_size: int = 256
     batch: int = 8
     steps: int = 12000
@@ -80,3 +115,15 @@ class TrainConfig:
         for key in ("crop_size", "batch", "steps", "checkpoint_every"):
             require(getattr(self, key) >= 1, f"{key} is {getattr(self, key)}; it must be at least 1")
         object.__setattr__(self, "diameter_range", tuple(self.diameter_range))
+        stages = tuple(from_mapping(Stage, stage) if isinstance(stage, dict) else stage for stage in self.stages)
+        object.__setattr__(self, "stages", stages)
+        self._check_stages()
+
+    def _check_stages(self) -> None:
+        if self.stages:
+            require(self.architecture == "maskrcnn", f"architecture {self.architecture!r} learns without stages")
+            ends = [stage.until for stage in self.stages]
+            require(
+                ends == sorted(ends) and ends[-1] == 1,
+                f"the stages last until {ends}; each must end after the one before, the last one at 1",
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -12,16 +12,21 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from nucdl_core.arrays import Floats
 from nucdl_core.normalize import normalize
-from nucdl_core.simulate import random_config, simulate_field
+from nucdl_core.simulate import random_config
 from nucdl_core.training.augment import augment_intensity, rescale_intensity
 from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.defocus import defocus, simulate_annotated
 from nucdl_core.training.sources import AnnotatedImage, kind_weights, prepare
 from nucdl_core.training.superpose import Layers, superpose
 from nucdl_core.training.targets import boundary_map, gap_map
 
 # Names of simulated sources, with and without nuclei. They already have their final size, noise and blur.
 SIMULATED = ("simulated", "simulated_empty")
+
+
+Finish = Callable[[Floats, Layers, TrainConfig], Dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,22 @@ class CropPlan:
     elastic: float
 
 
+def unet_crop(image: Floats, layers: Layers, config: TrainConfig) -> Dict[str, Tensor]:
+    """Return image (1, S, S), targets (4, S, S) and three weights (1, S, S) of one crop, all float32."""
+    labels = torch.from_numpy(layers.labels.astype(np.float32))
+    inside = torch.from_numpy(layers.inside)
+    sizes = torch.from_numpy(layers.sizes)
+    size = torch.log2(sizes.clamp(min=1) / config.canonical_diameter)
+    distance = torch.from_numpy(layers.distance)
+    return {
+        "image": torch.from_numpy(image)[None],
+        "targets": torch.stack([(labels > 0).float(), boundary_map(labels).float(), distance, size]),
+        "gap": gap_map(labels)[None].float(),
+        "sized": (inside & (sizes > 0))[None].float(),
+        "inside": inside[None].float(),
+    }
+
+
 class CropDataset(Dataset[Dict[str, Tensor]]):
     """Crop number ``i`` of a training run, real or simulated, as a dictionary of tensors.
 
@@ -44,19 +65,24 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
     config : TrainConfig
     indices : range
         Numbers of the crops; a resumed run starts in the middle.
+    finish : callable
+        Makes of an image and its layers what a network learns from; as `unet_crop` does.
     """
 
-    def __init__(self, sources: Sequence[AnnotatedImage], config: TrainConfig, indices: range) -> None:
+    def __init__(
+        self, sources: Sequence[AnnotatedImage], config: TrainConfig, indices: range, finish: Finish = unet_crop
+    ) -> None:
         self.sources = sources
         self.config = config
         self.indices = indices
+        self.finish = finish
         self.cumulated = np.cumsum(kind_weights(sources))
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Dict[str, Tensor]:
-        """Return image (1, S, S), targets (4, S, S) and weights (3, S, S) of one crop, all float32."""
+        """Return one crop, as `finish` makes it."""
         rng = np.random.default_rng([self.config.seed, self.indices[position]])
         diameter = draw_diameter(rng, self.config)
         if rng.random() < self.config.simulated_share:
@@ -64,7 +90,7 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
         else:
             choice = int(np.searchsorted(self.cumulated, rng.random() * self.cumulated[-1], side="right"))
             source = self.sources[min(choice, len(self.sources) - 1)]
-        return take_crop(source, diameter, self.config, rng)
+        return take_crop(source, diameter, self.config, rng, self.finish)
 
 
 def draw_diameter(rng: np.random.Generator, config: TrainConfig) -> float:
@@ -76,7 +102,7 @@ def draw_diameter(rng: np.random.Generator, config: TrainConfig) -> float:
 
 def simulated_source(rng: np.random.Generator, diameter: float, size: int) -> AnnotatedImage:
     """Simulate a field whose nuclei already have about the wanted diameter."""
-    field = simulate_field(random_config(rng, (size, size), (diameter, diameter)), rng)
+    field = simulate_annotated(random_config(rng, (size, size), (diameter, diameter)), rng)
     if field.labels.max() > 0:
         return prepare(SIMULATED[0], field.image, field.labels)
     empty = torch.zeros((1, 1, size, size))
@@ -85,7 +111,11 @@ def simulated_source(rng: np.random.Generator, diameter: float, size: int) -> An
 
 
 def take_crop(
-    source: AnnotatedImage, diameter: float, config: TrainConfig, rng: np.random.Generator
+    source: AnnotatedImage,
+    diameter: float,
+    config: TrainConfig,
+    rng: np.random.Generator,
+    finish: Finish = unet_crop,
 ) -> Dict[str, Tensor]:
     """Cut a crop in which the source's typical nucleus is `diameter` px across, changed at random."""
     layers = cut(source, diameter, config.crop_size, rng)
@@ -94,17 +124,9 @@ def take_crop(
     if source.name in SIMULATED or rng.random() < config.plain_share:
         image = rescale_intensity(layers.image, rng)
     else:
-        image = augment_intensity(layers.image, layers.labels, min(diameter, config.crop_size / 2), rng)
-    labels = torch.from_numpy(layers.labels.astype(np.float32))
-    sizes = torch.from_numpy(layers.sizes)
-    size = torch.log2(sizes.clamp(min=1) / config.canonical_diameter)
-    distance = torch.from_numpy(layers.distance)
-    return {
-        "image": torch.from_numpy(image)[None],
-        "targets": torch.stack([(labels > 0).float(), boundary_map(labels).float(), distance, size]),
-        "gap": gap_map(labels)[None].float(),
-        "sized": (sizes > 0)[None].float(),
-    }
+        layers = defocus(layers, min(diameter, config.crop_size / 2), rng)
+        image = augment_intensity(layers.image, layers.labels, rng)
+    return finish(image, layers, config)
 
 
 def cut(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Generator) -> Layers:
@@ -118,6 +140,7 @@ def cut(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Gener
         labels=labels.numpy().astype(np.int32),
         distance=(_sample(source.distance, grid, "bilinear") * (labels > 0)).numpy(),
         sizes=(source.sizes[labels.long()] * plan.scale).numpy(),
+        inside=(grid.abs() <= 1).all(dim=-1)[0].numpy(),
     )
 
 
@@ -126,22 +149,21 @@ def plan_crop(source: AnnotatedImage, diameter: float, size: int, rng: np.random
     height, width = source.labels.shape[-2:]
     simulated = source.name in SIMULATED
     scale = 1.0 if simulated else float(np.clip(diameter / source.diameter, 1 / 16, 8))
-    if simulated:
-        centre = (height / 2, width / 2)
-    elif rng.random() < 0.5:
-        centre = (rng.uniform(0, height), rng.uniform(0, width))
-    else:
-        pixel = _pixel_of_a_nucleus(source, rng)
-        shift = rng.uniform(-size / 4, size / 4, 2) / scale
-        centre = (pixel[0] + shift[0], pixel[1] + shift[1])
     quarter_turns_only = simulated or rng.random() < 0.5
     angle = rng.integers(4) * np.pi / 2 if quarter_turns_only else rng.uniform(0, 2 * np.pi)
     stretching = np.ones(2) if quarter_turns_only else np.exp(rng.normal(0, 0.08, 2))
     mirror = rng.choice([-1.0, 1.0])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = turn @ np.diag([stretching[0], stretching[1] * mirror]) / scale
+    # The centres from which the crop stays inside the source, or else holds all of it.
+    reach = np.abs(matrix).sum(axis=1) * size / 2
+    limits = np.sort([reach, np.array([height, width]) - reach], axis=0)
+    if simulated or rng.random() < 0.5:
+        centre = rng.uniform(*limits)
+    else:
+        centre = np.clip(_pixel_of_a_nucleus(source, rng) + rng.uniform(-size / 4, size / 4, 2) / scale, *limits)
     elastic = 0.0 if quarter_turns_only else float(rng.uniform(0, 0.06) * diameter / scale)
-    return CropPlan(scale, centre, matrix, elastic)
+    return CropPlan(scale, (float(centre[0]), float(centre[1])), matrix, elastic)
 
 
 def _pixel_of_a_nucleus(source: AnnotatedImage, rng: np.random.Generator) -> Tuple[int, int]:

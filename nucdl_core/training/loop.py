@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from nucdl_core.models.registry import build_network
 from nucdl_core.training.checkpoint import load_checkpoint, save_checkpoint
-from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.config import PARTS, Stage, TrainConfig
 from nucdl_core.training.crops import CropDataset, collate
-from nucdl_core.training.loss import unet_loss
+from nucdl_core.training.lessons import LESSONS, Batch, Lesson, start_from
 from nucdl_core.training.sources import AnnotatedImage
 
 LOGGER = logging.getLogger(__name__)
@@ -50,17 +50,23 @@ def train_network(
         The checkpoint.
     """
     torch.manual_seed(config.seed)
+    lesson = LESSONS[config.architecture]
     network = build_network(config.architecture, config.arguments).to(device)
+    checkpoint = folder / CHECKPOINT
+    if config.initial and not checkpoint.exists():
+        start_from(network, config.initial)
     average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    checkpoint = folder / CHECKPOINT
     step = load_checkpoint(checkpoint, network, average, optimizer) if checkpoint.exists() else 0
     losses: List[Dict[str, float]] = []
     began = time.monotonic()
-    for batch in tqdm(_batches(config, sources, step, workers), initial=step, total=config.steps, unit="step"):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step)
-        losses.append(_optimize(network, {key: value.to(device) for key, value in batch.items()}, optimizer))
+    batches = _batches(config, sources, step, workers, lesson)
+    for batch in tqdm(batches, initial=step, total=config.steps, unit="step"):
+        # A Mask R-CNN draws at random which of its proposals it learns from.
+        torch.manual_seed(config.seed + step)
+        set_pace(network, optimizer, config, step)
+        batch = {key: value.to(device) for key, value in batch.items()}
+        losses.append(_optimize(network, batch, optimizer, lesson))
         step += 1
         update_average(average, network, min(config.averaging, (step + 1) / (step + 10)))
         if step % 50 == 0:
@@ -71,9 +77,28 @@ def train_network(
     return checkpoint
 
 
+def set_pace(network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -> None:
+    """Set the learning rate of a step, and which parts of the network learn in it."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(config, step)
+    if config.stages:
+        first = PARTS.index(stage_of(config, step).trains)
+        parts: Dict[str, List[nn.Parameter]] = network.parts()  # type: ignore[operator]
+        for name, parameters in parts.items():
+            for parameter in parameters:
+                parameter.requires_grad_(PARTS.index(name) >= first)
+
+
+def stage_of(config: TrainConfig, step: int) -> Stage:
+    """Return the stage of a configuration with stages that a step belongs to."""
+    return next(stage for stage in config.stages if step < stage.until * config.steps)
+
+
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Rise linearly during the warm-up, then fall to nearly 0 along a half cosine."""
+    """Rise linearly during the warm-up; then it is that of the stage, or falls to nearly 0 along a half cosine."""
     warm = min(1.0, (step + 1) / WARM_UP)
+    if config.stages:
+        return stage_of(config, step).learning_rate * warm
     return config.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
 
 
@@ -87,12 +112,8 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
                 kept.copy_(current)
 
 
-def _optimize(network: nn.Module, batch: Dict[str, Tensor], optimizer: torch.optim.Optimizer) -> Dict[str, float]:
-    network.train()
-    device = batch["image"].device.type
-    with torch.autocast(device, dtype=torch.bfloat16):
-        maps = network(batch["image"])
-    losses = unet_loss(maps.float(), batch)
+def _optimize(network: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, lesson: Lesson) -> Dict[str, float]:
+    losses = lesson.losses(network.train(), batch)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(losses["total"])
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -101,10 +122,10 @@ def _optimize(network: nn.Module, batch: Dict[str, Tensor], optimizer: torch.opt
 
 
 def _batches(
-    config: TrainConfig, sources: Sequence[AnnotatedImage], step: int, workers: int
-) -> Iterator[Dict[str, Tensor]]:
+    config: TrainConfig, sources: Sequence[AnnotatedImage], step: int, workers: int, lesson: Lesson
+) -> Iterator[Batch]:
     indices = range(step * config.batch, config.steps * config.batch)
-    dataset = CropDataset(sources, config, indices)
+    dataset = CropDataset(sources, config, indices, lesson.finish)
     # Forked workers share the prepared images instead of copying them.
     context = "fork" if workers else None
     return iter(

@@ -19,7 +19,8 @@ def unet_loss(maps: Tensor, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
 
     Foreground and boundary: binary cross entropy, pixels in narrow gaps between nuclei count five times (the
     weight is the same for both answers, so that the foreground does not swell). Distance: squared error of
-    the sigmoid. Size: absolute error of the logarithm, on nuclei of known size only.
+    the sigmoid. Size: absolute error of the logarithm, on nuclei of known size only. Pixels beyond the border of
+    the annotated image do not count.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def unet_loss(maps: Tensor, batch: Dict[str, Tensor]) -> Dict[str, Tensor]:
         Each term and their weighted sum ``total``.
     """
     targets, sized = batch["targets"], batch["sized"][:, 0]
-    weight = 1 + GAP_WEIGHT * batch["gap"][:, 0]
+    weight = (1 + GAP_WEIGHT * batch["gap"][:, 0]) * batch["inside"][:, 0]
     foreground = functional.binary_cross_entropy_with_logits(maps[:, 0], targets[:, 0], weight)
     boundary = functional.binary_cross_entropy_with_logits(maps[:, 1], targets[:, 1], weight)
     distance = (weight * (torch.sigmoid(maps[:, 2]) - targets[:, 2]).square()).mean()

@@ -144,10 +144,16 @@ def draw_of(name: str) -> int:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16)
 
 
-def kind_weights(sources: Sequence[AnnotatedImage]) -> NDArray[np.float64]:
-    """Let rare kinds of images count more: weight 1 / sqrt(number of images of the same shape and modality).
+def kind_weights(sources: Sequence[AnnotatedImage], evenness: float = 0.5) -> NDArray[np.float64]:
+    """Let rare kinds of images count more: weight (number of images of the same shape and modality) ** -evenness.
 
     Images of one experiment share their shape, so a shape stands for a laboratory.
+
+    Parameters
+    ----------
+    sources : sequence of AnnotatedImage
+    evenness : float
+        0: each image counts the same; 1: each kind counts the same.
 
     Returns
     -------
@@ -156,7 +162,7 @@ def kind_weights(sources: Sequence[AnnotatedImage]) -> NDArray[np.float64]:
     """
     kinds = [(source.modality, *source.labels.shape) for source in sources]
     counts = Counter(kinds)
-    return np.array([counts[kind] ** -0.5 for kind in kinds], np.float64)
+    return np.array([counts[kind] ** -evenness for kind in kinds], np.float64)
 
 
 def _spread(labels: Labels) -> Labels:

@@ -30,12 +30,16 @@ class Layers:
         See `targets.normalized_distance`.
     sizes : float32 array (H, W)
         Equivalent diameter in pixels of the nucleus at each pixel; 0 where it is not known.
+    inside : bool array (H, W)
+        False beyond the border of the source, where its mirror image is seen. From that nothing can be learnt: a cut
+        nucleus and its mirror image look like two that touch, or like one, whatever the annotation says.
     """
 
     image: Floats
     labels: Labels
     distance: Floats
     sizes: Floats
+    inside: Mask
 
 
 def superpose(below: Layers, above: Layers, diameter: float, rng: np.random.Generator) -> Layers:
@@ -57,7 +61,7 @@ def superpose(below: Layers, above: Layers, diameter: float, rng: np.random.Gene
     """
     chosen = rng.random(int(above.labels.max(initial=0)) + 1) < rng.uniform(0.2, 0.8)
     chosen[0] = False
-    laid = chosen[above.labels]
+    laid = chosen[above.labels] & above.inside
     cover = _soften(laid, HALO * diameter)
     gain = np.float32(np.exp(rng.normal(0, 0.3)))
     opacity = cover if rng.random() < 0.5 else cover * np.float32(rng.uniform(0, 0.7))
@@ -68,6 +72,7 @@ def superpose(below: Layers, above: Layers, diameter: float, rng: np.random.Gene
         labels=labels,
         distance=normalized_distance(labels),
         sizes=np.where(laid, above.sizes, below.sizes * (labels > 0)),
+        inside=below.inside,
     )
 
 

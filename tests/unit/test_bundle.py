@@ -5,7 +5,17 @@ import pytest
 from conftest import edit_description
 from safetensors.numpy import save_file
 
-from nucdl_core.bundle import WEIGHTS, ZOO, find_bundle, list_bundles, read_bundle, read_tensors, write_description
+from nucdl_core.bundle import (
+    WEIGHTS,
+    ZOO,
+    Companion,
+    find_bundle,
+    list_bundles,
+    read_bundle,
+    read_description,
+    read_tensors,
+    write_description,
+)
 from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.errors import BundleError
 
@@ -26,6 +36,19 @@ def test_all_bundled_models_together_weigh_at_most_80_mb():
 def test_an_unknown_model_is_refused_with_the_names_that_are_known():
     with pytest.raises(BundleError, match=f"'nucleii' is neither a bundled model .*{DEFAULT_MODEL}"):
         find_bundle("nucleii")
+
+
+def test_a_description_is_read_without_verifying_the_files(tiny_bundle):
+    (tiny_bundle / WEIGHTS).write_bytes(b"altered")
+    assert read_description(tiny_bundle).name == "tiny"
+
+
+def test_a_companion_is_described_by_name_and_identity(tiny_bundle):
+    edit_description(tiny_bundle, companion={"name": "nuclei_unet", "sha256": "0"})
+    assert read_bundle(tiny_bundle).description.companion == Companion("nuclei_unet", "0")
+    edit_description(tiny_bundle, companion={"name": "nuclei_unet"})
+    with pytest.raises(BundleError, match="Companion is incomplete"):
+        read_bundle(tiny_bundle)
 
 
 def test_a_folder_is_found_by_its_path(tiny_bundle):

@@ -27,3 +27,9 @@ def test_a_wrong_threshold_scores_lower():
     wide, tight = (score_decision(Decision(foreground=value), [predicted(0.42)], 24.0) for value in (0.35, 0.6))
     assert wide == pytest.approx(1.0)
     assert tight < 0.7
+
+
+def test_a_number_from_which_nothing_is_gained_keeps_its_usual_value():
+    usual = Decision()
+    decision, _ = calibrate([predicted(1.0)], 24.0)
+    assert (decision.foreground, decision.smallest, decision.score) == (usual.foreground, usual.smallest, usual.score)

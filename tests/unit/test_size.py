@@ -3,7 +3,14 @@ import pytest
 from conftest import disks
 
 from nucdl_core.instances import Maps
-from nucdl_core.size import estimate_diameter, richest_window, typical_diameter, weighted_median
+from nucdl_core.size import (
+    estimate_diameter,
+    estimate_diameters,
+    other_diameters,
+    richest_window,
+    typical_diameter,
+    weighted_median,
+)
 
 CANONICAL = 32.0
 
@@ -83,3 +90,45 @@ def test_the_first_look_at_a_very_large_image_is_one_at_its_richest_part():
     image[3000:3400, 500:900] = disks((400, 400), [(100, 100), (250, 300)], 12) > 0
     assert estimate_diameter(image, CANONICAL, network) == pytest.approx(24, rel=0.01)
     assert min(network.looks) >= 0.13
+
+
+def maps_of_squares(*squares):
+    """Maps of an image that holds so many squares of each side, one group below the other."""
+    foreground, size = np.zeros((400, 400), np.float32), np.zeros((400, 400), np.float32)
+    top = 0
+    for count, side in squares:
+        for number in range(count):
+            place = (slice(top, top + side), slice(number * (side + 2), number * (side + 2) + side))
+            foreground[place], size[place] = 1, np.log2(side / CANONICAL)
+        top += side + 2
+    return Maps(foreground, foreground, foreground, size)
+
+
+def test_nuclei_of_similar_size_are_one_group():
+    assert other_diameters(maps_of_squares((9, 12), (3, 40)), CANONICAL, 12.0) == []
+
+
+def test_much_larger_nuclei_are_told_from_the_typical_ones():
+    assert other_diameters(maps_of_squares((9, 12), (2, 90)), CANONICAL, 12.0) == [pytest.approx(90)]
+
+
+def test_much_smaller_nuclei_are_told_from_the_typical_ones_if_they_are_many():
+    many, few = maps_of_squares((5, 60), (4, 12)), maps_of_squares((5, 60), (1, 12))
+    assert other_diameters(many, CANONICAL, 60.0) == [pytest.approx(12)]
+    assert other_diameters(few, CANONICAL, 60.0) == []
+
+
+def test_an_image_of_two_sizes_has_two_diameters_in_its_own_pixels():
+    maps = maps_of_squares((9, 12), (2, 90))
+    image = np.repeat(np.repeat(maps.foreground, 2, axis=0), 2, axis=1)
+
+    def look(part, scale):
+        return maps if part.shape == image.shape else maps_of_squares((9, 32))
+
+    found = estimate_diameters(image, CANONICAL, look)
+    assert len(found) == 2
+    assert found[1] > 4 * found[0]
+
+
+def test_an_image_without_nuclei_has_no_diameters():
+    assert estimate_diameters(np.zeros((300, 300), np.float32), CANONICAL, IdealNetwork(30)) == []

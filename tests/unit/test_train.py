@@ -5,15 +5,21 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from conftest import REPOSITORY
 from safetensors.numpy import load_file
 
+from nucdl_core import train as training
 from nucdl_core.bundle import read_bundle
 from nucdl_core.errors import BundleError, ConfigError, ImageError
 from nucdl_core.field import FieldConfig
+from nucdl_core.models import maskrcnn
+from nucdl_core.models.registry import build_network
 from nucdl_core.predict import check_predictor, load_predictor
+from nucdl_core.predict_instances import check_model, load_model
 from nucdl_core.simulate import simulate_field
 from nucdl_core.train import read_train_config, split, train
 from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.lessons import start_from
 from nucdl_core.training.loop import learning_rate, train_network
 from nucdl_core.training.sources import is_validation, read_annotated_images
 
@@ -160,4 +166,63 @@ def test_training_is_the_same_with_the_same_seed(data, tmp_path):
         (tmp_path / name).mkdir()
         weights.append(load_file(train_network(CONFIG, sources, tmp_path / name, "cpu", workers=0)))
     assert all(np.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in weights[0])
-    assert torch.initial_seed() == CONFIG.seed
+    assert torch.initial_seed() == CONFIG.seed + CONFIG.steps - 1
+
+
+INSTANCES = dataclasses.replace(
+    CONFIG,
+    name="tiny_instances",
+    architecture="maskrcnn",
+    arguments={"widths": [4, 4, 8, 8, 8], "channels": 8},
+    crop_size=64,
+    steps=4,
+    checkpoint_every=2,
+    canonical_diameter=16,
+    simulated_share=0.0,
+    stages=({"until": 0.5, "learning_rate": 1e-3}, {"until": 1.0, "learning_rate": 1e-4, "trains": "heads"}),
+)
+
+
+def test_a_mask_r_cnn_is_trained_and_bundled_in_the_same_way(data, tmp_path, monkeypatch):
+    # The untrained network finds nuclei everywhere.
+    monkeypatch.setattr(maskrcnn, "MOST_NUCLEI", 20)
+    monkeypatch.setattr(training, "SIMULATED", 1)
+    folder = train(INSTANCES, data, tmp_path, "cpu", workers=0)
+    description = read_bundle(folder).description
+    assert description.decision.decoder == "instances"
+    assert description.companion.name == "nuclei_unet"
+    assert description.training["config"]["stages"][1]["trains"] == "heads"
+    assert "the model `nuclei_unet` estimates that size" in (folder / "README.md").read_text()
+    check_model(load_model(folder, "cpu"), folder)
+    # Once more: what has been trained is only calibrated anew.
+    trained = (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
+    assert train(INSTANCES, data, tmp_path, "cpu", workers=0) == folder
+    assert (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns == trained
+    assert read_bundle(folder).description.decision == description.decision
+
+
+def test_a_run_of_a_mask_r_cnn_that_was_stopped_ends_like_one_that_was_not(data, tmp_path):
+    sources = read_annotated_images(data)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole = train_network(INSTANCES, sources, tmp_path / "whole", "cpu", workers=0)
+    with pytest.raises(KeyboardInterrupt):
+        train_network(INSTANCES, Interrupted(sources, crops=5), tmp_path / "parts", "cpu", workers=0)
+    parts = train_network(INSTANCES, sources, tmp_path / "parts", "cpu", workers=0)
+    expected, found = load_file(whole), load_file(parts)
+    assert set(expected) == set(found)
+    assert all(np.allclose(expected[name], found[name], atol=1e-5) for name in expected)
+
+
+def test_a_companion_that_is_no_u_net_is_refused_before_training(data, tmp_path, tiny_instance_bundle):
+    with pytest.raises(BundleError, match="one of the family unet is needed"):
+        train(dataclasses.replace(INSTANCES, companion=str(tiny_instance_bundle)), data, tmp_path / "out", "cpu")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_configuration_of_the_second_family_fits_the_default_model():
+    config = read_train_config(REPOSITORY / "training" / "nuclei_maskrcnn.json")
+    network = build_network(config.architecture, config.arguments)
+    start_from(network, config.initial)
+    assert [stage.trains for stage in config.stages] == ["all", "late", "heads"]
+    assert [stage.learning_rate for stage in config.stages] == [1e-3, 5e-4, 1e-4]

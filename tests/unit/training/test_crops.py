@@ -5,7 +5,7 @@ from conftest import disks
 
 from nucdl_core.training.augment import augment_intensity
 from nucdl_core.training.config import TrainConfig
-from nucdl_core.training.crops import CropDataset, collate, draw_diameter, take_crop
+from nucdl_core.training.crops import CropDataset, collate, cut, draw_diameter, take_crop
 from nucdl_core.training.sources import is_validation, kind_weights, prepare
 
 
@@ -24,7 +24,8 @@ def test_a_crop_has_the_promised_shapes_and_finite_values(share):
     for number in range(12):
         crop = crops[number]
         shapes = {key: tuple(value.shape) for key, value in crop.items()}
-        assert shapes == {"image": (1, 64, 64), "targets": (4, 64, 64), "gap": (1, 64, 64), "sized": (1, 64, 64)}
+        weights = dict.fromkeys(("gap", "sized", "inside"), (1, 64, 64))
+        assert shapes == {"image": (1, 64, 64), "targets": (4, 64, 64), **weights}
         assert all(torch.isfinite(value).all() and value.dtype == torch.float32 for value in crop.values())
 
 
@@ -67,6 +68,28 @@ def test_the_image_and_its_targets_are_moved_together():
             assert crop["image"][0][inside].mean() > crop["image"][0][~inside].mean()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_crop_stays_inside_a_larger_image(seed):
+    config = TrainConfig(name="tiny", crop_size=64)
+    layers = cut(source(shape=(160, 200)), 16.0, config.crop_size, np.random.default_rng(seed))
+    assert layers.inside.mean() > 0.99  # a deformation may reach a pixel beyond
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_crop_larger_than_the_image_holds_all_of_it(seed):
+    layers = cut(source(shape=(100, 100)), 16.0, 192, np.random.default_rng(seed))
+    assert layers.inside.sum() == pytest.approx(100 * 100, rel=0.25)  # stretched by a few percent
+    assert not layers.inside.all()
+
+
+def test_the_mirrored_surroundings_of_an_image_do_not_count():
+    config = TrainConfig(name="tiny", crop_size=192, simulated_share=0.0, superposed_share=0.0)
+    crop = take_crop(source(shape=(100, 100)), 16.0, config, np.random.default_rng(0))
+    outside = crop["inside"] == 0
+    assert outside.any()
+    assert not (crop["sized"] > 0)[outside].any()
+
+
 def test_crop_sizes_follow_the_configuration():
     rng = np.random.default_rng(0)
     near = TrainConfig(name="t", any_scale_share=0.0, scale_jitter=0.0, canonical_diameter=20.0)
@@ -81,6 +104,11 @@ def test_rare_kinds_of_images_are_drawn_more_often():
     assert weights[4] == pytest.approx(2 * weights[0])
 
 
+def test_each_kind_of_image_can_count_the_same():
+    weights = kind_weights([source()] * 4 + [source(shape=(100, 100))], evenness=1.0)
+    assert weights[:4].sum() == pytest.approx(weights[4])
+
+
 def test_the_split_depends_on_the_name_alone():
     names = [f"image{number}" for number in range(1000)]
     chosen = [name for name in names if is_validation(name, 8)]
@@ -92,7 +120,7 @@ def test_the_split_depends_on_the_name_alone():
 def test_changed_intensities_stay_bounded(seed):
     rng = np.random.default_rng(seed)
     labels = disks((48, 48), [(20, 20)], 9)
-    changed = augment_intensity((labels > 0).astype(np.float32), labels, 18.0, rng)
+    changed = augment_intensity((labels > 0).astype(np.float32), labels, rng)
     assert changed.dtype == np.float32
     assert np.isfinite(changed).all()
     assert np.abs(changed).max() < 50

@@ -8,7 +8,8 @@ def batch():
     targets[:, 0, 2:6, 2:6] = 1
     targets[:, 2, 3:5, 3:5] = 1
     targets[:, 3, 2:6, 2:6] = 0.5
-    return {"targets": targets, "gap": torch.zeros(1, 1, 8, 8), "sized": targets[:, :1]}
+    inside = torch.ones(1, 1, 8, 8)
+    return {"targets": targets, "gap": torch.zeros(1, 1, 8, 8), "sized": targets[:, :1], "inside": inside}
 
 
 def perfect():
@@ -44,5 +45,14 @@ def test_the_size_of_background_is_not_asked():
 
 
 def test_a_crop_without_nuclei_has_a_finite_loss():
-    empty = {"targets": torch.zeros(1, 4, 8, 8), "gap": torch.zeros(1, 1, 8, 8), "sized": torch.zeros(1, 1, 8, 8)}
+    empty = {key: torch.zeros_like(value) for key, value in batch().items()}
     assert torch.isfinite(unet_loss(torch.zeros(1, 4, 8, 8), empty)["total"])
+
+
+def test_a_mistake_beyond_the_border_of_the_image_costs_nothing():
+    wrong = perfect()
+    wrong[:, :3, 0, 0] = 20
+    bordered = batch()
+    bordered["inside"][0, 0, 0, 0] = 0
+    assert float(unet_loss(wrong, batch())["total"]) > 0.1
+    assert float(unet_loss(wrong, bordered)["total"]) < 1e-4

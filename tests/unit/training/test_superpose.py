@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import disks
@@ -22,7 +24,8 @@ class EveryNucleus:
 def layers(centres, radius=8, shape=(48, 64)):
     labels = disks(shape, centres, radius)
     inside = (labels > 0).astype(np.float32)
-    return Layers(inside * 0.5, labels, normalized_distance(labels), inside * 2 * radius)
+    everywhere = np.ones(shape, bool)
+    return Layers(inside * 0.5, labels, normalized_distance(labels), inside * 2 * radius, everywhere)
 
 
 def test_laid_nuclei_keep_their_shape_and_replace_what_they_cover():
@@ -41,6 +44,12 @@ def test_a_nucleus_that_is_nearly_covered_is_not_to_be_found():
 def test_the_rim_between_two_overlapping_nuclei_has_no_distance():
     both = superpose(layers([(20, 20)]), layers([(20, 30)]), 16.0, EveryNucleus())
     assert np.array_equal(both.distance, normalized_distance(both.labels))
+
+
+def test_mirrored_nuclei_are_not_laid_over_others():
+    below, above = layers([(20, 20)]), layers([(20, 44)])
+    beyond = replace(above, inside=np.zeros(above.labels.shape, bool))
+    assert np.array_equal(superpose(below, beyond, 16.0, EveryNucleus()).labels, below.labels)
 
 
 @pytest.mark.parametrize("seed", range(6))
