@@ -42,4 +42,4 @@ clean:
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf .venv .venv-engine
+	rm -rf .venv .venv-engine .venv-screen

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Optional, Sequence, Tuple
 import click
 
 from nucdl_core import __version__
-from nucdl_core.cli_evaluate import evaluate
+from nucdl_core.cli_evaluate import evaluate, report
+from nucdl_core.cli_screen_run import screen
 from nucdl_core.cli_words import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, Commands, exit_with_failures
-from nucdl_core.config import DEFAULT_MODEL, DEVICES, VIEWS, SegmentConfig
+from nucdl_core.config import DEFAULT_MODEL, DEVICES, FAMILIES, PRESETS, VIEWS, SegmentConfig
 from nucdl_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def main(verbose: bool) -> None:
 
 
 main.add_command(evaluate)
+main.add_command(report)
+main.add_command(screen)
 
 
 @main.command()
@@ -46,7 +49,11 @@ def simulate(output: Path, fields: int, size: str, seed: int) -> None:
 @main.command()
 @click.argument("inputs", nargs=-1, required=True, type=EXISTING, metavar="IMAGES...")
 @click.option("--output", type=FOLDER, required=True, help="Folder for label images, objects.csv and run.json.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Bundled model, or folder of a model.")
+@click.option(
+    "--family", type=click.Choice(list(FAMILIES)), default=None, help="Use its bundled model.  [default: unet]"
+)
+@click.option("--model", default=None, help="Bundled model, or folder of a model, instead of the family's.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), default="fast", show_default=True, help="How much care.")
 @click.option("--diameter", default="auto", show_default=True, help="Typical nucleus diameter in pixels, or 'auto'.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
 @click.option("--min-diameter", default=0.0, show_default=True, help="Discard smaller nuclei (pixels).")
@@ -54,25 +61,30 @@ def simulate(output: Path, fields: int, size: str, seed: int) -> None:
 @click.option("--discard-border", is_flag=True, help="Discard nuclei that touch the image border.")
 @click.option("--threshold", type=float, default=None, help="Probability threshold instead of the model's own.")
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
-@click.option("--views", type=click.Choice(VIEWS), default="none", show_default=True, help="Views to average over.")
-@click.option("--refine", type=click.Choice(["on", "off"]), default="off", show_default=True, help="Correct outlines.")
+@click.option("--views", type=click.Choice(VIEWS), default=None, help="Views to look at, instead of the preset's.")
+@click.option("--refine", type=click.Choice(["on", "off"]), default=None, help="Correct outlines, or do not.")
 def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
     """Find the nuclei in image files and in the images of folders.
 
     Writes NAME_labels.tif for each image, objects.csv and run.json. An image that cannot be used does not stop the
-    others; it is listed at the end and the exit code is 3.
+    others; it is listed at the end and the exit code is 3. The preset 'balanced' looks at four mirrored views of each
+    image, 'best' at all eight mirrored and turned ones; both take up to as many times as long as there are views.
     """
+    care = dict(PRESETS[settings["preset"]])
+    if settings["views"] is not None:
+        care["views"] = settings["views"]
+    if settings["refine"] is not None:
+        care["refine"] = settings["refine"] == "on"
     config = SegmentConfig(
-        model=settings["model"],
+        model=_model(settings["model"], settings["family"]),
         diameter=_diameter(diameter),
         probability_threshold=settings["threshold"],
         minimum_diameter=settings["min_diameter"],
         maximum_diameter=settings["max_diameter"],
         discard_border=settings["discard_border"],
         contour_offset=settings["contour_offset"],
-        views=settings["views"],
-        refine=settings["refine"] == "on",
         device=settings["device"],
+        **care,
     )
     from tqdm import tqdm
 
@@ -157,11 +169,11 @@ def check(bundle: str, device: str) -> None:
     """Verify every file of BUNDLE (a name or a folder) and run the model's own test."""
     from nucdl_core.bundle import find_bundle
     from nucdl_core.device import resolve_device
-    from nucdl_core.predict import check_predictor, load_predictor
+    from nucdl_core.predict_instances import check_model, load_model
 
     folder = find_bundle(bundle)
-    predictor = load_predictor(folder, resolve_device(device))
-    difference = check_predictor(predictor, folder)
+    predictor = load_model(folder, resolve_device(device))
+    difference = check_model(predictor, folder)
     click.echo(
         f"{bundle}: all files are unaltered; test output within {difference:.4f} of the expected "
         f"(allowed {predictor.description.tolerance})"
@@ -234,6 +246,17 @@ def _height_and_width(text: str) -> Tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
         raise ConfigError(f"size is {text!r}; give height x width in pixels, such as 520x696")
     return int(height), int(width)
+
+
+def _model(model: Optional[str], family: Optional[str]) -> str:
+    """Return the model that is asked for, or the bundled one of the family."""
+    from nucdl_core.bundle import default_model, find_bundle, read_bundle, require_family
+
+    if model is None:
+        return default_model(family or "unet")
+    if family is not None:
+        require_family(read_bundle(find_bundle(model)).description, family)
+    return model
 
 
 def _diameter(text: str) -> Optional[float]:

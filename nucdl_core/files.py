@@ -8,6 +8,7 @@ an interrupted run leaves either the whole file or none.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -63,7 +64,7 @@ def read_image(path: PathLike, page: Optional[int] = None) -> AnyArray:
         than `MAX_PIXELS`, holds several pages or channels, or NaN, infinite or negative numbers.
     """
     try:
-        return _as_image(grey(_read(Path(path), page, _IMAGE_LIMITS)))
+        return as_grey_numbers(grey(read_picture(Path(path), page, _IMAGE_LIMITS)))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
 
@@ -87,7 +88,7 @@ def read_labels(path: PathLike) -> Labels:
         As `read_image`, or if the file holds RGB, floats or numbers above 2,147,483,647.
     """
     try:
-        samples = _read(Path(path), None, _LABEL_LIMITS).samples
+        samples = read_picture(Path(path), None, _LABEL_LIMITS).samples
         if samples.ndim != 2:
             raise ImageError("labels are one number per pixel, this is an RGB image; save a 16-bit label image")
         return as_labels(samples)
@@ -95,7 +96,25 @@ def read_labels(path: PathLike) -> Labels:
         raise ImageError(f"{path}: {error}") from error
 
 
-def _read(path: Path, page: Optional[int], limits: Limits) -> Picture:
+def read_picture(path: Path, page: Optional[int], limits: Limits) -> Picture:
+    """Read one image as it is stored, whatever it means; see `read_image` and `read_labels`.
+
+    Parameters
+    ----------
+    path : Path
+    page : int, optional
+        Which page of a TIFF file to read, from 0. Without it the file must hold exactly one.
+    limits : Limits
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    ImageError
+        As `read_image`, but without the name of the file, and numbers are not looked at.
+    """
     try:
         # Opening a pipe would wait for ever, so the kind of file is looked at first.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -122,8 +141,22 @@ def _read(path: Path, page: Optional[int], limits: Limits) -> Picture:
         raise ImageError("the image does not fit into memory; cut it into parts") from None
 
 
-def _as_image(array: AnyArray) -> AnyArray:
-    """Check the numbers of a grey image and bring them to a type with at most 32 bits."""
+def as_grey_numbers(array: AnyArray) -> AnyArray:
+    """Check the numbers of a grey image and bring them to a type with at most 32 bits.
+
+    Parameters
+    ----------
+    array : integer or float array (H, W)
+
+    Returns
+    -------
+    uint8, uint16, uint32 or float32 array (H, W)
+
+    Raises
+    ------
+    ImageError
+        If it holds NaN, infinite, negative or too large numbers.
+    """
     if array.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             array = array.astype(np.float32, copy=False)
@@ -216,6 +249,24 @@ def list_folder(folder: PathLike) -> List[Path]:
     return [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.is_dir()]
 
 
+def file_sha256(path: PathLike) -> str:
+    """Return the sha256 of a file's bytes as 64 hexadecimal digits, in bounded memory.
+
+    Raises
+    ------
+    NucDLError
+        If the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    except OSError as error:
+        raise NucDLError(f"{path}: cannot be read ({error.strerror}); check the name and the disk") from error
+    return digest.hexdigest()
+
+
 def make_folder(folder: PathLike) -> None:
     """Make a folder for results where it does not exist.
 
@@ -263,7 +314,7 @@ def write_labels(path: PathLike, labels: Labels) -> None:
         else checked.astype("<i4", copy=False).view("<u4")
     )
     options = {"byteorder": "<", "photometric": "minisblack", "compression": "zlib", "metadata": None}
-    _write(path, lambda stream: tifffile.imwrite(stream, stored, **options))
+    write_atomically(path, lambda stream: tifffile.imwrite(stream, stored, **options))
 
 
 def write_png(path: PathLike, rgb: AnyArray) -> None:
@@ -287,7 +338,7 @@ def write_png(path: PathLike, rgb: AnyArray) -> None:
 
     if rgb.dtype != np.uint8 or rgb.size == 0 or not (rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)):
         raise ImageError(f"{path}: a PNG picture is uint8 (H, W, 3) or (H, W), not {rgb.dtype} {rgb.shape}")
-    _write(path, lambda stream: Image.fromarray(np.ascontiguousarray(rgb)).save(stream, "PNG"))
+    write_atomically(path, lambda stream: Image.fromarray(np.ascontiguousarray(rgb)).save(stream, "PNG"))
 
 
 def write_json(path: PathLike, content: Any) -> None:
@@ -308,7 +359,7 @@ def write_json(path: PathLike, content: Any) -> None:
         If the file cannot be written.
     """
     text = json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
-    _write(path, lambda stream: stream.write(text.encode("ascii")))
+    write_atomically(path, lambda stream: stream.write(text.encode("ascii")))
 
 
 def _plain(content: Any) -> Any:
@@ -342,11 +393,24 @@ def write_table(path: PathLike, table: pd.DataFrame) -> None:
     """
     # File names that are not UTF-8 keep their bytes.
     text = table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")
-    _write(path, lambda stream: stream.write(text))
+    write_atomically(path, lambda stream: stream.write(text))
 
 
-def _write(path: PathLike, fill: Callable[[IO[bytes]], object]) -> None:
-    """Let `fill` write a new file beside `path` and move it there once it is complete and on the disk."""
+def write_atomically(path: PathLike, fill: Callable[[IO[bytes]], object]) -> None:
+    """Let `fill` write a new file beside `path` and move it there once it is complete and on the disk.
+
+    Parameters
+    ----------
+    path : str or path
+        In an existing folder; an existing file is replaced.
+    fill : callable
+        Called with the binary stream to write to.
+
+    Raises
+    ------
+    NucDLError
+        If the file cannot be written; `path` is as it was then.
+    """
     target = Path(path)
     # A short name of its own: the target's name may already be as long as names can be.
     temporary = target.parent / f".{uuid.uuid4().hex}.tmp"

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, TextIO, Union
+from typing import Callable, Dict, List, Optional, Sequence, TextIO, Union
 
 import pandas as pd
 
@@ -27,8 +27,10 @@ IMAGE_TABLE = "Image.csv"
 Progress = Callable[[int, str], None]
 """Called with the number of the image set and the name of the module that has just finished."""
 
-_STEP = re.compile(r"Image # (\d+), module (\w+) #")
-_REASON = re.compile(r"^[\w.]*(?:Error|Exception)\b.*")
+STEP = re.compile(r"Image # (\d+), module (\w+) #")
+"""Line of CellProfiler's log after each module of each image set: the image set's number, the module's name."""
+REASON = re.compile(r"^[\w.]*(?:Error|Exception)\b.*")
+"""Line of CellProfiler's log that says why it failed."""
 
 
 class HeadlessError(NucDLError, RuntimeError):
@@ -80,13 +82,32 @@ def run_cellprofiler(run: HeadlessRun, progress: Optional[Progress] = None) -> N
     done.unlink(missing_ok=True)
     log_path = run.output / LOG_NAME
     with open(log_path, "w", encoding="utf-8") as log:
-        code = _follow(_command(run, done), log, progress)
+        code = _follow(cellprofiler_command(run, done), log, progress)
     status = done.read_text().strip() if done.exists() else "no final note"
     if code != 0 or status != "Complete":
         raise HeadlessError(f"CellProfiler ended with code {code} and {status!r}: {_reason(log_path)}; see {log_path}")
 
 
-def _command(run: HeadlessRun, done: Path) -> List[str]:
+def cellprofiler_command(run: HeadlessRun, done: Path, *switches: str) -> List[str]:
+    """Make the command line of a run without a window.
+
+    Parameters
+    ----------
+    run : HeadlessRun
+    done : Path
+        Where CellProfiler leaves its final note, "Complete" or "Failure".
+    *switches : str
+        Further options, such as ``--always-continue``.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    HeadlessError
+        If there is no CellProfiler.
+    """
     options = {
         "-p": run.pipeline,
         "--data-file": run.data_file,
@@ -94,20 +115,31 @@ def _command(run: HeadlessRun, done: Path) -> List[str]:
         "-d": done,
         "--plugins-directory": run.plugins,
     }
-    command = [str(find_cellprofiler()), "-c", "-r"]
+    command = [str(find_cellprofiler()), "-c", "-r", *switches]
     for option, path in options.items():
         command += [option, str(path.resolve())]
     return command
 
 
-def _follow(command: Sequence[str], log: TextIO, progress: Optional[Progress]) -> int:
+def cellprofiler_environment() -> Dict[str, str]:
+    """Return the variables of the environment that CellProfiler runs in.
+
+    Raises
+    ------
+    HeadlessError
+        If there is no Java.
+    """
     environment = {**os.environ, "JAVA_HOME": str(find_java_home()), "PYTHONUTF8": "1"}
     if sys.platform.startswith("linux"):
         # In the C locale Java cannot open files with other than ASCII characters in their names.
         environment["LC_ALL"] = "C.UTF-8"
+    return environment
+
+
+def _follow(command: Sequence[str], log: TextIO, progress: Optional[Progress]) -> int:
     with subprocess.Popen(
         command,
-        env=environment,
+        env=cellprofiler_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -117,7 +149,7 @@ def _follow(command: Sequence[str], log: TextIO, progress: Optional[Progress]) -
         try:
             for line in process.stdout or ():
                 log.write(line)
-                step = _STEP.search(line)
+                step = STEP.search(line)
                 if step and progress:
                     progress(int(step.group(1)), step.group(2))
             return process.wait()
@@ -128,7 +160,7 @@ def _follow(command: Sequence[str], log: TextIO, progress: Optional[Progress]) -
 
 
 def _reason(log_path: Path) -> str:
-    reasons = [line for line in log_path.read_text(encoding="utf-8").splitlines() if _REASON.match(line)]
+    reasons = [line for line in log_path.read_text(encoding="utf-8").splitlines() if REASON.match(line)]
     return reasons[-1] if reasons else "no error was logged"
 
 

@@ -1,6 +1,7 @@
 """What several tests need: small bundles, simulated fields, the real images where they are."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,31 @@ def make_tiny_bundle(folder, config):
     maps = make_predictor(read_bundle(folder), "cpu", torch.float32).maps(sample)
     expected = np.stack([maps.foreground, maps.boundary, maps.distance, maps.size])
     save_file({"input": sample, "maps": expected}, folder / TEST)
+    write_description(folder, description)
+    return folder
+
+
+@pytest.fixture
+def tiny_instance_bundle(tmp_path):
+    """A complete bundle of a small untrained Mask R-CNN that relies on the default U-Net."""
+    import torch
+    from safetensors.numpy import save_file
+
+    from nucdl_core.bundle import TEST, WEIGHTS, write_description
+    from nucdl_core.instances import INSTANCES, Decision
+    from nucdl_core.models.registry import build_network
+    from nucdl_core.train import draft_description, draft_predictor
+    from nucdl_core.training.config import TrainConfig
+
+    folder = tmp_path / "tiny_instances"
+    folder.mkdir()
+    torch.manual_seed(0)
+    config = TrainConfig("tiny_instances", "maskrcnn", {"widths": [4, 4, 8, 8, 8], "channels": 8})
+    network = build_network(config.architecture, config.arguments)
+    save_file({name: tensor.numpy() for name, tensor in network.state_dict().items()}, folder / WEIGHTS)
+    description = replace(draft_description(config), decision=Decision(INSTANCES))
+    sample = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    save_file({"input": sample, **draft_predictor(network, description).examine(sample)}, folder / TEST)
     write_description(folder, description)
     return folder
 

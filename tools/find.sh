@@ -44,6 +44,9 @@ find_python() {
 # the Pythons that requirements/engine.txt is for, the preferred one first
 ENGINE_PYTHONS="3.12 3.13 3.11 3.10"
 
+# the Pythons that requirements/screen.txt is for
+SCREEN_PYTHONS="3.12 3.13 3.11"
+
 find_engine_python() {
     local version
     for version in $ENGINE_PYTHONS; do

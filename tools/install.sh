@@ -3,9 +3,11 @@
 #
 #   tools/install.sh           .venv: Python 3.9, CellProfiler, PyTorch, the engine, the development tools
 #   tools/install.sh engine    .venv-engine: a newer Python with current libraries, the engine, no CellProfiler
+#   tools/install.sh screen    .venv-screen: Snakemake, which runs screens; `nucdl screen run` calls this by itself
 #   tools/install.sh gui       wxPython into .venv, where ../shared/wheels holds a wheel that fits (for tests/gui)
 #
-# PYTHON=path chooses the Python 3.9 of .venv, PYTHON_ENGINE=path the newer one of .venv-engine, JAVA_HOME the JDK.
+# PYTHON=path chooses the Python 3.9 of .venv, PYTHON_ENGINE=path the newer one of .venv-engine, PYTHON_SCREEN=path that
+# of .venv-screen, JAVA_HOME the JDK.
 #
 # Each step that has succeeded leaves a stamp in the environment, with the checksum of the files that it depends on.
 # So a second run does nothing, a run after an interruption goes on with the step that was interrupted, and a
@@ -222,6 +224,37 @@ install_engine() {
     step complete "trying it" "$all" "$VENV/bin/python" -c "import torch, nucdl_core"
 }
 
+# ---- .venv-screen ----
+
+# choose_screen_python - an explicit one, or the one found
+choose_screen_python() {
+    local version
+    for version in $SCREEN_PYTHONS; do
+        if [ -z "${PYTHON_SCREEN:-}" ]; then
+            find_python "$version" && return
+        elif runs "$PYTHON_SCREEN" "$version"; then
+            base_of "$PYTHON_SCREEN" && return
+        fi
+    done
+    [ -z "${PYTHON_SCREEN:-}" ] || stop "PYTHON_SCREEN=$PYTHON_SCREEN does not run or is none of Python $SCREEN_PYTHONS"
+    stop "Snakemake needs a Python 3.11 to 3.13 and none was found: $(how_to_install_python 3.12); or name one with PYTHON_SCREEN=path"
+}
+
+install_screen() {
+    local python version
+    enter .venv-screen
+    if is_done complete $R/screen.txt && usable "$(cat "$STAMPS/python" 2>/dev/null)"; then return; fi
+    python=$(choose_screen_python)
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    make_room "$version"
+    begin "Installing Snakemake into $VENV (once, about a minute)"
+    rm -f "$STAMPS/complete"
+    echo "$version" >"$STAMPS/python"
+    step create "environment of $("$python" --version)" $R/screen.txt create "$python" "$version"
+    step snakemake "Snakemake" $R/screen.txt pip_install --no-deps -r $R/screen.txt
+    step complete "trying it" $R/screen.txt "$VENV/bin/snakemake" --version
+}
+
 # ---- wxPython ----
 
 # CellProfiler's window needs wxPython, which PyPI has no ready package of for Linux, and compiling it takes an hour. So
@@ -255,6 +288,7 @@ trap interrupted INT TERM
 case "${1:-cellprofiler}" in
     cellprofiler) install_cellprofiler ;;
     engine) install_engine ;;
+    screen) install_screen ;;
     gui) install_gui ;;
-    *) stop "unknown part '$1'; the parts are cellprofiler, engine and gui" ;;
+    *) stop "unknown part '$1'; the parts are cellprofiler, engine, screen and gui" ;;
 esac

@@ -58,6 +58,51 @@ def test_wrong_options_are_one_clear_line(tmp_path, options, reason):
     assert result.output.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "options, views, refined",
+    [
+        ((), "none", False),
+        (("--preset", "balanced"), "flips", False),
+        (("--preset", "best", "--views", "none", "--refine", "on"), "none", True),
+        (("--family", "unet", "--model", "nuclei_unet", "--preset", "fast", "--refine", "off"), "none", False),
+    ],
+)
+def test_a_preset_decides_where_no_single_option_does(tmp_path, options, views, refined):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 40), np.uint8))
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (run["config"]["views"], run["config"]["refine"]) == (views, refined)
+    assert run["model"]["name"] == "nuclei_unet"
+
+
+def test_a_family_without_bundled_model_says_how_to_train_one(tmp_path, monkeypatch):
+    from nucdl_core import bundle
+
+    monkeypatch.setattr(bundle, "list_bundles", lambda: ("nuclei_unet",))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", "--family", "maskrcnn")
+    assert result.exit_code == 1
+    assert "nucdl train training/nuclei_maskrcnn.json" in result.output and "--model" in result.output
+
+
+def test_a_model_of_another_family_than_the_one_asked_for_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    options = ("--family", "maskrcnn", "--model", "nuclei_unet")
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 1
+    assert "nuclei_unet is of the family unet, but one of the family maskrcnn is needed" in result.output
+
+
+def test_a_model_of_the_second_family_is_checked_and_used(tmp_path, tiny_instance_bundle):
+    result = nucdl("models", "check", tiny_instance_bundle)
+    assert "all files are unaltered" in result.output, result.output
+    tifffile.imwrite(tmp_path / "a.tif", field(shape=(64, 64))[0])
+    options = ("--family", "maskrcnn", "--model", tiny_instance_bundle, "--diameter", "24")
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+
+
 def test_a_missing_gpu_is_a_clear_error(tmp_path, monkeypatch):
     import torch
 

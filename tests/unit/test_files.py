@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -359,3 +360,10 @@ def test_a_folder_without_images_is_refused(tmp_path):
 def test_a_folder_that_cannot_be_listed_is_refused(tmp_path):
     with pytest.raises(ImageError, match="gone: the folder cannot be read"):
         files.list_folder(tmp_path / "gone")
+
+
+def test_the_sha256_of_a_file_is_that_of_its_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc" * 1_000_000)
+    assert files.file_sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
+    with pytest.raises(NucDLError, match="b: cannot be read"):
+        files.file_sha256(tmp_path / "b")
