@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Dict, Mapping, Sequence, Tuple, Union
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from nucdl_core.arrays import Floats, Labels
@@ -35,8 +36,6 @@ INSTANCE_CHOICES: Choices = {
     "smallest": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35),
 }
 ROUNDS = 2
-# A number leaves its usual value, or the value it has, only for a gain that some dozen images can tell from chance.
-CHANCE = 0.002
 # By family and decoder.
 SEARCHES = {"unet": dict.fromkeys(DECODERS, CHOICES), "maskrcnn": {INSTANCES: INSTANCE_CHOICES}}
 
@@ -52,11 +51,14 @@ class PredictedImage:
     weight : float
         How much the image counts. Images of one laboratory resemble each other, and if each counted fully, the
         laboratory with the most images would decide for all.
+    simulated : bool
+        Whether its outlines are known rather than drawn.
     """
 
     truth: Labels
     prediction: Union[Prediction, InstancePrediction]
     weight: float = 1.0
+    simulated: bool = False
 
 
 def predict_image(image: Floats, truth: Labels, predictor: AnyPredictor, weight: float = 1.0) -> PredictedImage:
@@ -77,13 +79,33 @@ def predict_image(image: Floats, truth: Labels, predictor: AnyPredictor, weight:
     return PredictedImage(truth, predictor.predict(image, diameter, VIEW_SETS["none"]), weight)
 
 
-def score_decision(decision: Decision, images: Sequence[PredictedImage], canonical_diameter: float) -> float:
-    """Return the weighted average over the images of the mean F1 that a decision reaches."""
-    scores: List[float] = []
-    for image in images:
-        labels = decided(image.prediction, decision, canonical_diameter)
-        scores.append(float(image_scores(image.truth, labels)["mean_f1"]))
-    return float(np.average(scores, weights=[image.weight for image in images]))
+def scores_of(decision: Decision, images: Sequence[PredictedImage], canonical_diameter: float) -> NDArray[np.float64]:
+    """Return the mean F1 that a decision reaches on each image, float64 array (N,)."""
+    found = [decided(image.prediction, decision, canonical_diameter) for image in images]
+    scores = [image_scores(image.truth, labels)["mean_f1"] for image, labels in zip(images, found)]
+    return np.array(scores, np.float64)
+
+
+def weights_for(key: str, images: Sequence[PredictedImage]) -> NDArray[np.float64]:
+    """Return how much each image counts in the choice of a number, float64 array (N,).
+
+    Simulated fields do not say how far out annotators draw an outline, so that they have no say in the threshold,
+    unless there is nothing else.
+    """
+    weights = np.array([image.weight for image in images])
+    drawn = np.array([not image.simulated for image in images])
+    return weights * drawn if key == "foreground" and drawn.any() else weights
+
+
+def is_clear(gains: NDArray[np.float64], weights: NDArray[np.float64]) -> bool:
+    """Tell whether the weighted average gain is larger than its standard error, so that it is hardly chance.
+
+    The one-standard-error rule of Breiman et al. (Classification and Regression Trees, 1984): of settings that the data
+    cannot tell apart, the usual one is taken.
+    """
+    mean = np.average(gains, weights=weights)
+    error = np.sqrt(np.sum((weights * (gains - mean)) ** 2)) / weights.sum()
+    return bool(mean > error)
 
 
 def decided(prediction: Union[Prediction, InstancePrediction], decision: Decision, canonical_diameter: float) -> Labels:
@@ -117,12 +139,15 @@ def calibrate(
     best: Dict[str, Tuple[float, Decision]] = {}
     for decoder, choices in searches.items():
         decision = Decision(decoder=decoder)
-        score = score_decision(decision, images, canonical_diameter)
+        scores = scores_of(decision, images, canonical_diameter)
         for key in tqdm(list(choices) * ROUNDS, desc=f"calibrating {decoder}", unit="number"):
+            judges = weights_for(key, images)
             candidates = [replace(decision, **{key: value}) for value in choices[key]]  # type: ignore[arg-type]
-            reached = [score_decision(candidate, images, canonical_diameter) for candidate in candidates]
-            if max(reached) > score + CHANCE:
-                score, decision = max(reached), candidates[int(np.argmax(reached))]
+            reached = [scores_of(candidate, images, canonical_diameter) for candidate in candidates]
+            first = int(np.argmax([np.average(values, weights=judges) for values in reached]))
+            if is_clear(reached[first] - scores, judges):
+                scores, decision = reached[first], candidates[first]
+        score = float(np.average(scores, weights=[image.weight for image in images]))
         LOGGER.info("decoder %s: mean F1 %.4f with %s", decoder, score, decision)
         best[decoder] = (score, decision)
     winner = max(best.values(), key=lambda entry: entry[0])[1]

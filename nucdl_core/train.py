@@ -160,9 +160,10 @@ def predict_all(validation: Sequence[AnnotatedImage], predictor: AnyPredictor) -
     simulated = [prepare("simulated", field.image, field.labels) for field in fields if field.labels.max() > 0]
     images = [*validation, *simulated]
     weights = np.concatenate([kind_weights(validation, 1.0), np.full(len(simulated), 1 / len(simulated))])
-    return [
+    predicted = [
         predict_image(image_of(source), truth_of(source), predictor, weight) for source, weight in zip(images, weights)
     ]
+    return [dataclasses.replace(image, simulated=n >= len(validation)) for n, image in enumerate(predicted)]
 
 
 def draft_predictor(network: nn.Module, draft: BundleDescription) -> AnyPredictor:

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import disks
 from test_instances import ideal_maps
 
-from nucdl_core.calibrate import PredictedImage, calibrate, score_decision
+from nucdl_core.calibrate import PredictedImage, calibrate, is_clear, scores_of
 from nucdl_core.instances import Decision, Maps, Prediction
 
 
@@ -24,12 +26,25 @@ def test_the_threshold_that_fits_the_annotators_is_found():
 
 
 def test_a_wrong_threshold_scores_lower():
-    wide, tight = (score_decision(Decision(foreground=value), [predicted(0.42)], 24.0) for value in (0.35, 0.6))
-    assert wide == pytest.approx(1.0)
-    assert tight < 0.7
+    wide, tight = (scores_of(Decision(foreground=value), [predicted(0.42)], 24.0) for value in (0.35, 0.6))
+    assert wide == pytest.approx([1.0])
+    assert tight[0] < 0.7
+
+
+def test_simulated_fields_have_no_say_in_the_threshold():
+    drawn, simulated = predicted(1.0), replace(predicted(0.42), simulated=True, weight=9.0)
+    assert calibrate([drawn, simulated], 24.0)[0].foreground == Decision().foreground
+    assert calibrate([simulated], 24.0)[0].foreground <= 0.4
 
 
 def test_a_number_from_which_nothing_is_gained_keeps_its_usual_value():
     usual = Decision()
     decision, _ = calibrate([predicted(1.0)], 24.0)
     assert (decision.foreground, decision.smallest, decision.score) == (usual.foreground, usual.smallest, usual.score)
+
+
+def test_a_gain_on_most_images_is_clear_and_one_on_a_single_image_is_not():
+    weights = np.ones(10)
+    assert is_clear(np.linspace(0.01, 0.02, 10), weights)
+    assert not is_clear(np.array([0.1] + [-0.005] * 9), weights)
+    assert not is_clear(np.zeros(10), weights)
