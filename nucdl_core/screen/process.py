@@ -157,6 +157,8 @@ def watch_process(command: Sequence[str], environment: Dict[str, str], log: Path
         process = subprocess.Popen(
             command,
             env=environment,
+            # What a crash leaves behind (hs_err_pid*.log of Java) goes with the temporary files.
+            cwd=environment.get("TMPDIR"),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,

@@ -40,6 +40,13 @@ def test_the_exit_code_and_the_messages_are_kept(watch, tmp_path):
     assert (tmp_path / "log.txt").read_text() == "hello\n"
 
 
+def test_a_process_works_in_its_temporary_folder_so_that_what_a_crash_leaves_goes_with_it(tmp_path):
+    folder, log = tmp_path / "tmp", tmp_path / "log.txt"
+    folder.mkdir()
+    watch_process([sys.executable, "-c", "open('core', 'w')"], {**os.environ, "TMPDIR": str(folder)}, log, LIMITS)
+    assert (folder / "core").exists()
+
+
 def test_a_process_that_hangs_with_an_image_set_is_killed(watch):
     ending = watch(FIRST_STEP + "import time; time.sleep(1000)", ProcessLimits(0.3, 10_000))
     assert ending.by_force
