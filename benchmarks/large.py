@@ -3,16 +3,21 @@
     .venv/bin/python benchmarks/large.py --output benchmark_output/large
 
 Each image is laid out of one simulated field, written as an uncompressed 16-bit TIFF, and segmented by ``nucdl
-segment`` in a process of its own, whose peak memory the operating system reports.
+segment`` in a process of its own. Its peak memory is the highest resident set that the operating system has seen: its
+own memory and what it has mapped of files. Where there is ``/proc`` (Linux), the highest memory of its own alone, which
+no file backs, is sampled as well.
 """
 
 from __future__ import annotations
 
-import resource
+import contextlib
+import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional, Tuple
 
 import click
 import numpy as np
@@ -26,6 +31,16 @@ from nucdl_core.simulate import simulate_field
 FIELD = 1000
 SIDES = (1000, 5000, 10000, 20000)
 NUCDL = "import sys; from nucdl_core.cli import main; main(sys.argv[1:])"
+SECONDS_BETWEEN_SAMPLES = 0.05
+
+
+@dataclass(frozen=True)
+class Run:
+    """One segmentation: seconds, highest resident set and highest own memory (None where it is not told) in GB."""
+
+    seconds: float
+    peak: float
+    own: Optional[float]
 
 
 def write_image(path: Path, side: int) -> None:
@@ -36,37 +51,48 @@ def write_image(path: Path, side: int) -> None:
     tifffile.imwrite(path, np.tile(field, (times, times))[:side, :side], photometric="minisblack", metadata=None)
 
 
-def peak_memory_of_children() -> float:
-    """Highest memory of any process that has ended, in GB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
+def own_memory(process: int) -> float:
+    """Memory of a running process that no file backs, in GB; 0 where the system does not tell."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) * 1024 / 1e9
+    return 0.0
 
 
-def segment(image: Path, output: Path) -> float:
-    """Run the command on one image; return its seconds."""
-    start = time.perf_counter()
+def segment(image: Path, output: Path) -> Run:
+    """Run the command on one image."""
+    start, own = time.perf_counter(), 0.0
     command = [sys.executable, "-c", NUCDL, "segment", str(image), "--output", str(output)]
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - start
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    ended = 0
+    while not ended:
+        own = max(own, own_memory(process.pid))
+        time.sleep(SECONDS_BETWEEN_SAMPLES)
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise click.ClickException(f"nucdl segment ended with exit code {process.returncode}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Run(time.perf_counter() - start, usage.ru_maxrss * unit / 1e9, own or None)
 
 
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="A new folder.")
-def main(output: Path) -> None:
+@click.option("--sides", "-s", multiple=True, type=int, default=SIDES, show_default=True, help="Of images, in pixels.")
+def main(output: Path, sides: Tuple[int, ...]) -> None:
     output.mkdir(parents=True)
     click.echo(f"{' '.join(sys.argv)}\n{describe_machine()}\n")
-    click.echo("| image | nuclei | seconds | seconds per megapixel | peak memory, GB | of it above the image |")
-    click.echo("|---|---|---|---|---|---|")
-    # From small to large, because the operating system tells the highest memory of all processes so far.
-    for side in SIDES:
+    click.echo("| image | nuclei | seconds | seconds per megapixel | peak memory, GB | above the image | own memory |")
+    click.echo("|---|---|---|---|---|---|---|")
+    for side in sides:
         path = output / f"{side}.tif"
         write_image(path, side)
-        seconds = segment(path, output / str(side))
+        run = segment(path, output / str(side))
         nuclei = len(pd.read_csv(output / str(side) / "objects.csv", usecols=["ObjectNumber"]))
-        memory, pixels = peak_memory_of_children(), side**2
+        own = "" if run.own is None else f"{run.own:.2f}"
         click.echo(
-            f"| {side} x {side} | {nuclei} | {seconds:.0f} | {seconds / pixels * 1e6:.2f} | {memory:.2f} | "
-            f"{memory - 2 * pixels / 1e9:.2f} |"
+            f"| {side} x {side} | {nuclei} | {run.seconds:.0f} | {run.seconds / side**2 * 1e6:.2f} | {run.peak:.2f} | "
+            f"{run.peak - 2 * side**2 / 1e9:.2f} | {own} |"
         )
         path.unlink()
 

@@ -22,7 +22,8 @@ import numpy as np
 from nucdl_core import pictures
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.errors import ImageError, NucDLError
-from nucdl_core.labels import as_labels
+from nucdl_core.labels import as_labels, highest
+from nucdl_core.large import strips, zeros
 from nucdl_core.pictures import Limits, Picture, grey
 
 if TYPE_CHECKING:
@@ -307,12 +308,13 @@ def write_labels(path: PathLike, labels: Labels) -> None:
     checked = as_labels(labels)
     if checked.size == 0:
         raise ImageError(f"{path}: a label image of shape {checked.shape} has no pixels and cannot be written")
-    # The larger type holds the same bits as int32, so that no copy is made of a large image.
-    stored = (
-        checked.astype("<u2")
-        if checked.max() <= np.iinfo(np.uint16).max
-        else checked.astype("<i4", copy=False).view("<u4")
-    )
+    if highest(checked) <= np.iinfo(np.uint16).max:
+        stored = zeros(checked.shape, "<u2")
+        for numbers, part in strips(checked, stored):
+            part[:] = numbers
+    else:
+        # It holds the same bits as int32, so that no copy is made of a large image.
+        stored = checked.astype("<i4", copy=False).view("<u4")
     options = {"byteorder": "<", "photometric": "minisblack", "compression": "zlib", "metadata": None}
     write_atomically(path, lambda stream: tifffile.imwrite(stream, stored, **options))
 

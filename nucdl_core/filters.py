@@ -20,7 +20,7 @@ import numpy as np
 
 from nucdl_core.arrays import Labels, Mask
 from nucdl_core.config import SegmentConfig
-from nucdl_core.labels import equivalent_diameters, touches_border
+from nucdl_core.labels import equivalent_diameters, renumbered, touches_border
 from nucdl_core.results import Segmentation
 
 
@@ -98,7 +98,6 @@ def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optio
 def _only(labels: Labels, kept: Mask) -> Labels:
     if kept.all():
         return labels
-    number = np.arange(len(kept) + 1, dtype=np.int32)
-    number[1:][~kept] = 0
-    chosen: Labels = number[labels]
-    return chosen
+    numbers = np.arange(len(kept) + 1, dtype=np.int32)
+    numbers[1:][~kept] = 0
+    return renumbered(labels, numbers)

@@ -2,12 +2,13 @@
 
 A label image is an int32 array (H, W): 0 is background, a nucleus is the set of pixels with one number. Functions
 that return one value per nucleus return it for the numbers 1..N, where N is the highest number in the image; a
-number that no pixel has is a *gap* (see `relabel`). No function modifies its input.
+number that no pixel has is a *gap* (see `relabel`). No function modifies its input. What is counted, and `renumbered`,
+goes through large images strip by strip (see `large`).
 """
 
 from __future__ import annotations
 
-from typing import Iterator, Optional, Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,9 @@ from skimage import measure, segmentation
 
 from nucdl_core.arrays import AnyArray, Labels, Mask
 from nucdl_core.errors import ImageError
+from nucdl_core.large import strips, zeros
 
 _HIGHEST = int(np.iinfo(np.int32).max)
-# Counting takes several times the memory of what is counted, so that it goes through an image in parts.
-STRIP_PIXELS = 8_000_000
 
 
 def as_labels(array: AnyArray) -> Labels:
@@ -46,11 +46,44 @@ def as_labels(array: AnyArray) -> Labels:
         raise ImageError(
             f"labels are whole numbers, this array holds {array.dtype}; save it as 16-bit or 32-bit integers"
         )
-    if array.dtype.kind == "i" and array.min(initial=0) < 0:
-        raise ImageError(f"labels start at 0, this array holds {int(array.min())}; renumber the nuclei 1..N")
-    if array.max(initial=0) > _HIGHEST:
-        raise ImageError(f"labels go up to {_HIGHEST}, this array holds {int(array.max())}; renumber the nuclei 1..N")
+    if (least := lowest(array)) < 0:
+        raise ImageError(f"labels start at 0, this array holds {least}; renumber the nuclei 1..N")
+    if (most := highest(array)) > _HIGHEST:
+        raise ImageError(f"labels go up to {_HIGHEST}, this array holds {most}; renumber the nuclei 1..N")
     return array.astype(np.int32, copy=False)
+
+
+def highest(labels: AnyArray) -> int:
+    """Return the highest number in an array (H, W) of integers, at least 0."""
+    return max((int(strip.max(initial=0)) for (strip,) in strips(labels)), default=0)
+
+
+def lowest(labels: AnyArray) -> int:
+    """Return the lowest number in an array (H, W) of integers, at most 0."""
+    if labels.dtype.kind != "i":
+        return 0
+    return min((int(strip.min(initial=0)) for (strip,) in strips(labels)), default=0)
+
+
+def renumbered(labels: AnyArray, numbers: NDArray[np.int32]) -> Labels:
+    """Give nuclei other numbers.
+
+    Parameters
+    ----------
+    labels : integer array (H, W)
+        0..N.
+    numbers : int32 array (N + 1,)
+        The new number of each old one.
+
+    Returns
+    -------
+    int32 array (H, W)
+        A new array.
+    """
+    result = zeros(labels.shape, np.int32)
+    for before, after in strips(labels, result):
+        after[:] = numbers[before]
+    return result
 
 
 def relabel(labels: AnyArray) -> Labels:
@@ -71,26 +104,25 @@ def relabel(labels: AnyArray) -> Labels:
     ImageError
         If a number is negative.
     """
-    if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
-        raise ImageError(f"labels start at 0, this array holds {int(labels.min())}")
-    highest = int(labels.max(initial=0))
-    if highest > 4 * labels.size + 65536:
+    if (least := lowest(labels)) < 0:
+        raise ImageError(f"labels start at 0, this array holds {least}")
+    most = highest(labels)
+    if most > 4 * labels.size + 65536:
         return _relabel_by_sorting(labels)
-    present = np.zeros(highest + 1, bool)
-    present[labels.ravel()] = True
+    present = np.zeros(most + 1, bool)
+    for (strip,) in strips(labels):
+        present[strip.ravel()] = True
     present[0] = False
-    numbers = np.where(present, np.cumsum(present), 0).astype(np.int32)
-    renumbered: Labels = numbers[labels]
-    return renumbered
+    return renumbered(labels, np.where(present, np.cumsum(present), 0).astype(np.int32))
 
 
 def _relabel_by_sorting(labels: AnyArray) -> Labels:
     # A table up to the highest number would not fit into memory, so the pixels are sorted instead.
     inside = labels > 0
-    renumbered = np.zeros(labels.shape, np.int32)
+    result = np.zeros(labels.shape, np.int32)
     _, position = np.unique(labels[inside], return_inverse=True)
-    renumbered[inside] = position.ravel() + 1
-    return renumbered
+    result[inside] = position.ravel() + 1
+    return result
 
 
 def areas(labels: Labels) -> NDArray[np.int64]:
@@ -105,18 +137,10 @@ def areas(labels: Labels) -> NDArray[np.int64]:
     int64 array (N,)
         Pixels of nucleus ``i + 1``; 0 for a gap.
     """
-    highest = int(labels.max(initial=0))
-    counts = np.zeros(highest + 1, np.int64)
-    for _, strip in _strips(labels):
-        counts += np.bincount(strip.ravel(), minlength=highest + 1)
+    counts = np.zeros(highest(labels) + 1, np.int64)
+    for (strip,) in strips(labels):
+        counts += np.bincount(strip.ravel(), minlength=counts.size)
     return counts[1:]
-
-
-def _strips(labels: Labels) -> Iterator[Tuple[int, Labels]]:
-    """Yield the first row and the pixels of parts of an image, so that work on them needs little memory."""
-    rows = max(1, STRIP_PIXELS // max(1, labels.shape[1]))
-    for first in range(0, labels.shape[0], rows):
-        yield first, labels[first : first + rows]
 
 
 def equivalent_diameters(labels: Labels) -> NDArray[np.float64]:
@@ -149,11 +173,13 @@ def centroids(labels: Labels) -> NDArray[np.float64]:
     """
     count = areas(labels)
     sums = np.zeros((len(count) + 1, 2))
-    for first, strip in _strips(labels):
+    first = 0
+    for (strip,) in strips(labels):
         rows, cols = np.nonzero(strip)
         numbers = strip[rows, cols]
         for axis, positions in enumerate((rows + first, cols)):
             sums[:, axis] += np.bincount(numbers, positions, len(count) + 1)
+        first += len(strip)
     centres = np.full((len(count), 2), np.nan)
     np.divide(sums[1:], count[:, None], out=centres, where=count[:, None] > 0)
     return centres
@@ -174,12 +200,24 @@ def touches_border(labels: Labels, mask: Optional[Mask] = None) -> Mask:
     bool array (N,)
         Flag of nucleus ``i + 1``; False for a gap.
     """
-    touching = np.zeros(int(labels.max(initial=0)) + 1, bool)
-    for edge in (labels[:1], labels[-1:], labels[:, :1], labels[:, -1:]):
+    touching = np.zeros(highest(labels) + 1, bool)
+    for edge in (labels[:1], labels[-1:]):
         touching[edge] = True
-    if mask is not None:
-        touching[labels[~ndimage.binary_erosion(mask, border_value=1)]] = True
+    first = 0
+    for (strip,) in strips(labels):
+        for edge in (strip[:, :1], strip[:, -1:]):
+            touching[edge] = True
+        if mask is not None:
+            touching[strip[_beside_invalid(mask, first, first + len(strip))]] = True
+        first += len(strip)
     return touching[1:]
+
+
+def _beside_invalid(mask: Mask, start: int, stop: int) -> Mask:
+    """Mark in some rows of a mask the pixels that are not valid and their four neighbours; bool (stop - start, W)."""
+    begin = max(0, start - 1)
+    valid = ndimage.binary_erosion(mask[begin : stop + 1], border_value=1)
+    return ~valid[start - begin : stop - begin]
 
 
 def outlines(labels: Labels) -> Mask:

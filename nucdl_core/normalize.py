@@ -8,6 +8,7 @@ from typing import Any, Optional, Tuple
 import numpy as np
 
 from nucdl_core.arrays import AnyArray, Floats, Mask
+from nucdl_core.large import strips
 
 LOW_PERCENTILE = 1.0
 HIGH_PERCENTILE = 99.8
@@ -32,13 +33,32 @@ def intensity_range(image: AnyArray, mask: Optional[Mask] = None) -> Tuple[float
     low, high : float
         1st and 99.8th percentile; both 0 where no pixel counts.
     """
-    values = image[mask] if mask is not None else image
-    step = max(1, int(np.sqrt(values.size / SAMPLED_PIXELS)))
-    values = values[(slice(None, None, step),) * values.ndim]
+    values = _sample(image) if mask is None else _sample_inside(image, mask)
     if values.size == 0:
         return 0.0, 0.0
     low, high = np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE))
     return float(low), float(high)
+
+
+def _step(size: int) -> int:
+    return max(1, int(np.sqrt(size / SAMPLED_PIXELS)))
+
+
+def _sample(image: AnyArray) -> AnyArray:
+    """Take pixels on a regular grid."""
+    step = _step(image.size)
+    return image[::step, ::step]
+
+
+def _sample_inside(image: AnyArray, mask: Mask) -> AnyArray:
+    """Take every so many of the pixels inside a mask, in reading order; array (K,)."""
+    step, passed = _step(int(np.count_nonzero(mask))), 0
+    samples = [image[:0].ravel()]
+    for strip, valid in strips(image, mask):
+        inside = strip[valid]
+        samples.append(inside[-passed % step :: step])
+        passed += inside.size
+    return np.concatenate(samples)
 
 
 def stretch(image: AnyArray, low: float, high: float) -> Floats:

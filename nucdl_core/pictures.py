@@ -21,6 +21,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugi
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import ImageError
+from nucdl_core.large import STRIP_PIXELS
 
 DAMAGED = "the file is damaged or cut off; copy or export it again"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -316,10 +317,24 @@ def _decode_with_pillow(stream: BinaryIO, number: int, page: Any, meaning: int, 
         if image.size != (page.imagewidth, page.imagelength):
             raise ImageError(f"tifffile and Pillow read different sizes: {DAMAGED}")
         image.load()
-        samples = np.array(image).astype(np.uint8 if bits == 1 else page.dtype)
+        samples = _pixels(image).astype(np.uint8 if bits == 1 else page.dtype, copy=False)
     if meaning == _WHITE_IS_ZERO:  # Pillow has inverted it.
         samples = samples.dtype.type(2**bits - 1) - samples
     return samples.reshape(*samples.shape[:2], -1)
+
+
+def _pixels(image: Image.Image) -> AnyArray:
+    """Copy the pixels of a loaded image part by part: at once Pillow takes three times their memory."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    if image.height <= rows:
+        return np.array(image)
+    parts = (image.crop((0, row, image.width, min(row + rows, image.height))) for row in range(0, image.height, rows))
+    first = np.array(next(parts))
+    pixels = np.empty((image.height, *first.shape[1:]), first.dtype)
+    pixels[:rows] = first
+    for number, part in enumerate(parts, start=1):
+        pixels[number * rows : (number + 1) * rows] = np.array(part)
+    return pixels
 
 
 def _check_png_rows(stream: BinaryIO) -> None:
@@ -375,7 +390,7 @@ def read_raster(stream: BinaryIO, limits: Limits) -> Picture:
             if getattr(image, "is_animated", False):
                 raise ImageError("the image is animated; export the frame to use to a file of its own")
             image.load()
-            samples = np.array(image)
+            samples = _pixels(image)
             palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if mode == "P" else None
     if samples.ndim == 3:
         samples = np.ascontiguousarray(samples[:, :, :3] if samples.shape[2] > 2 else samples[:, :, 0])

@@ -8,6 +8,7 @@ from typing import Optional
 import numpy as np
 
 from nucdl_core.arrays import Floats, Labels, Mask
+from nucdl_core.labels import highest, renumbered
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Segmentation:
     agreement: Optional[Floats] = None
 
     def __post_init__(self) -> None:
-        count = int(self.labels.max(initial=0))
+        count = highest(self.labels)
         for vector in (self.scores, self.agreement):
             if vector is not None and vector.shape != (count,):
                 raise ValueError(f"{count} nuclei need as many values, not an array of shape {vector.shape}")
@@ -61,7 +62,7 @@ class Segmentation:
         Segmentation
             Labels and scores of the kept nuclei in their old order; map and diameter unchanged.
         """
-        renumber = np.zeros(self.count + 1, np.int32)
-        renumber[1:] = np.where(kept, np.cumsum(kept), 0)
+        numbers = np.zeros(self.count + 1, np.int32)
+        numbers[1:] = np.where(kept, np.cumsum(kept), 0)
         agreement = None if self.agreement is None else self.agreement[kept]
-        return replace(self, labels=renumber[self.labels], scores=self.scores[kept], agreement=agreement)
+        return replace(self, labels=renumbered(self.labels, numbers), scores=self.scores[kept], agreement=agreement)

@@ -7,8 +7,9 @@ from typing import Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from nucdl_core.arrays import Floats, Labels
-from nucdl_core.labels import areas, equivalent_diameters, relabel
+from nucdl_core.arrays import Floats, Labels, Mask
+from nucdl_core.labels import areas, equivalent_diameters, highest, relabel
+from nucdl_core.large import strips, zeros
 from nucdl_core.results import Segmentation
 
 # A nucleus of which more than this share is covered by one that suits the other scale is a part of that one.
@@ -31,38 +32,59 @@ def combine(typical: Segmentation, other: Segmentation) -> Segmentation:
     Segmentation
         With the diameter and the probability of `typical`; inside the added nuclei the probability is that of `other`.
     """
+    smaller = other.diameter < typical.diameter
     border = float(np.sqrt(typical.diameter * other.diameter))
-    sizes = equivalent_diameters(other.labels)
-    suits = sizes > border if other.diameter > typical.diameter else sizes < border
-    added = _kept(other.labels, suits)
-    if not added.any():
+    sizes, before = equivalent_diameters(other.labels), areas(typical.labels)
+    suits = sizes < border if smaller else sizes > border
+    if not suits.any():
         return typical
-    before = areas(typical.labels)
-    covered = np.bincount(typical.labels[added > 0], minlength=before.size + 1)[1:]
-    stays = covered <= COVERED * before
-    labels = _kept(typical.labels, stays)
+    added = _numbers(suits, before.size)
+    kept = _numbers(_covered(typical.labels, other.labels, added) <= COVERED * before)
     # Added nuclei that are smaller lie over what stays, larger ones under it.
-    over = added > 0 if other.diameter < typical.diameter else (added > 0) & (labels == 0)
-    labels = np.where(over, added + before.size, labels).astype(np.int32)
+    labels = _laid_over(typical.labels, other.labels, kept, added, smaller)
     origin = np.flatnonzero(areas(labels))
     return Segmentation(
         relabel(labels),
         np.concatenate([typical.scores, other.scores])[origin],
-        _probability(typical, other, over),
+        _probability(typical, other, labels),
         typical.diameter,
         _joined(typical.agreement, other.agreement, origin),
     )
 
 
-def _kept(labels: Labels, chosen: NDArray[np.bool_]) -> Labels:
-    number = np.where(chosen, np.arange(1, chosen.size + 1), 0)
-    return np.append(0, number).astype(np.int32)[labels]
+def _numbers(chosen: Mask, offset: int = 0) -> NDArray[np.int32]:
+    """Return the number plus `offset` of each nucleus that is chosen, 0 of others and the background; (N + 1,)."""
+    numbers = np.where(chosen, np.arange(1, chosen.size + 1) + offset, 0)
+    return np.append(0, numbers).astype(np.int32)
 
 
-def _probability(typical: Segmentation, other: Segmentation, over: NDArray[np.bool_]) -> Optional[Floats]:
+def _covered(labels: Labels, others: Labels, added: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Count the pixels of each nucleus of `labels` that those of `others` with a number in `added` cover; (N,)."""
+    counts = np.zeros(highest(labels) + 1, np.int64)
+    for below, above in strips(labels, others):
+        counts += np.bincount(below[added[above] > 0], minlength=counts.size)
+    return counts[1:]
+
+
+def _laid_over(
+    labels: Labels, others: Labels, kept: NDArray[np.int32], added: NDArray[np.int32], hiding: bool
+) -> Labels:
+    """Join two label images under new numbers; where both have a nucleus, the other one is seen if it is `hiding`."""
+    joined: Labels = zeros(labels.shape, np.int32)
+    for below, above, both in strips(labels, others, joined):
+        lower, upper = kept[below], added[above]
+        both[:] = np.where((upper > 0) & (hiding | (lower == 0)), upper, lower)
+    return joined
+
+
+def _probability(typical: Segmentation, other: Segmentation, labels: Labels) -> Optional[Floats]:
+    """Join the probabilities as `labels`, in which the numbers above those of `typical` stand for `other`, say."""
     if typical.probability is None or other.probability is None:
         return None
-    return np.where(over, other.probability, typical.probability)
+    joined: Floats = zeros(labels.shape, np.float32)
+    for number, below, above, both in strips(labels, typical.probability, other.probability, joined):
+        both[:] = np.where(number > typical.count, above, below)
+    return joined
 
 
 def _joined(first: Optional[Floats], second: Optional[Floats], chosen: NDArray[np.intp]) -> Optional[Floats]:

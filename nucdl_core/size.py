@@ -156,16 +156,15 @@ def estimate_diameters(image: Pixels, canonical_diameter: float, look: Look) -> 
     content, typical = np.clip(image[::step, ::step], 0, 1), None
     scale = float(np.clip(np.sqrt(LOOK_PIXELS / image.size), SMALLEST_SCALE, 1.0))
     part = _part(image, content, shape, scale)
-    # The look that shows the most of the image tells about nuclei of other sizes.
-    widest: Optional[Tuple[Maps, float]] = None
+    looks: List[Tuple[Maps, float]] = []
     for _ in range(LOOKS):
         maps = look(part, scale)
         apparent = typical_diameter(maps, canonical_diameter)
         if apparent is not None:
             typical = max(SMALLEST_DIAMETER, apparent / scale)
-            if widest is None and part.shape == shape:
+            if not looks and part.shape == shape:
                 content = maps.foreground
-            widest = widest or (maps, scale)
+            looks.append((maps, scale))
             if TRUSTED[0] <= apparent / canonical_diameter <= TRUSTED[1]:
                 break
             scale = canonical_diameter / typical
@@ -175,11 +174,15 @@ def estimate_diameters(image: Pixels, canonical_diameter: float, look: Look) -> 
         else:
             break
         part = _part(image, content, shape, scale)
-    if typical is None or widest is None:
+    if typical is None:
         return []
-    maps, scale = widest
-    others = other_diameters(maps, canonical_diameter, typical * scale)
-    return [typical, *(max(SMALLEST_DIAMETER, diameter / scale) for diameter in others)]
+    # The look that shows the most of the image tells about nuclei of other sizes, but not where the typical ones appear
+    # so small that a crowd of them looks like a large one.
+    for maps, scale in looks:
+        if typical * scale >= SMALLEST_DIAMETER:
+            others = other_diameters(maps, canonical_diameter, typical * scale)
+            return [typical, *(max(SMALLEST_DIAMETER, diameter / scale) for diameter in others)]
+    return [typical]
 
 
 def _part(image: Pixels, content: Floats, shape: Tuple[int, int], scale: float) -> Floats:

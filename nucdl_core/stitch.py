@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nucdl_core.arrays import Labels
 from nucdl_core.labels import areas
+from nucdl_core.large import let_go, zeros
 from nucdl_core.tiling import Tile
 
 # A nucleus of which more than this share is there already was found by an earlier tile.
@@ -28,7 +29,7 @@ class Mosaic:
     """
 
     def __init__(self, shape: Tuple[int, int]) -> None:
-        self.labels: Labels = np.zeros(shape, np.int32)
+        self.labels: Labels = zeros(shape, np.int32)
         self.count = 0
 
     def add(self, tile: Tile, labels: Labels) -> NDArray[np.intp]:
@@ -56,4 +57,5 @@ class Mosaic:
         painted = number[labels]
         np.copyto(present, painted, where=(painted > 0) & (present == 0))
         self.count += added.size
+        let_go(self.labels)
         return added

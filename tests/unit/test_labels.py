@@ -8,6 +8,7 @@ from skimage.measure import regionprops
 from skimage.segmentation import find_boundaries
 
 from nucdl_core import labels as lb
+from nucdl_core import large
 from nucdl_core.errors import ImageError
 
 
@@ -196,7 +197,7 @@ def test_an_offset_leaves_the_image_border_alone_and_no_offset_everything():
 @pytest.mark.parametrize("pixels", [1, 5, 9])
 def test_counting_in_strips_gives_the_same_areas_and_centres(monkeypatch, pixels):
     areas, centres = lb.areas(TWO), lb.centroids(TWO)
-    monkeypatch.setattr(lb, "STRIP_PIXELS", pixels)
+    monkeypatch.setattr(large, "STRIP_PIXELS", pixels)
     assert np.array_equal(lb.areas(TWO), areas)
     assert np.array_equal(lb.centroids(TWO), centres)
 

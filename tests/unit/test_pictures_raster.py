@@ -215,3 +215,13 @@ def test_a_gif_that_claims_a_huge_size_is_refused():
     data[6:10] = b"\xff\xff\xff\xff"
     with pytest.raises(ImageError, match=r"damaged|limit"):
         read(bytes(data))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "I;16"])
+def test_pixels_that_are_copied_part_by_part_are_those_of_the_image(monkeypatch, mode):
+    image = Image.fromarray(NOISE.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(RGB).convert(mode)
+    data = saved(image)
+    whole = read(data).samples
+    monkeypatch.setattr(pictures, "STRIP_PIXELS", 43 * 4)
+    parts = read(data).samples
+    assert parts.dtype == whole.dtype and np.array_equal(parts, whole)

@@ -132,3 +132,15 @@ def test_an_image_of_two_sizes_has_two_diameters_in_its_own_pixels():
 
 def test_an_image_without_nuclei_has_no_diameters():
     assert estimate_diameters(np.zeros((300, 300), np.float32), CANONICAL, IdealNetwork(30)) == []
+
+
+@pytest.mark.parametrize("beside, others", [((), []), ((2, 90), [pytest.approx(270, rel=0.1)])])
+def test_only_looks_in_which_nuclei_can_be_told_apart_tell_about_other_sizes(beside, others):
+    image = np.ones((3000, 3000), np.float32)
+    crowd, single = maps_of_squares((9, 12), (2, 120)), maps_of_squares((9, 10), *([beside] if beside else []))
+
+    def look(part, scale):
+        # Nuclei of 30 px are 4 px across at the first look, where a crowd of them is taken for a large one.
+        return crowd if scale < 0.2 else single if scale < 0.5 else maps_of_squares((9, round(30 * scale)))
+
+    assert estimate_diameters(image, CANONICAL, look)[1:] == others

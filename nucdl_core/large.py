@@ -1,0 +1,110 @@
+"""Arrays as large as a large image: gone through strip by strip, and kept in temporary files.
+
+The label image of 20,000 x 20,000 pixels takes 1.6 GB, more than everything else that is needed to make it. So large
+label images and maps lie in a temporary file, of which only the part in use occupies memory. The file has no name, so
+that the system removes it when the array is no longer used, or when the process ends in whatever way.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import mmap
+import os
+import tempfile
+from typing import Any, Iterator, Tuple
+
+import numpy as np
+
+from nucdl_core.arrays import AnyArray
+
+LOGGER = logging.getLogger(__name__)
+# Counting takes several times the memory of what is counted, so that it goes through an image in parts.
+STRIP_PIXELS = 8_000_000
+# Arrays of more bytes lie in a file.
+FILE_BYTES = 2**27
+
+
+class _Mapping(mmap.mmap):
+    """The bytes of a file that `zeros` has made; pages of no others may be given back."""
+
+
+def zeros(shape: Tuple[int, ...], dtype: Any) -> AnyArray:
+    """Make an array of zeros, in a temporary file if it has more than `FILE_BYTES`.
+
+    Parameters
+    ----------
+    shape : (int, ...)
+    dtype : numpy type
+
+    Returns
+    -------
+    array `shape`
+        In memory as well where there is no room for the file; a line in the log says so.
+
+    Notes
+    -----
+    The file lies where Python keeps temporary files: in the folder that ``TMPDIR`` names, or else usually in ``/tmp``.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= FILE_BYTES:
+        return np.zeros(shape, dtype)
+    try:
+        with tempfile.TemporaryFile() as file:
+            reserve(file.fileno(), size)
+            mapping = _Mapping(file.fileno(), size)
+    except OSError as error:
+        LOGGER.warning(
+            "%.1f GB do not fit into the temporary folder %s (%s) and are kept in memory; let TMPDIR name a folder "
+            "with more room",
+            size / 1e9,
+            tempfile.gettempdir(),
+            error.strerror,
+        )
+        return np.zeros(shape, dtype)
+    return np.ndarray(shape, dtype, buffer=mapping)
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Give an open, empty file a size in bytes, and the room for it on the disk where the system can promise that.
+
+    Raises
+    ------
+    OSError
+        If there is too little room.
+    """
+    # A disk that is full only when a page is written would end the process.
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
+
+
+def let_go(array: AnyArray) -> None:
+    """Take from memory what of an array of `zeros` lies in a file; its numbers stay. Others are left alone."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    # Where a program cannot say so, the system finds out by itself when memory becomes short.
+    if isinstance(base, _Mapping) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def strips(*arrays: AnyArray) -> Iterator[Tuple[AnyArray, ...]]:
+    """Go through arrays of one shape in parts, so that work on them needs little memory.
+
+    Parameters
+    ----------
+    *arrays : arrays (H, W)
+
+    Yields
+    ------
+    tuple of arrays (h, W)
+        The same rows of each, from top to bottom, about `STRIP_PIXELS`: views, to be read or filled and not to be kept.
+    """
+    height, width = arrays[0].shape
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for first in range(0, height, rows):
+        yield tuple(array[first : first + rows] for array in arrays)
+        for array in arrays:
+            let_go(array)
