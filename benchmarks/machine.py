@@ -9,7 +9,10 @@ from pathlib import Path
 
 import torch
 
-from nucdl_core.device import fast_dtype
+from nucdl_core.bundle import find_bundle, read_description
+from nucdl_core.config import DEFAULT_MODEL
+from nucdl_core.device import format_name
+from nucdl_core.predict import dtype_for
 
 LIBRARIES = ("cellprofiler", "numpy", "scikit-image", "torch")
 
@@ -17,7 +20,7 @@ LIBRARIES = ("cellprofiler", "numpy", "scikit-image", "torch")
 def describe_machine() -> str:
     """One line: processor, threads, number format of the network, versions."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
-    number_format = str(fast_dtype("cpu")).replace("torch.", "")
+    number_format = format_name(dtype_for(read_description(find_bundle(DEFAULT_MODEL)), "cpu"))
     return (
         f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, network in {number_format}; "
         f"Python {platform.python_version()}, {versions}"

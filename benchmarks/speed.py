@@ -131,7 +131,7 @@ def show_stages() -> None:
 def show_floor() -> None:
     """Print how far the network is above the time that its operations would take as matrix products."""
     predictor = load_predictor(find_bundle(DEFAULT_MODEL), "cpu")
-    operations, rate = network_operations(predictor) * NETWORK_SIDE**2, matrix_rate(predictor.dtype)
+    operations, rate = network_operations() * NETWORK_SIDE**2, matrix_rate(predictor.dtype)
     image = np.zeros((NETWORK_SIDE, NETWORK_SIDE), np.float32)
     seconds = best_seconds(lambda: predictor.maps(image))
     click.echo(

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from nucdl_core.arrays import AnyArray
-from nucdl_core.bundle import find_bundle
+from nucdl_core.bundle import find_bundle, read_bundle
 from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.instances import find_instances, mean_inside, transfer
 from nucdl_core.labels import largest_component, relabel
 from nucdl_core.normalize import normalize
-from nucdl_core.predict import Predictor, load_predictor, pad_to_multiples, resize
+from nucdl_core.predict import load_predictor, make_predictor, pad_to_multiples, resize
 from nucdl_core.size import estimate_diameter
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
@@ -136,8 +136,9 @@ def cold_start(image: Path) -> Dict[str, float]:
     return dict(zip(("import", "load the model", "first image"), map(float, printed)))
 
 
-def network_operations(predictor: Predictor) -> float:
-    """Floating-point operations of the network's convolutions per pixel of its input; a multiply-add counts as two."""
+def network_operations() -> float:
+    """Operations of the default network's convolutions per pixel of its input; a multiply-add counts as two."""
+    predictor = make_predictor(read_bundle(find_bundle(DEFAULT_MODEL)), "cpu", torch.float32)
     side, counted = 8 * predictor.stride, [0]
 
     def count(module: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
@@ -152,8 +153,13 @@ def network_operations(predictor: Predictor) -> float:
 
 
 def matrix_rate(dtype: torch.dtype, side: int = 2048) -> float:
-    """Floating-point operations per second of a product of two square matrices on this machine."""
-    left, right = torch.rand(side, side).to(dtype), torch.rand(side, side).to(dtype)
+    """Operations per second of a product of two square matrices on this machine."""
+    left, right = torch.rand(side, side), torch.rand(side, side)
+    if dtype == torch.qint8:
+        packed = torch.ops.quantized.linear_prepack(torch.quantize_per_tensor(right, 1 / 127, 0, torch.qint8), None)
+        rounded = torch.quantize_per_tensor(left, 1 / 255, 0, torch.quint8)
+        return 2 * side**3 / best_seconds(lambda: torch.ops.quantized.linear(rounded, packed, 1.0, 0))
+    left, right = left.to(dtype), right.to(dtype)
     return 2 * side**3 / best_seconds(lambda: left @ right)
 
 

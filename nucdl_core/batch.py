@@ -16,10 +16,11 @@ import torch
 from nucdl_core import __version__
 from nucdl_core.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.config import SegmentConfig
-from nucdl_core.device import fast_dtype, resolve_device
+from nucdl_core.device import format_name, resolve_device
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.files import LABEL_SUFFIX, read_image, write_json, write_labels, write_table
 from nucdl_core.labels import areas, centroids, equivalent_diameters
+from nucdl_core.predict import dtype_for
 from nucdl_core.predict_instances import load_model
 from nucdl_core.results import Segmentation
 from nucdl_core.segment import Progress, segment
@@ -157,7 +158,7 @@ def describe_run(config: SegmentConfig, bundle: Bundle, records: Sequence[ImageR
         "config": settings,
         "model": {"name": bundle.description.name, "sha256": bundle.sha256},
         "device": device,
-        "number_format": str(fast_dtype(device)).replace("torch.", ""),
+        "number_format": format_name(dtype_for(bundle.description, device)),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
         "images": len(records),

@@ -2,8 +2,8 @@
 
 A bundle holds ``bundle.json`` (what the model is, how it must be fed, how its output is decided, what it was
 trained on and what it reached), ``weights.safetensors``, ``test.safetensors`` (an input with its expected
-output) and ``README.md`` (the model card). The words are those of the bioimage.io model description where it
-has one. Nothing in a bundle is ever executed.
+output) and ``README.md`` (the model card), and for a U-Net ``ranges.safetensors`` (how large its features become).
+The words are those of the bioimage.io model description where it has one. Nothing in a bundle is ever executed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ ZOO = Path(__file__).parent / "zoo"
 DESCRIPTION = "bundle.json"
 WEIGHTS = "weights.safetensors"
 TEST = "test.safetensors"
+# Only where a network can also be computed in 8-bit integers, see `models.int8`.
+RANGES = "ranges.safetensors"
 CARD = "README.md"
 FORMAT = 1
 # A description is a page of text; anything longer is not one.

@@ -65,6 +65,8 @@ class SegmentConfig:
     views : str
         "none" predicts the image as it is; "flips" averages over four mirrored views of it, "all" over all eight
         turned and mirrored ones.
+    several_scales : bool
+        Where the diameter is estimated: search at other scales as well if an image holds nuclei of very different size.
     refine : bool
         Correct the outlines by a second look at a finer scale, in which the network works on four times the pixels.
     minimum_diameter, maximum_diameter : float
@@ -82,6 +84,7 @@ class SegmentConfig:
     probability_threshold: Optional[float] = None
     contour_offset: float = 0.0
     views: str = "none"
+    several_scales: bool = True
     refine: bool = False
     minimum_diameter: float = 0.0
     maximum_diameter: float = float("inf")

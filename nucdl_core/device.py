@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Callable, Sequence, TypeVar
+import os
+from typing import Callable, Dict, Sequence, TypeVar
 
 import torch
 
@@ -12,6 +13,10 @@ from nucdl_core.errors import DeviceError, OutOfMemoryError
 
 LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
+
+# From the slowest to the fastest; the environment variable names the fastest one that may be used.
+NUMBER_FORMATS: Dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.qint8}
+FORMAT_VARIABLE = "NUCDL_NUMBER_FORMAT"
 
 
 def resolve_device(name: str) -> str:
@@ -33,11 +38,40 @@ def resolve_device(name: str) -> str:
 
 
 @functools.cache
-def fast_dtype(device: str) -> torch.dtype:
-    """Choose the number format a network runs in: bfloat16 where the hardware computes with it, else float32."""
-    if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if _cpu_computes_bfloat16() else torch.float32
+def fast_dtype(device: str, integers: bool = False) -> torch.dtype:
+    """Choose the fastest number format that the hardware computes a network in.
+
+    Parameters
+    ----------
+    device : str
+        "cpu" or "cuda".
+    integers : bool
+        Whether the network can be computed in 8-bit integers, see `models.int8`.
+
+    Returns
+    -------
+    torch.dtype
+        int8 (`torch.qint8`), bfloat16 or float32, none faster than the environment variable `FORMAT_VARIABLE` allows.
+
+    Raises
+    ------
+    DeviceError
+        If the environment variable names something else.
+    """
+    allowed = os.environ.get(FORMAT_VARIABLE, "int8")
+    if allowed not in NUMBER_FORMATS:
+        raise DeviceError(
+            f"the environment variable {FORMAT_VARIABLE} is {allowed!r}; set it to {' or '.join(NUMBER_FORMATS)}, or "
+            "unset it"
+        )
+    usable = {"float32": True, "bfloat16": _computes_bfloat16(device), "int8": integers and _computes_int8(device)}
+    formats = list(NUMBER_FORMATS)
+    return NUMBER_FORMATS[max(filter(usable.get, formats[: formats.index(allowed) + 1]), key=formats.index)]
+
+
+def format_name(dtype: torch.dtype) -> str:
+    """Name a number format as `NUMBER_FORMATS` does."""
+    return next(name for name, known in NUMBER_FORMATS.items() if known == dtype)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -79,7 +113,7 @@ def in_smaller_tiles(compute: Callable[[int], T], sides: Sequence[int], device: 
 
 
 def on_the_cpu_if_short(compute: Callable[[str], T], wanted: str) -> T:
-    """Call `compute` with a device, and with the CPU if the memory of an automatically chosen GPU does not suffice.
+    """Call `compute` with a device, and with the CPU if an automatically chosen GPU is too full for it or fails.
 
     Parameters
     ----------
@@ -87,15 +121,31 @@ def on_the_cpu_if_short(compute: Callable[[str], T], wanted: str) -> T:
         Takes "cpu" or "cuda".
     wanted : str
         See `resolve_device`.
+
+    Raises
+    ------
+    OutOfMemoryError, DeviceError
+        If the memory of a GPU that was asked for does not suffice, or if that GPU fails.
     """
     device = resolve_device(wanted)
     try:
         return compute(device)
-    except OutOfMemoryError:
-        if wanted != "auto" or device == "cpu":
+    except (OutOfMemoryError, RuntimeError) as error:
+        full, reason = isinstance(error, OutOfMemoryError), str(error).splitlines()[0]
+        if device == "cpu" or not (full or is_gpu_failure(error)) or (full and wanted != "auto"):
             raise
-    LOGGER.warning("the GPU has too little free memory even for small tiles; this image is computed on the CPU")
+        if wanted != "auto":
+            raise DeviceError(
+                f"the GPU failed while it computed ({reason}); start again, on another GPU or with the device 'cpu', "
+                "and look into the system's log if it fails again"
+            ) from error
+    LOGGER.warning("the GPU cannot be used (%s); this image is computed on the CPU", reason)
     return compute("cpu")
+
+
+def is_gpu_failure(error: Exception) -> bool:
+    """Tell whether an error of torch says that a GPU, or its driver, failed or was lost."""
+    return any(sign in str(error) for sign in ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "NVML"))
 
 
 def free_memory(device: str) -> None:
@@ -104,7 +154,21 @@ def free_memory(device: str) -> None:
         torch.cuda.empty_cache()
 
 
-def _cpu_computes_bfloat16() -> bool:
+def _computes_bfloat16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
     # Without these instructions bfloat16 is emulated, and slower than float32.
-    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+    return _processor_has("amx_tile") or _processor_has("avx512_bf16")
+
+
+def _computes_int8(device: str) -> bool:
+    # Without these instructions sums of products can overflow, and are slow.
+    return device == "cpu" and _processor_has("vnni") and _torch_has_integer_convolutions()
+
+
+def _torch_has_integer_convolutions() -> bool:
+    return "x86" in torch.backends.quantized.supported_engines
+
+
+def _processor_has(instructions: str) -> bool:
+    return bool(getattr(torch.cpu, f"_is_{instructions}_supported", bool)())

@@ -21,7 +21,8 @@ from scipy import ndimage
 
 from nucdl_core.arrays import Floats, Labels, Mask
 from nucdl_core.config import require
-from nucdl_core.labels import areas, largest_component, relabel
+from nucdl_core.labels import areas, largest_component
+from nucdl_core.large import strips
 
 DECODERS = ("three_class", "distance", "combined")
 # Models of the family maskrcnn need no decoder for maps: they say which nuclei there are.
@@ -145,8 +146,14 @@ def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) ->
     smallest_area = np.pi / 4 * (decision.smallest * canonical_diameter) ** 2
     seeds = drop(seeds.astype(np.int32), areas(seeds) < 0.05 * smallest_area)
     labels = grow(seeds, landscape, mask)
-    scores = mean_inside(maps.foreground, labels)
-    return drop(labels, (areas(labels) < smallest_area) | (scores < decision.score))
+    # Most pixels are background, so that only those of the mask are looked at.
+    pixels = np.flatnonzero(mask)
+    numbers = labels.ravel()[pixels]
+    sizes = np.bincount(numbers)
+    scores = np.bincount(numbers, maps.foreground.ravel()[pixels]) / np.maximum(sizes, 1)
+    found: Labels = np.zeros(mask.shape, np.int32)
+    found.ravel()[pixels] = gapless(((sizes >= smallest_area) & (scores >= decision.score))[1:])[numbers]
+    return found
 
 
 def grow(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:
@@ -158,7 +165,7 @@ def grow(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:
     Parameters
     ----------
     seeds : int32 array (H, W)
-        Seeds numbered 1..N, inside the mask.
+        Seeds numbered 1..N without gaps, inside the mask.
     landscape : float32 array (H, W)
         In [0, 1], high inside nuclei, low between them.
     mask : bool array (H, W)
@@ -171,14 +178,14 @@ def grow(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:
     components, count = ndimage.label(mask)
     lowest, highest = _extreme_seeds(seeds, components, count)
     number = np.where(lowest < highest, 0, highest)
-    seedless = np.flatnonzero(highest == 0)
+    seedless = 1 + np.flatnonzero(highest[1:] == 0)
     number[seedless] = int(seeds.max(initial=0)) + 1 + np.arange(seedless.size)
     number[0] = 0
-    labels = number.astype(np.int32)[components]
+    labels: Labels = number.astype(np.int32)[components]
     crowded = mask & (labels == 0)
     if crowded.any():
-        labels = np.where(crowded, flood(np.where(crowded, seeds, 0), landscape, crowded), labels)
-    return relabel(labels)
+        np.copyto(labels, flood(seeds, landscape, crowded), where=crowded)
+    return labels
 
 
 def _extreme_seeds(seeds: Labels, components: Labels, count: int) -> Tuple[Labels, Labels]:
@@ -204,7 +211,7 @@ def flood(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:
     Parameters
     ----------
     seeds : int32 array (H, W)
-        Numbered seeds, inside the mask.
+        Numbered seeds; those outside the mask do not count.
     landscape : float32 array (H, W)
         In [0, 1].
     mask : bool array (H, W)
@@ -212,19 +219,23 @@ def flood(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:
     Returns
     -------
     int32 array (H, W)
-        `seeds`, extended to all pixels of the mask that are connected to one.
+        The seeds, extended to all pixels of the mask that are connected to one; 0 outside the mask.
     """
-    labels = np.pad(seeds, 1).ravel()
-    heights = np.pad(landscape, 1).ravel()
-    dry = np.flatnonzero(np.pad(mask & (seeds == 0), 1))
-    level = np.clip((heights[dry] * LEVELS).astype(np.intp), 0, LEVELS - 1)
+    height, width = mask.shape
+    pixels = np.flatnonzero(mask)
+    # A border of one pixel above, below and between the rows: no pixel has a neighbour in another row's end.
+    places = pixels + pixels // width + width + 1
+    labels = np.zeros((height + 2) * (width + 1), np.int32)
+    heights = np.zeros(labels.size, np.float32)
+    labels[places], heights[places] = seeds.ravel()[pixels], landscape.ravel()[pixels]
+    dry = places[labels[places] == 0]
+    level = np.clip((heights[dry] * LEVELS).astype(np.int8), 0, LEVELS - 1)
     dry = dry[np.argsort(-level, kind="stable")]
     ends = np.cumsum(np.bincount(LEVELS - 1 - level, minlength=LEVELS))
-    width = mask.shape[1] + 2
     pending = dry[:0]
     for start, end in zip(np.concatenate([[0], ends[:-1]]), ends):
-        pending = _spread(labels, heights, np.concatenate([pending, dry[start:end]]), width)
-    return labels.reshape(-1, width)[1:-1, 1:-1]
+        pending = _spread(labels, heights, np.concatenate([pending, dry[start:end]]), width + 1)
+    return labels.reshape(height + 2, width + 1)[1:-1, :-1]
 
 
 def _spread(labels: Labels, heights: Floats, pending: NDArray[np.intp], width: int) -> NDArray[np.intp]:
@@ -258,17 +269,21 @@ def mean_inside(values: Floats, labels: Labels) -> Floats:
     -------
     float32 array (N,)
     """
-    flat = labels.ravel()
-    count = int(flat.max(initial=0))
-    sums = np.bincount(flat, weights=values.ravel(), minlength=count + 1)[1:]
-    return np.asarray(sums / np.maximum(areas(labels), 1), np.float32)
+    sizes = areas(labels)
+    sums = np.zeros(sizes.size + 1)
+    for strip, weights in strips(labels, values):
+        sums += np.bincount(strip.ravel(), weights.ravel(), sums.size)
+    return np.asarray(sums[1:] / np.maximum(sizes, 1), np.float32)
 
 
 def drop(labels: Labels, dropped: Mask) -> Labels:
     """Remove the nuclei where `dropped` (N,) is true and renumber the others 1..M in their old order."""
-    kept = np.concatenate([[False], ~dropped])
-    renumber = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return np.asarray(renumber[labels], np.int32)
+    return np.asarray(gapless(~dropped)[labels], np.int32)
+
+
+def gapless(kept: Mask) -> NDArray[np.int32]:
+    """Return the new number of background and of each of N nuclei, 0 for those that are not `kept` (N,)."""
+    return np.concatenate([[False], kept * np.cumsum(kept)]).astype(np.int32)
 
 
 def transfer(labels: Labels, foreground: Floats, threshold: float, scale: float) -> Labels:
@@ -297,5 +312,23 @@ def transfer(labels: Labels, foreground: Floats, threshold: float, scale: float)
         np.minimum(((np.arange(new) + 0.5) * scale).astype(np.intp), old - 1)
         for new, old in zip(foreground.shape, labels.shape)
     )
-    spread = np.where(labels > 0, labels, ndimage.grey_dilation(labels, size=(3, 3)))
-    return np.where(foreground > threshold, spread[np.ix_(rows, cols)], 0).astype(np.int32)
+    pixels = np.flatnonzero(foreground > threshold)
+    row, col = np.divmod(pixels, foreground.shape[1])
+    near = labels.shape[1] * rows[row] + cols[col]
+    numbers = labels.ravel()[near]
+    bare = np.flatnonzero(numbers == 0)
+    numbers[bare] = highest_neighbour(labels, near[bare])
+    brought: Labels = np.zeros(foreground.shape, np.int32)
+    brought.ravel()[pixels] = numbers
+    return brought
+
+
+def highest_neighbour(labels: Labels, pixels: NDArray[np.intp]) -> Labels:
+    """Return the highest number beside each of some pixels, given by their position in the flattened image."""
+    height, width = labels.shape
+    row, col = np.divmod(pixels, width)
+    highest = np.zeros(pixels.size, np.int32)
+    for down, right in np.ndindex(3, 3):
+        neighbours = labels[np.clip(row + down - 1, 0, height - 1), np.clip(col + right - 1, 0, width - 1)]
+        np.maximum(highest, neighbours, out=highest)
+    return highest

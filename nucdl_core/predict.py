@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import abc
+import copy
 import functools
 import math
 from pathlib import Path
-from typing import Callable, ClassVar, Dict, Iterable, List, Sequence, Tuple, TypeVar
+from typing import Any, Callable, ClassVar, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nucdl_core.arrays import AnyArray, Floats
 from nucdl_core.bundle import (
+    RANGES,
     TEST,
     WEIGHTS,
     Bundle,
@@ -26,7 +29,9 @@ from nucdl_core.bundle import (
 from nucdl_core.device import fast_dtype
 from nucdl_core.errors import BundleError
 from nucdl_core.instances import Maps, Prediction
+from nucdl_core.models.int8 import Int8UNet
 from nucdl_core.models.registry import build_network
+from nucdl_core.models.unet import UNet
 from nucdl_core.tta import VIEW_SETS, View, apply_view, undo_view
 
 FAMILY = "unet"
@@ -35,9 +40,10 @@ KEYS = ("foreground", "boundary", "distance", "size")
 BATCH_PIXELS = 2_000_000
 
 T = TypeVar("T")
+AnyRunner = TypeVar("AnyRunner", bound="Runner")
 
 
-class Runner:
+class Runner(abc.ABC):
     """What the predictors of all families have in common.
 
     Parameters
@@ -50,8 +56,13 @@ class Runner:
 
     # Sides of tiles in network pixels: the next one is tried where memory does not suffice for the one before.
     tile_sides: ClassVar[Tuple[int, ...]]
+    # Images of up to this number of network pixels are taken whole where memory suffices, since tiles overlap.
+    whole_pixels: ClassVar[int]
     # Network pixels around a tile that are read as well.
     halo: ClassVar[int]
+    network: Any
+    # What calls `compute` in the place of `run`, see `together`.
+    gate: Optional[Gate] = None
 
     def __init__(self, stride: int, description: BundleDescription, device: str, dtype: torch.dtype) -> None:
         self.stride, self.description = stride, description
@@ -60,6 +71,23 @@ class Runner:
     def block(self, scale: float) -> int:
         """Image pixels that become one stride of the network at about the given scale."""
         return max(1, round(self.stride / scale))
+
+    def through(self: AnyRunner, gate: Gate) -> AnyRunner:
+        """Return a runner of the same network that asks a gate to run it."""
+        other = copy.copy(self)
+        other.gate = gate
+        return other
+
+    def run(self, images: Sequence[Floats]) -> Any:
+        """Run the network on float32 arrays (H, W) of one shape, through the gate if there is one."""
+        return self.compute(images) if self.gate is None else self.gate(self, images)
+
+    @abc.abstractmethod
+    def compute(self, images: Sequence[Floats]) -> Any:
+        """Run the network on float32 arrays (H, W) of one shape; return one result for each."""
+
+
+Gate = Callable[[Runner, Sequence[Floats]], Any]
 
 
 class Predictor(Runner):
@@ -74,17 +102,31 @@ class Predictor(Runner):
     device : str
         "cpu" or "cuda".
     dtype : torch.dtype
-        The number format of the convolutions.
+        The number format of the convolutions: float32, bfloat16, or qint8 (8-bit integers, see `models.int8`).
+    ranges : dict of float32 arrays (C,), optional
+        How large each feature becomes; needed for integers.
     """
 
     tile_sides = (1536, 768, 384)
+    whole_pixels = 2560**2
     # Wider than the default network sees (190 px), so that a tile gives what the whole image would give.
     halo = 224
 
-    def __init__(self, network: nn.Module, description: BundleDescription, device: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        description: BundleDescription,
+        device: str,
+        dtype: torch.dtype,
+        ranges: Optional[Mapping[str, Floats]] = None,
+    ) -> None:
         super().__init__(int(network.stride), description, device, dtype)  # type: ignore[arg-type]
         fold_batch_norm(network.eval())
-        self.network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module
+        if ranges is not None and dtype == torch.qint8:
+            self.network = Int8UNet(cast(UNet, network), ranges)
+        else:
+            self.network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def companion(self) -> Predictor:
@@ -106,7 +148,7 @@ class Predictor(Runner):
         """
         height, width = image.shape
         padded = pad_to_multiples(image, self.stride)
-        return Maps(*self._run([padded])[0][:, :height, :width])
+        return Maps(*self.run([padded])[0][:, :height, :width])
 
     def maps_at(self, image: Floats, scale: float) -> Maps:
         """Predict the maps of an image at another scale; arrays (H * scale, W * scale), see `view_maps`."""
@@ -137,7 +179,7 @@ class Predictor(Runner):
         block = self.block(scale)
         padded = pad_to_multiples(image, block)
         rows, cols = (side // block * self.stride for side in padded.shape)
-        maps: List[AnyArray] = run_views(resize(padded, (rows, cols)), views, self._run)
+        maps: List[AnyArray] = run_views(resize(padded, (rows, cols)), views, self.run)
         return [Maps(*undo_view(one, view)) for one, view in zip(maps, views)]
 
     def predict(self, image: Floats, diameter: float, views: Sequence[View]) -> Prediction:
@@ -166,9 +208,11 @@ class Predictor(Runner):
         rows, cols = math.ceil(height * exact), math.ceil(width * exact)
         return Prediction([_cropped(view, rows, cols) for view in maps], _cropped(mean, rows, cols), probability, exact)
 
-    def _run(self, images: Sequence[Floats]) -> AnyArray:
+    def compute(self, images: Sequence[Floats]) -> AnyArray:
+        """Return the maps of images (N, H, W) as a float32 array (N, 4, H, W)."""
         with torch.inference_mode():
-            batch = torch.from_numpy(np.stack(images))[:, None].to(self.device, self.dtype)
+            taken = torch.float32 if self.dtype == torch.qint8 else self.dtype
+            batch = torch.from_numpy(np.stack(images))[:, None].to(self.device, taken)
             maps = self.network(batch.contiguous(memory_format=torch.channels_last)).float()
             maps[:, :3].sigmoid_()
             array: AnyArray = maps.cpu().numpy()
@@ -211,7 +255,18 @@ def make_predictor(bundle: Bundle, device: str, dtype: torch.dtype) -> Predictor
     require_family(bundle.description, FAMILY)
     network = build_network(bundle.description.architecture, bundle.description.arguments)
     load_weights(network, read_tensors(bundle.folder / WEIGHTS), bundle.folder / WEIGHTS)
-    return Predictor(network, bundle.description, device, dtype)
+    ranges = read_tensors(bundle.folder / RANGES) if dtype == torch.qint8 else None
+    try:
+        return Predictor(network, bundle.description, device, dtype, ranges)
+    except (KeyError, RuntimeError) as error:
+        raise BundleError(
+            f"{bundle.folder / RANGES} does not fit the weights ({error}); install the model again"
+        ) from error
+
+
+def dtype_for(description: BundleDescription, device: str) -> torch.dtype:
+    """Return the number format that a model's network is computed in on a device; see `device.fast_dtype`."""
+    return fast_dtype(device, integers=RANGES in description.files)
 
 
 def load_predictor(folder: Path, device: str) -> Predictor:
@@ -325,7 +380,8 @@ def resize(image: Floats, shape: Tuple[int, int]) -> Floats:
 
 @functools.lru_cache(maxsize=8)
 def _predictor(folder: Path, stamp: Tuple[Tuple[str, int, int], ...], device: str) -> Predictor:
-    return make_predictor(read_bundle(folder), device, fast_dtype(device))
+    bundle = read_bundle(folder)
+    return make_predictor(bundle, device, dtype_for(bundle.description, device))
 
 
 def stamp_of(folder: Path) -> Tuple[Tuple[str, int, int], ...]:

@@ -28,6 +28,7 @@ from nucdl_core.errors import BundleError
 from nucdl_core.models.maskrcnn import Examination
 from nucdl_core.models.registry import build_network
 from nucdl_core.predict import (
+    Gate,
     Predictor,
     Runner,
     check_predictor,
@@ -65,6 +66,7 @@ class InstancePredictor(Runner):
     # Every nucleus of a tile is held as a mask of its own, so that tiles are smaller than a U-Net's. The halo need
     # only show nuclei whole: up to four times the canonical diameter.
     tile_sides = (768, 384, 192)
+    whole_pixels = 768**2
     halo = 128
 
     def __init__(
@@ -99,7 +101,7 @@ class InstancePredictor(Runner):
         block = self.block(self.description.canonical_diameter / diameter)
         padded = pad_to_multiples(image, block)
         rows, cols = (side // block * self.stride for side in padded.shape)
-        found = run_views(resize(padded, (rows, cols)), views, self._run)
+        found = run_views(resize(padded, (rows, cols)), views, self.run)
         shown = (padded.shape[0], padded.shape[1])
         return InstancePrediction(views, found, shown, (height, width), self.stride / block)
 
@@ -133,7 +135,14 @@ class InstancePredictor(Runner):
         batch = torch.from_numpy(np.stack(images))[:, None].to(self.device)
         return batch.contiguous(memory_format=torch.channels_last)
 
-    def _run(self, images: Sequence[Floats]) -> List[Detections]:
+    def through(self, gate: Gate) -> InstancePredictor:
+        """Return a runner of the same networks, the companion's included, that asks a gate to run them."""
+        other = super().through(gate)
+        other.companion = self.companion.through(gate)
+        return other
+
+    def compute(self, images: Sequence[Floats]) -> List[Detections]:
+        """Return the nuclei of each image; see `predict.Runner`."""
         with torch.inference_mode(), self._in_its_number_format():
             found, _ = self.network(self._batch(images))
         return [

@@ -18,10 +18,10 @@ from nucdl_core.instances import find_instances, mean_inside, transfer
 from nucdl_core.labels import areas, as_labels, equivalent_diameters, largest_component, offset_outlines, relabel
 from nucdl_core.normalize import NormalizedImage
 from nucdl_core.predict import Predictor, load_predictor
-from nucdl_core.segment import check_image, refinement_of
+from nucdl_core.segment import check_image, plan_tiles, refinement_of
 from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameter
 from nucdl_core.stitch import Mosaic
-from nucdl_core.tiling import Tile, Window, tiles
+from nucdl_core.tiling import Tile, Window
 from nucdl_core.tta import VIEW_SETS, View, agreement, vote
 
 AUTOMATIC = RefineConfig()
@@ -228,11 +228,10 @@ def look_in_tiles(
     """Let the network see an image in tiles whose side in network pixels is given; see `look`."""
     description = predictor.description
     block = predictor.block(description.canonical_diameter / diameter)
-    core, halo = (round(length / predictor.stride) * block for length in (side, predictor.halo))
     probability = np.empty(image.shape, np.float32)
     whole = _at_views((slice(0, image.shape[0]), slice(0, image.shape[1])), predictor.stride, block)
     mosaics = [Mosaic((whole[0].stop, whole[1].stop)) for _ in views]
-    for tile in tiles(image.shape, core, halo, block):
+    for tile in plan_tiles(image.shape, predictor, diameter, side):
         prediction = predictor.predict(image[tile.outer], diameter, views)
         probability[tile.core] = prediction.probability[tile.inner]
         place = Tile(*(_at_views(window, predictor.stride, block) for window in tile))

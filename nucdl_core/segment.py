@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Callable, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from nucdl_core.errors import ImageError
 from nucdl_core.filters import filter_nuclei
 from nucdl_core.instances import Decision, decode, find_instances, mean_inside
 from nucdl_core.labels import areas, equivalent_diameters, offset_outlines, relabel
+from nucdl_core.large import let_go, strips, zeros
 from nucdl_core.normalize import NormalizedImage
 from nucdl_core.predict import Predictor
 from nucdl_core.predict_instances import AnyPredictor, InstancePredictor, load_model
@@ -25,12 +27,15 @@ from nucdl_core.results import Segmentation
 from nucdl_core.scales import combine
 from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameters
 from nucdl_core.stitch import Mosaic
-from nucdl_core.tiling import Window, tiles
+from nucdl_core.tiling import Tile, Window, tiles
 from nucdl_core.tta import VIEW_SETS, View, agreement
 
 # Found nuclei that differ from the estimate by more than this factor prove it wrong.
 WRONG_ESTIMATE = 1.7
 AUTOMATIC = SegmentConfig()
+# Height and width of a tile with its halo, in pixels of the image, that are not exceeded without need: where nuclei are
+# large, the network sees the image much reduced, and what is a small tile to it takes gigabytes.
+LARGEST_TILE = 5000
 # Outlines are corrected at the scale at which a typical nucleus is so many pixels across.
 FINE_DIAMETER = 48.0
 
@@ -74,12 +79,13 @@ def segment_unfiltered(
     config: SegmentConfig = AUTOMATIC,
     mask: Optional[Mask] = None,
     progress: Optional[Progress] = None,
+    load: Callable[[Path, str], AnyPredictor] = load_model,
 ) -> Segmentation:
-    """Find all nuclei, before the size and border filters of `config`; see `segment`."""
+    """Find all nuclei, before the size and border filters of `config`; see `segment` (`load` as `load_model`)."""
     check_image(image, mask)
     folder, normal = find_bundle(config.model), NormalizedImage.of(image, mask)
     return on_the_cpu_if_short(
-        lambda device: segment_normalized(normal, load_model(folder, device), config, progress), config.device
+        lambda device: segment_normalized(normal, load(folder, device), config, progress), config.device
     )
 
 
@@ -117,7 +123,7 @@ def segment_normalized(
     measured = max(SMALLEST_DIAMETER, median_diameter(found))
     if differ(measured, found.diameter):
         found = segment_at(image, predictor, config, measured, progress)
-    for diameter in others:
+    for diameter in others if config.several_scales else ():
         if differ(diameter, found.diameter):
             found = combine(found, segment_at(image, predictor, config, diameter, progress))
     # What was found tells the size better than the estimate by which it was found.
@@ -158,13 +164,11 @@ def segment_tiles(
     progress: Optional[Progress] = None,
 ) -> Segmentation:
     """Find the nuclei of an image in tiles whose side in network pixels is given; see `segment_at`."""
-    block = predictor.block(predictor.description.canonical_diameter / diameter)
-    core, halo = (round(length / predictor.stride) * block for length in (side, predictor.halo))
-    plan = list(tiles(image.shape, core, halo, block))
+    plan = plan_tiles(image.shape, predictor, diameter, side)
     if len(plan) == 1:
         return segment_tile(image, plan[0].outer, predictor, config, diameter)
     mosaic = Mosaic(image.shape)
-    probability = np.empty(image.shape, np.float32) if config.keep_probability else None
+    probability = zeros(image.shape, np.float32) if config.keep_probability else None
     scores, agreements = [], []
     for done, tile in enumerate(plan, start=1):
         part = segment_tile(image, tile.outer, predictor, config, diameter)
@@ -173,12 +177,27 @@ def segment_tiles(
         agreements.append(part.agreement[added] if part.agreement is not None else None)
         if probability is not None and part.probability is not None:
             probability[tile.core] = part.probability[tile.inner]
+            let_go(probability)
         if progress is not None:
             progress(done, len(plan))
     agreed = [values for values in agreements if values is not None]
     return Segmentation(
         mosaic.labels, np.concatenate(scores), probability, float(diameter), np.concatenate(agreed) if agreed else None
     )
+
+
+def plan_tiles(shape: Tuple[int, int], predictor: AnyPredictor, diameter: float, side: int) -> List[Tile]:
+    """Cut an image into tiles with the given side in network pixels; see `segment_at`.
+
+    Tiles overlap, so that an image that is not much larger than one is taken whole, unless memory has been too short
+    for that.
+    """
+    block = predictor.block(predictor.description.canonical_diameter / diameter)
+    core, halo = (round(length / predictor.stride) * block for length in (side, predictor.halo))
+    pixels = shape[0] * shape[1] * (predictor.stride / block) ** 2
+    whole = side == predictor.tile_sides[0] and pixels <= predictor.whole_pixels and max(shape) <= LARGEST_TILE
+    core = max(shape) if whole else min(core, max(halo, LARGEST_TILE - 2 * halo))
+    return list(tiles(shape, core, halo, block))
 
 
 def segment_tile(
@@ -300,7 +319,7 @@ def check_image(image: AnyArray, mask: Optional[Mask] = None) -> None:
         raise ImageError(f"an image of shape {image.shape} came; one grey image of shape (H, W) is needed")
     if image.dtype.kind not in "uif":
         raise ImageError(f"an image of type {image.dtype} came; grey values (integer or float) are needed")
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
+    if image.dtype.kind == "f" and not all(np.isfinite(strip).all() for (strip,) in strips(image)):
         raise ImageError("the image holds NaN or infinite values; repair or remove them")
     if mask is not None and mask.shape != image.shape:
         raise ImageError(f"the image is {image.shape} but its mask is {mask.shape}; both must have the same shape")

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple, cast
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from nucdl_core.arrays import AnyArray
 from nucdl_core.bundle import (
     CARD,
     FORMAT,
+    RANGES,
     TEST,
     WEIGHTS,
     BundleDescription,
@@ -35,7 +36,9 @@ from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.instances import Decision
 from nucdl_core.metrics import image_scores, summarize
 from nucdl_core.model_card import model_card
+from nucdl_core.models.int8 import recorded_ranges
 from nucdl_core.models.registry import build_network
+from nucdl_core.models.unet import UNet
 from nucdl_core.normalize import HIGH_PERCENTILE, LOW_PERCENTILE, NormalizedImage
 from nucdl_core.predict import Predictor, load_weights
 from nucdl_core.predict_instances import AnyPredictor, InstancePredictor, load_companion
@@ -132,7 +135,7 @@ def make_bundle(
     load_weights(network, weights, folder / WEIGHTS)
     draft = draft_description(config)
     predictor = draft_predictor(network, draft)
-    seen = predict_all(validation, predictor)
+    seen = observe(validation, predictor, folder)
     decision, decoders = calibrate(seen, draft.canonical_diameter, SEARCHES[draft.family])
     predictor.description = dataclasses.replace(draft, decision=decision)
     rows = [
@@ -146,6 +149,16 @@ def make_bundle(
     (folder / CARD).write_text(model_card(description), encoding="utf-8")
     write_description(folder, description)
     return folder
+
+
+def observe(validation: Sequence[AnnotatedImage], predictor: AnyPredictor, folder: Path) -> List[PredictedImage]:
+    """Predict what `predict_all` says; a U-Net's bundle also learns how large its features become."""
+    if not isinstance(predictor, Predictor):
+        return predict_all(validation, predictor)
+    with recorded_ranges(cast(UNet, predictor.network)) as ranges:
+        seen = predict_all(validation, predictor)
+    save_file(ranges, folder / RANGES)
+    return seen
 
 
 def predict_all(validation: Sequence[AnnotatedImage], predictor: AnyPredictor) -> List[PredictedImage]:

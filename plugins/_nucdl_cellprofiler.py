@@ -14,6 +14,8 @@ import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
+from _nucdl_progress import tile_progress
+from _nucdl_workers import share_cores
 from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, FF_CHILDREN_COUNT, FF_PARENT, IMAGE
 from cellprofiler_core.image import Image
 from cellprofiler_core.object import Objects
@@ -285,8 +287,9 @@ def find_nuclei(image: Any, pixels: NDArray[np.float32], mask: Optional[Mask], c
     from nucdl_core.filters import filter_nuclei
     from nucdl_core.segment import segment_unfiltered
 
+    share_cores()
     with naming_the_file(image, pixels):
-        return filter_nuclei(segment_unfiltered(pixels, config, mask), config, mask)
+        return filter_nuclei(segment_unfiltered(pixels, config, mask, tile_progress()), config, mask)
 
 
 def refine_objects(
@@ -295,6 +298,7 @@ def refine_objects(
     """Refine CellProfiler's objects on an image; an error about its content names the file it came from."""
     from nucdl_core.refine import refine
 
+    share_cores()
     with naming_the_file(image, pixels):
         return refine(pixels, labels_without_overlaps(objects, "the objects"), config, mask)
 
@@ -333,9 +337,19 @@ def source_path(image: Any) -> str:
     return os.path.join(image.path_name or "", image.file_name or "")
 
 
+class Nuclei(Objects):
+    """CellProfiler's objects, numbered without gaps, whose centers are computed in a fraction of the time."""
+
+    def center_of_mass(self) -> NDArray[np.float64]:
+        """Return (row, col) of each object in pixels, as CellProfiler's own method does."""
+        from nucdl_core.labels import centroids
+
+        return centroids(self.segmented)
+
+
 def add_objects(workspace: Any, name: str, image: Any, nuclei: FilteredNuclei) -> None:
     """Store nuclei as CellProfiler's objects, with the three label sets of IdentifyPrimaryObjects."""
-    objects = Objects()
+    objects = Nuclei()
     objects.segmented = nuclei.segmentation.labels
     objects.unedited_segmented = nuclei.unedited
     objects.small_removed_segmented = nuclei.small_removed
@@ -350,7 +364,7 @@ def add_refined_objects(workspace: Any, name: str, image: Any, given: Any, refin
     labels = refined.labels
     discarded = (given.unedited_segmented > 0) & (given.segmented == 0) & (labels == 0)
     others = relabel(np.where(discarded, given.unedited_segmented, 0))
-    objects = Objects()
+    objects = Nuclei()
     objects.segmented = labels
     objects.unedited_segmented = np.where(discarded, refined.count + others, labels)
     objects.small_removed_segmented = np.where(

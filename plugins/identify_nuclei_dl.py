@@ -123,8 +123,12 @@ from cellprofiler_core.setting.text import Float, ImageName
 class IdentifyNucleiDL(nucdl.UsesModel, ImageSegmentation):
     module_name = "IdentifyNucleiDL"
     category = "Object Processing"
-    variable_revision_number = 3
-    added_settings: ClassVar[Dict[int, List[str]]] = {1: ["0.0", "One", "No", nucdl.CUSTOM], 2: [nucdl.CUSTOM]}
+    variable_revision_number = 4
+    added_settings: ClassVar[Dict[int, List[str]]] = {
+        1: ["0.0", "One", "No", nucdl.CUSTOM, "Yes"],
+        2: [nucdl.CUSTOM, "Yes"],
+        3: ["Yes"],
+    }
 
     def create_settings(self):
         super().create_settings()
@@ -153,6 +157,16 @@ faster, and safer for images with very few nuclei, with mostly debris or with a 
 
 Enter the diameter of a typical nucleus in pixels; measure one with the *Measure length* tool of an image window
 (*Tools > Measure length*). It need not be exact, a third more or less changes little.""",
+        )
+        self.several_scales = Binary(
+            "Search again where nuclei differ strongly in size?",
+            True,
+            doc="""\
+*(Used only if the diameter is estimated automatically)*
+
+Select "*Yes*" to have images in which many nuclei are at least four times larger, or at most 0.4 times as large, as the
+typical one searched once more at the scale of those. All other images take no longer. Select "*No*" to search all
+images at one scale only.""",
         )
         self.exclude_size = Binary(
             "Discard nuclei outside a diameter range?",
@@ -277,23 +291,26 @@ changed the agreement with the annotation little, on average. Compare both on yo
             self.views,
             self.wants_refinement,
             self.preset,
+            self.several_scales,
         ]
 
     def visible_settings(self):
         hidden = {
             self.model_folder.key(): self.model.value != nucdl.MODEL_FOLDER,
             self.diameter.key(): self.automatic_diameter.value,
+            self.several_scales.key(): not self.automatic_diameter.value,
             self.size_range.key(): not self.exclude_size.value,
             self.threshold.key(): self.automatic_threshold.value,
             self.probability_name.key(): not self.wants_probability.value,
             self.views.key(): self.preset.value != nucdl.CUSTOM,
             self.wants_refinement.key(): self.preset.value != nucdl.CUSTOM,
         }
-        # New settings are saved at the end, but a person looks for the device there, and for the choice first on which
-        # others depend.
-        moved = {self.preset.key(), self.device.key()}
+        # New settings are saved at the end, but a person looks for the device there, for what belongs together in one
+        # place, and for the choice first on which others depend.
+        moved = {self.preset.key(), self.device.key(), self.several_scales.key()}
         order = [setting for setting in self.settings() if setting.key() not in moved]
         order.insert(order.index(self.views), self.preset)
+        order.insert(order.index(self.exclude_size), self.several_scales)
         return [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
 
     def care(self):
@@ -312,6 +329,7 @@ changed the agreement with the annotation little, on average. Compare both on yo
             (self.exclude_border, {"discard_border": self.exclude_border.value}),
             (self.device, {"device": nucdl.DEVICES.get(self.device.value, self.device.value)}),
             (self.contour_offset, {"contour_offset": self.contour_offset.value}),
+            (self.several_scales, {"several_scales": self.several_scales.value}),
             *self.care(),
             (self.wants_probability, {"keep_probability": self.wants_probability.value}),
         ]

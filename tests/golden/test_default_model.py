@@ -8,6 +8,7 @@ import torch
 
 from nucdl_core.bundle import find_bundle, read_bundle
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
+from nucdl_core.device import fast_dtype
 from nucdl_core.field import FieldConfig
 from nucdl_core.files import read_image, read_labels
 from nucdl_core.metrics import image_scores
@@ -16,6 +17,11 @@ from nucdl_core.predict import make_predictor
 from nucdl_core.segment import segment, segment_normalized, segment_tiles
 from nucdl_core.simulate import simulate_field
 from nucdl_core.training.sources import is_validation
+
+
+def fluorescence_images(folder):
+    with open(folder / "index.csv", encoding="utf-8", newline="") as file:
+        return [row["id"] for row in csv.DictReader(file) if row["modality"] == "fluorescence"]
 
 
 def simulated(diameter, bits=16, seed=5):
@@ -56,19 +62,47 @@ def test_a_mirrored_image_gives_mirrored_nuclei():
     assert image_scores(found.labels, mirrored.labels[:, ::-1].copy())["mean_f1"] > 0.85
 
 
-def test_bfloat16_and_float32_find_the_same_nuclei():
-    bundle = read_bundle(find_bundle(DEFAULT_MODEL))
+INTEGERS = pytest.param(
+    torch.qint8,
+    marks=pytest.mark.skipif(
+        fast_dtype("cpu", integers=True) != torch.qint8, reason="this processor does not multiply 8-bit integers"
+    ),
+)
+
+
+def in_format(dtype):
+    return make_predictor(read_bundle(find_bundle(DEFAULT_MODEL)), "cpu", dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, INTEGERS])
+def test_a_fast_number_format_finds_the_nuclei_of_float32(dtype):
     image, config = NormalizedImage.of(simulated(30).image), SegmentConfig(diameter=30.0)
-    exact, fast = (
-        segment_normalized(image, make_predictor(bundle, "cpu", dtype), config)
-        for dtype in (torch.float32, torch.bfloat16)
-    )
+    exact, fast = (segment_normalized(image, in_format(one), config) for one in (torch.float32, dtype))
     assert image_scores(exact.labels, fast.labels)["mean_f1"] > 0.95
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("dtype", [torch.bfloat16, INTEGERS])
+def test_a_fast_number_format_is_as_accurate_as_float32_on_the_public_test_images(dtype, real_images):
+    exact, fast = in_format(torch.float32), in_format(dtype)
+    scores, agreement, changed, nuclear = [], [], 0, 0
+    for name in fluorescence_images(real_images / "test"):
+        image = NormalizedImage.of(read_image(real_images / "test" / "images" / f"{name}.png"))
+        truth = read_labels(real_images / "test" / "masks" / f"{name}.tif")
+        expected, found = (segment_normalized(image, predictor).labels for predictor in (exact, fast))
+        scores.append([image_scores(truth, labels)["mean_f1"] for labels in (expected, found)])
+        agreement.append(image_scores(expected, found)["mean_f1"])
+        changed += np.count_nonzero((expected > 0) != (found > 0))
+        nuclear += np.count_nonzero(expected)
+    before, after = np.mean(scores, axis=0)
+    assert after > before - 0.002
+    assert np.mean(agreement) > 0.98
+    assert changed < 0.01 * nuclear
 
 
 @pytest.mark.parametrize("diameter", [11.0, 24.0, 47.0])
 def test_tiles_of_the_default_model_give_the_nuclei_of_the_whole_image(diameter):
-    predictor = make_predictor(read_bundle(find_bundle(DEFAULT_MODEL)), "cpu", torch.float32)
+    predictor = in_format(torch.float32)
     field = simulate_field(FieldConfig(size=(420, 900), diameter=diameter, count=120), np.random.default_rng(2))
     image = NormalizedImage.of(field.image)
     whole = segment_tiles(image, predictor, SegmentConfig(), diameter, 5000)
@@ -81,9 +115,7 @@ def test_tiles_of_the_default_model_give_the_nuclei_of_the_whole_image(diameter)
 
 @pytest.mark.data
 def test_real_validation_images_are_segmented_as_well_as_recorded(real_images):
-    with open(real_images / "train" / "index.csv", encoding="utf-8", newline="") as file:
-        names = [row["id"] for row in csv.DictReader(file) if row["modality"] == "fluorescence"]
-    names = [name for name in names if is_validation(name, 8)][:20]
+    names = [name for name in fluorescence_images(real_images / "train") if is_validation(name, 8)][:20]
     scores = []
     for name in names:
         found = segment(read_image(real_images / "train" / "images" / f"{name}.png"), SegmentConfig())

@@ -14,6 +14,7 @@ SHOWN_AT_FIRST = [
     "Name the nuclei to be identified",
     "Select the model",
     "Estimate the nucleus diameter automatically?",
+    "Search again where nuclei differ strongly in size?",
     "Discard nuclei outside a diameter range?",
     "Discard nuclei touching the border of the image?",
     "Use the model's calibrated threshold?",
@@ -147,14 +148,15 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(module):
         "Number of views",
         "Correct the outlines at a finer scale?",
         "Speed or accuracy?",
+        "Search again where nuclei differ strongly in size?",
     ]
-    assert module.variable_revision_number == 3
+    assert module.variable_revision_number == 4
 
 
 def test_a_pipeline_of_a_newer_revision_is_refused_in_words(module, saved, zoo):
     from cellprofiler_core.setting import ValidationError
 
-    loaded = saved(module, lambda text: text.replace("variable_revision_number:3|", "variable_revision_number:4|"))
+    loaded = saved(module, lambda text: text.replace("variable_revision_number:4|", "variable_revision_number:5|"))
     with pytest.raises(ValidationError, match="newer NucDL"):
         loaded.validate_module(None)
 
@@ -163,36 +165,37 @@ def test_a_pipeline_with_a_setting_missing_is_refused_in_words(module, saved, zo
     from cellprofiler_core.setting import ValidationError
 
     loaded = saved(module, lambda text: text.replace("    Compute on:Automatic\n", ""))
-    with pytest.raises(ValidationError, match="17 settings"):
+    with pytest.raises(ValidationError, match="18 settings"):
         loaded.validate_module(None)
 
 
 def test_current_settings_are_taken_as_they_are(module):
     values = [setting.value_text for setting in module.settings()]
-    assert module.upgrade_settings(values, 3, "IdentifyNucleiDL") == (values, 3)
+    assert module.upgrade_settings(values, 4, "IdentifyNucleiDL") == (values, 4)
 
 
 ADDED = {
     1: ("Move outlines outwards by (pixels):0.0", "Number of views:One", "Correct the outlines at a finer scale?:No"),
     2: (),
 }
+SEVERAL_SCALES = "Search again where nuclei differ strongly in size?:Yes"
 
 
 @pytest.mark.parametrize("revision", [1, 2])
 def test_a_pipeline_of_an_earlier_revision_gets_the_new_settings_as_nothing_changes(module, saved, zoo, revision):
     def as_in_that_revision(text):
-        for line in (*ADDED[revision], "Speed or accuracy?:Fast"):
+        for line in (*ADDED[revision], "Speed or accuracy?:Fast", SEVERAL_SCALES):
             assert line in text
             text = text.replace(f"    {line}\n", "")
-        return text.replace("variable_revision_number:3|", f"variable_revision_number:{revision}|")
+        return text.replace("variable_revision_number:4|", f"variable_revision_number:{revision}|")
 
     module.diameter.value = 17.25
     loaded = saved(module, as_in_that_revision)
     loaded.validate_module(None)
     assert loaded.config() == module.config()
     assert loaded.preset.value == "Custom"
-    old = [setting.value_text for setting in module.settings()][:-1]
-    assert [setting.value_text for setting in loaded.settings()][:-1] == old
+    old = [setting.value_text for setting in module.settings()][:-2]
+    assert [setting.value_text for setting in loaded.settings()][:-2] == old
 
 
 def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, saved):
@@ -200,11 +203,28 @@ def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, save
     module.wants_refinement.value = True
 
     def as_in_the_second_revision(text):
-        text = text.replace("    Speed or accuracy?:Fast\n", "")
-        return text.replace("variable_revision_number:3|", "variable_revision_number:2|")
+        text = text.replace("    Speed or accuracy?:Fast\n", "").replace(f"    {SEVERAL_SCALES}\n", "")
+        return text.replace("variable_revision_number:4|", "variable_revision_number:2|")
 
     config = saved(module, as_in_the_second_revision).config()
     assert (config.views, config.refine) == ("all", True)
+
+
+def test_a_pipeline_of_the_third_revision_searches_at_other_scales_as_before(module, saved):
+    def as_in_the_third_revision(text):
+        return text.replace(f"    {SEVERAL_SCALES}\n", "").replace("revision_number:4|", "revision_number:3|")
+
+    loaded = saved(module, as_in_the_third_revision)
+    assert loaded.config() == module.config()
+    assert loaded.config().several_scales
+
+
+def test_the_search_at_other_scales_is_offered_where_the_diameter_is_estimated(module):
+    assert module.several_scales in module.visible_settings()
+    module.several_scales.value = False
+    assert not module.config().several_scales
+    module.automatic_diameter.value = False
+    assert module.several_scales not in module.visible_settings()
 
 
 @pytest.mark.parametrize(("preset", "views"), [("Fast", "none"), ("Balanced", "flips"), ("Best", "all")])

@@ -4,6 +4,7 @@ from conftest import disks
 
 from nucdl_core.errors import ConfigError
 from nucdl_core.instances import DECODERS, Decision, Maps, drop, find_instances, flood, grow, mean_inside, transfer
+from nucdl_core.labels import relabel
 from nucdl_core.training.targets import boundary_map, normalized_distance
 
 CANONICAL = 20.0
@@ -62,7 +63,7 @@ def test_seeds_of_one_component_part_along_the_valley():
 def test_every_pixel_of_the_mask_belongs_to_a_nucleus():
     rng = np.random.default_rng(0)
     mask = rng.random((50, 50)) < 0.6
-    seeds = np.where(mask & (rng.random((50, 50)) < 0.05), np.arange(1, 2501).reshape(50, 50), 0).astype(np.int32)
+    seeds = relabel(np.where(mask & (rng.random((50, 50)) < 0.05), np.arange(1, 2501).reshape(50, 50), 0))
     grown = grow(seeds, rng.random((50, 50)).astype(np.float32), mask)
     assert ((grown > 0) == mask).all()
     assert set(np.unique(grown)) == set(range(grown.max() + 1))
@@ -78,6 +79,17 @@ def test_flooding_agrees_with_the_watershed_of_scikit_image():
     found = flood(seeds, landscape, mask)
     assert ((found > 0) == mask).all()
     assert (found != expected).sum() < 0.01 * mask.sum()
+
+
+def test_the_end_of_a_row_is_no_neighbour_of_the_beginning_of_the_next():
+    mask = np.array([[0, 0, 1], [1, 0, 0]], bool)
+    seeds = np.array([[0, 0, 1], [0, 0, 0]], np.int32)
+    assert flood(seeds, mask.astype(np.float32), mask).tolist() == [[0, 0, 1], [0, 0, 0]]
+
+
+def test_seeds_outside_the_mask_do_not_count():
+    mask = np.array([[0, 1, 1]], bool)
+    assert flood(np.array([[5, 0, 2]], np.int32), mask.astype(np.float32), mask).tolist() == [[0, 2, 2]]
 
 
 def test_what_no_seed_reaches_stays_dry():
@@ -100,6 +112,14 @@ def test_enlarged_outlines_follow_the_probability():
     large = disks((80, 80), [(39.5, 39.5)], 25)
     moved = transfer(small, (large > 0).astype(np.float32), 0.5, 0.25)
     assert (moved == large).all()
+
+
+def test_a_pixel_beside_a_nucleus_of_the_other_scale_joins_the_neighbour_with_the_highest_number():
+    small = np.array([[1, 0, 0, 2], [0, 0, 0, 0], [0, 0, 0, 0]], np.int32)
+    brought = transfer(
+        small, np.array([[0.9, 0.9, 0.9, 0.9], [0.9, 0.1, 0.9, 0.9], [0.9, 0.9, 0.9, 0.9]], np.float32), 0.5, 1.0
+    )
+    assert brought.tolist() == [[1, 1, 2, 2], [1, 0, 2, 2], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("values", [{"decoder": "magic"}, {"seed": 1.0}, {"foreground": -0.1}])

@@ -37,7 +37,7 @@ def predictor(tiny_instance_bundle):
 @pytest.fixture
 def oracle(predictor, monkeypatch):
     """A predictor whose network is replaced by one that finds every bright island."""
-    monkeypatch.setattr(predictor, "_run", lambda images: [islands(image) for image in images])
+    monkeypatch.setattr(predictor, "compute", lambda images: [islands(image) for image in images])
     return predictor
 
 
@@ -66,7 +66,7 @@ def test_each_view_is_what_the_network_says_about_the_turned_image(predictor):
     image = np.random.default_rng(0).random((64, 96), np.float32)
     prediction = predictor.predict(image, 32.0, VIEW_SETS["all"])
     for view, found in zip(VIEW_SETS["all"], prediction.detections):
-        alone = predictor._run([np.ascontiguousarray(apply_view(image, view))])[0]
+        alone = predictor.compute([np.ascontiguousarray(apply_view(image, view))])[0]
         assert np.allclose(found.scores, alone.scores, atol=1e-3)
         assert np.allclose(np.sort(found.boxes, axis=0), np.sort(alone.boxes, axis=0), atol=0.05)
 
@@ -98,12 +98,12 @@ def test_views_vote_on_each_nucleus(oracle, views):
 def test_a_nucleus_that_only_one_of_four_views_holds_is_dropped(oracle, monkeypatch):
     image, truth = field()
     monkeypatch.setattr(
-        oracle, "_run", lambda images: [islands(one) if i else islands(one * 0) for i, one in enumerate(images)]
+        oracle, "compute", lambda images: [islands(one) if i else islands(one * 0) for i, one in enumerate(images)]
     )
     config = SegmentConfig(diameter=24, views="flips")
     assert segment_normalized(NormalizedImage.of(image), oracle, config).count == truth.max()
     monkeypatch.setattr(
-        oracle, "_run", lambda images: [islands(one * 0) if i else islands(one) for i, one in enumerate(images)]
+        oracle, "compute", lambda images: [islands(one * 0) if i else islands(one) for i, one in enumerate(images)]
     )
     assert segment_normalized(NormalizedImage.of(image), oracle, config).count == 0
 
@@ -141,7 +141,7 @@ def test_nothing_is_found_outside_the_mask(oracle):
 
 def test_the_decision_is_calibrated_on_what_it_decides(oracle, monkeypatch):
     image, truth = field()
-    real = oracle._run
+    real = oracle.compute
 
     def with_ghosts(images):
         """Twice as many detections as nuclei, half of them with a low score and nowhere near one."""
@@ -150,7 +150,7 @@ def test_the_decision_is_calibrated_on_what_it_decides(oracle, monkeypatch):
         scores = np.concatenate([found.scores, found.scores * 0.5])
         return [Detections(np.concatenate([found.boxes, ghosts]), scores, np.concatenate([found.masks] * 2))]
 
-    monkeypatch.setattr(oracle, "_run", with_ghosts)
+    monkeypatch.setattr(oracle, "compute", with_ghosts)
     seen = [predict_image(normalize(image), truth, oracle)]
     decision, reached = calibrate(seen, 32.0, SEARCHES["maskrcnn"])
     assert decision.decoder == INSTANCES

@@ -36,6 +36,38 @@ def test_disks_are_found_in_every_number_format(dtype, peak):
     assert found.diameter == pytest.approx(24, rel=0.25)
 
 
+@pytest.mark.parametrize(
+    ("shape", "diameter", "side", "number"),
+    [
+        ((2160, 2160), 24.0, 1536, 1),
+        ((2160, 2160), 24.0, 768, 9),
+        ((2160, 2160), 12.0, 1536, 9),
+        ((2700, 2700), 24.0, 1536, 4),
+        ((5100, 400), 96.0, 1536, 2),
+    ],
+)
+def test_an_image_that_is_not_much_larger_than_a_tile_is_taken_whole_unless_memory_is_short(
+    shape, diameter, side, number
+):
+    predictor = load_predictor(find_bundle(SegmentConfig().model), "cpu")
+    assert len(segmenting.plan_tiles(shape, predictor, diameter, side)) == number
+
+
+@pytest.mark.parametrize(("several", "searched"), [(True, [24.0, 90.0]), (False, [24.0])])
+def test_other_scales_are_searched_only_where_that_is_wanted(monkeypatch, several, searched):
+    image, _ = field()
+    at, diameters = segmenting.segment_at, []
+
+    def noting(image, predictor, config, diameter, progress=None):
+        diameters.append(diameter)
+        return at(image, predictor, config, diameter, progress)
+
+    monkeypatch.setattr(segmenting, "estimate_diameters", lambda *_: [24.0, 90.0])
+    monkeypatch.setattr(segmenting, "segment_at", noting)
+    segment(image, SegmentConfig(several_scales=several))
+    assert diameters == searched
+
+
 def test_a_given_diameter_is_used_and_reported():
     assert segment(field()[0], SegmentConfig(diameter=20)).diameter == 20
 

@@ -1,0 +1,48 @@
+"""CellProfiler's window computes in several worker processes at once, which must share the processor cores."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+
+LOGGER = logging.getLogger(__name__)
+# The argument by which CellProfiler's window tells its workers where they find work.
+WORKER_ARGUMENT = "--work-announce"
+
+
+@functools.lru_cache(maxsize=1)
+def share_cores() -> None:
+    """Let the network use this worker's share of the cores only; in any other process, all that it uses anyway.
+
+    Each worker would otherwise start as many threads as there are cores, and all would wait for each other. Done once
+    per process, with its first image: all workers run by then.
+    """
+    if WORKER_ARGUMENT not in sys.argv:
+        return
+    import torch
+
+    workers = count_workers()
+    share = max(1, (os.cpu_count() or 1) // workers)
+    if share < torch.get_num_threads():
+        torch.set_num_threads(share)
+        LOGGER.info("%d workers share the processor: the network uses %d threads in this one", workers, share)
+
+
+def count_workers() -> int:
+    """Count the workers that belong to the same window as this one."""
+    import psutil
+
+    window = psutil.Process().parent()
+    return max(1, sum(is_worker(process) for process in window.children())) if window is not None else 1
+
+
+def is_worker(process: object) -> bool:
+    """Tell whether a process of psutil is a worker; one that has just ended is not."""
+    import psutil
+
+    try:
+        return WORKER_ARGUMENT in process.cmdline()
+    except psutil.Error:
+        return False
