@@ -21,7 +21,7 @@ from classic import CLASSIC_RANGE, choose_images, run_pipeline, with_range
 from machine import describe_machine
 
 from nucdl_core.batch import segment_files
-from nucdl_core.config import SegmentConfig
+from nucdl_core.config import FAMILIES, SegmentConfig
 from nucdl_core.contours import RefineConfig
 from nucdl_core.demo import PLATE, SIDES, DemoConfig, run_demo
 from nucdl_core.evaluate import evaluate_folders
@@ -54,6 +54,13 @@ VARIANTS = {
     "finer outlines": SegmentConfig(refine=True),
     "four views and finer outlines": SegmentConfig(views="flips", refine=True),
 }
+# The second family; its model relies on the U-Net for the size of nuclei, and here also for their outlines.
+MASK_RCNN = "Mask R-CNN"
+SECOND_FAMILY = {
+    "four views": SegmentConfig(model=FAMILIES["maskrcnn"], views="flips"),
+    "outlines by the U-Net (both families)": SegmentConfig(model=FAMILIES["maskrcnn"], refine=True),
+    "four views, outlines by the U-Net": SegmentConfig(model=FAMILIES["maskrcnn"], views="flips", refine=True),
+}
 ADVANCED = "classic_advanced"
 
 
@@ -81,17 +88,25 @@ def run_steps(chosen: Path, output: Path) -> List[Step]:
         Step(ADVANCED, output / ADVANCED / "labels", CLASSIC),
         Step(DEEP, folders[DEEP], ADVANCED),
         Step(f"{DEEP}, true size given", output / "labels_true_size", DEEP),
+        *(segmented(f"{DEEP}, {name}", images, config, output, DEEP) for name, config in VARIANTS.items()),
+        segmented(MASK_RCNN, images, SegmentConfig(model=FAMILIES["maskrcnn"]), output, DEEP),
         *(
-            Step(f"{DEEP}, {name}", segmented(images, config, output / f"labels_{name.replace(' ', '_')}"), DEEP)
-            for name, config in VARIANTS.items()
+            segmented(f"{MASK_RCNN}, {name}", images, config, output, MASK_RCNN)
+            for name, config in SECOND_FAMILY.items()
         ),
     ]
 
 
-def segmented(images: Path, config: SegmentConfig, output: Path) -> Path:
-    """Segment a folder of images as `nucdl segment` does; return the folder of label images."""
-    segment_files(image_files([images]), output, config)
-    return output
+def segmented(name: str, images: Path, config: SegmentConfig, output: Path, builds_on: str) -> Step:
+    """Segment a folder of images as `nucdl segment` does."""
+    labels = output / f"labels_{file_name(name)}"
+    segment_files(image_files([images]), labels, config)
+    return Step(name, labels, builds_on)
+
+
+def file_name(method: str) -> str:
+    """Turn the name of a method into one for a file or folder."""
+    return re.sub("[^A-Za-z]+", "_", method)
 
 
 def refined(images: Path, labels: Path, output: Path) -> Path:
@@ -164,7 +179,7 @@ def main(data: Path, modality: str, output: Path) -> None:
     click.echo(f"IdentifyPrimaryObjects: diameters {CLASSIC_RANGE} px, otherwise its defaults; border nuclei kept\n")
     tables = {step.name: evaluate_folders(chosen / "masks", step.labels)[0] for step in steps}
     for step in steps:
-        write_table(output / f"{re.sub('[^A-Za-z]+', '_', step.name)}.csv", tables[step.name])
+        write_table(output / f"{file_name(step.name)}.csv", tables[step.name])
     click.echo(markdown(steps, tables))
     better, p_value = compare(tables, DEEP, CLASSIC)
     click.echo(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
 
 import click
 
 from nucdl_core import __version__
 from nucdl_core.cli_evaluate import evaluate, report
+from nucdl_core.cli_fast import choose_source, list_options, segment_list
 from nucdl_core.cli_screen_run import screen
 from nucdl_core.cli_words import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, Commands, exit_with_failures
 from nucdl_core.config import DEFAULT_MODEL, DEVICES, FAMILIES, PRESETS, VIEWS, SegmentConfig
@@ -47,7 +48,7 @@ def simulate(output: Path, fields: int, size: str, seed: int) -> None:
 
 
 @main.command()
-@click.argument("inputs", nargs=-1, required=True, type=EXISTING, metavar="IMAGES...")
+@click.argument("inputs", nargs=-1, type=EXISTING, metavar="[IMAGES...]")
 @click.option("--output", type=FOLDER, required=True, help="Folder for label images, objects.csv and run.json.")
 @click.option(
     "--family", type=click.Choice(list(FAMILIES)), default=None, help="Use its bundled model.  [default: unet]"
@@ -55,6 +56,13 @@ def simulate(output: Path, fields: int, size: str, seed: int) -> None:
 @click.option("--model", default=None, help="Bundled model, or folder of a model, instead of the family's.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="fast", show_default=True, help="How much care.")
 @click.option("--diameter", default="auto", show_default=True, help="Typical nucleus diameter in pixels, or 'auto'.")
+@click.option(
+    "--scales",
+    type=click.Choice(["auto", "one"]),
+    default="auto",
+    show_default=True,
+    help="Search at other scales where nuclei differ strongly in size, or do not.",
+)
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
 @click.option("--min-diameter", default=0.0, show_default=True, help="Discard smaller nuclei (pixels).")
 @click.option("--max-diameter", default=float("inf"), show_default="none", help="Discard larger nuclei (pixels).")
@@ -63,13 +71,18 @@ def simulate(output: Path, fields: int, size: str, seed: int) -> None:
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
 @click.option("--views", type=click.Choice(VIEWS), default=None, help="Views to look at, instead of the preset's.")
 @click.option("--refine", type=click.Choice(["on", "off"]), default=None, help="Correct outlines, or do not.")
+@list_options
 def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
     """Find the nuclei in image files and in the images of folders.
 
     Writes NAME_labels.tif for each image, objects.csv and run.json. An image that cannot be used does not stop the
     others; it is listed at the end and the exit code is 3. The preset 'balanced' looks at four mirrored views of each
     image, 'best' at all eight mirrored and turned ones; both take up to as many times as long as there are views.
+
+    With --csv instead of files, whole plates are done, several images at a time, as screens are: checked before the
+    work, resumed by the same command, with merged tables and a report. Exit codes are those of 'nucdl screen run'.
     """
+    csv = choose_source(inputs, settings)
     care = dict(PRESETS[settings["preset"]])
     if settings["views"] is not None:
         care["views"] = settings["views"]
@@ -83,15 +96,19 @@ def segment(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: A
         maximum_diameter=settings["max_diameter"],
         discard_border=settings["discard_border"],
         contour_offset=settings["contour_offset"],
+        several_scales=settings["scales"] == "auto",
         device=settings["device"],
         **care,
     )
+    if csv is not None:
+        segment_list(csv, output, config, settings)
+        return
     from tqdm import tqdm
 
     from nucdl_core.batch import segment_files
     from nucdl_core.files import image_files
 
-    bars = (lambda files: tqdm(files, unit="image", disable=None), show_tiles)
+    bars = (lambda files: tqdm(files, unit="image", disable=None), tile_progress())
     records = segment_files(image_files(inputs), output, config, *bars)
     report_records(records, output)
 
@@ -235,10 +252,16 @@ def tune(data: Path, output: Path, **settings: Any) -> None:
     )
 
 
+def tile_progress() -> Callable[[int, int], None]:
+    """Return what tells how far an image of several tiles is: a line on the screen, or lines in the log."""
+    from nucdl_core.progress import LoggedProgress
+
+    return show_tiles if sys.stderr.isatty() else LoggedProgress()
+
+
 def show_tiles(done: int, count: int) -> None:
     """Tell on a line of its own how far an image of several tiles is."""
-    if sys.stderr.isatty():
-        click.echo(f"\r  tile {done} of {count}{' ' * 20}", err=True, nl=done == count)
+    click.echo(f"\r  tile {done} of {count}{' ' * 20}", err=True, nl=done == count)
 
 
 def _height_and_width(text: str) -> Tuple[int, int]:

@@ -87,7 +87,7 @@ def report(output: Path) -> None:
     from nucdl_core.screen.plan import ScreenFolder
     from nucdl_core.screen.run import merge_again
 
-    _tell(merge_again(ScreenFolder(output.absolute())))
+    tell_end(merge_again(ScreenFolder(output.absolute())))
 
 
 def _finish(output: Path, options: Any, retry_failed: bool = False) -> None:
@@ -104,16 +104,16 @@ def _finish(output: Path, options: Any, retry_failed: bool = False) -> None:
     except StopRequest as request:
         click.echo(f"stopped; go on with: nucdl screen resume --output {output}", err=True)
         raise SystemExit(request.code) from None
-    _tell(end, output)
+    tell_end(end, f"nucdl screen resume --output {output}")
 
 
-def _tell(end: ScreenEnd, output: Optional[Path] = None) -> None:
+def tell_end(end: ScreenEnd, go_on: str = "") -> None:
+    """Say how a run ended, and how to go on where it did not finish; end with the exit codes of run."""
     for name, reason in list(end.unfinished.items())[:MOST_SHOWN]:
         click.echo(f"chunk {name}: {reason}", err=True)
     if end.merged is None:
         click.echo(
-            f"{len(end.unfinished)} chunks could not be finished; mend the cause, then: "
-            f"nucdl screen resume --output {output}",
+            f"{len(end.unfinished)} chunks could not be finished; mend the cause, then: {go_on}",
             err=True,
         )
         raise SystemExit(NOT_FINISHED)

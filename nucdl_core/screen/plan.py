@@ -4,7 +4,7 @@
 
     OUTPUT/
       plan.json          written last; without it there is no plan
-      pipeline.cppipe    copy of the pipeline
+      pipeline.cppipe    copy of the pipeline; segmentation.json in its place where NucDL alone does the work
       chunks/chunks.csv  one row per chunk: number, first image number, image sets
       chunks/000001.csv  LoadData's list of the image sets of a chunk
       results/000001/    tables of a finished chunk
@@ -25,6 +25,8 @@ from nucdl_core.errors import ConfigError, NucDLError
 from nucdl_core.files import write_json
 
 FORMAT = 1
+SETTINGS = "segmentation.json"
+"""In the place of the pipeline where 'nucdl segment --csv' made the folder, see `fast_plan`."""
 LONGEST_PLAN = 10_000_000
 """Bytes; a plan is a few pages of text."""
 
@@ -198,9 +200,17 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ScreenFolder:
-    """Where everything of a screen lies; making one touches no disk."""
+    """Where everything of a screen lies; making one touches no disk.
+
+    Attributes
+    ----------
+    root : Path
+    pipeline_name : str
+        Name of what is done to each image set: a copy of the pipeline, or settings of the fast path.
+    """
 
     root: Path
+    pipeline_name: str = "pipeline.cppipe"
 
     @property
     def plan(self) -> Path:
@@ -210,7 +220,7 @@ class ScreenFolder:
     @property
     def pipeline(self) -> Path:
         """The copy of the pipeline that is run."""
-        return self.root / "pipeline.cppipe"
+        return self.root / self.pipeline_name
 
     @property
     def chunks(self) -> Path:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nucdl_core import __version__
 from nucdl_core.config import require
 from nucdl_core.files import make_folder, write_atomically
@@ -136,14 +139,40 @@ def plan_screen(request: PlanRequest) -> ScreenPlan:
         )
         if folder.plan.exists():
             return _same_plan(folder, plan)
-        with lock_screen(folder):
-            _clear_interrupted(folder)
-            make_folder(folder.chunks)
-            write_chunks(images, order, chunks, folder)
-            content = format_pipeline(pipeline.modules).encode("utf-8")
-            write_atomically(folder.pipeline, lambda stream: stream.write(content))
-            write_plan(folder, plan)
+        write_screen(folder, plan, images, (order, chunks), format_pipeline(pipeline.modules))
     return plan
+
+
+def write_screen(
+    folder: ScreenFolder, plan: ScreenPlan, images: ImageList, cut: Tuple[NDArray[np.int64], List[Chunk]], text: str
+) -> None:
+    """Write all files of a plan, the plan itself last.
+
+    Parameters
+    ----------
+    folder : ScreenFolder
+        Without a plan.
+    plan : ScreenPlan
+    images : ImageList
+    cut : (int64 array (N,), list of Chunk)
+        See `image_list.cut_into_chunks`.
+    text : str
+        Of the pipeline.
+
+    Raises
+    ------
+    ScreenError
+        If the list was changed meanwhile, or another run holds the folder.
+    NucDLError
+        If a file cannot be written.
+    """
+    content = text.encode("utf-8")
+    with lock_screen(folder):
+        _clear_interrupted(folder)
+        make_folder(folder.chunks)
+        write_chunks(images, cut[0], cut[1], folder)
+        write_atomically(folder.pipeline, lambda stream: stream.write(content))
+        write_plan(folder, plan)
 
 
 def check_output(folder: ScreenFolder) -> None:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import pandas as pd
 
@@ -50,21 +50,24 @@ class Finished:
 
 @dataclass
 class Stopwatch:
-    """Seconds by the clock that each step took."""
+    """Seconds that each step took, by the clock unless another one is given."""
 
     seconds: Dict[str, float] = field(default_factory=dict)
+    now: Callable[[], float] = time.perf_counter
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Add the time until the end of the block to a step."""
-        begun = time.perf_counter()
+        begun = self.now()
         try:
             yield
         finally:
-            self.seconds[name] = round(self.seconds.get(name, 0) + time.perf_counter() - begun, 3)
+            self.seconds[name] = round(self.seconds.get(name, 0) + self.now() - begun, 3)
 
 
-def failure_table(chunk: Chunk, rows: Sequence[Mapping[str, str]], failures: Mapping[int, Failure]) -> pd.DataFrame:
+def failure_table(
+    chunk: Chunk, rows: Sequence[Mapping[str, str]], failures: Mapping[int, Failure], step: str = CELLPROFILER
+) -> pd.DataFrame:
     """List the image sets that failed.
 
     Parameters
@@ -74,6 +77,8 @@ def failure_table(chunk: Chunk, rows: Sequence[Mapping[str, str]], failures: Map
         Its list.
     failures : dict of int to Failure
         By position in the chunk, from 0.
+    step : str
+        What was being done where it was not the reading of images.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def failure_table(chunk: Chunk, rows: Sequence[Mapping[str, str]], failures: Map
         (
             chunk.first_image_number + position,
             *(rows[position][name] for name in described),
-            CELLPROFILER if failure.module is not None else READING,
+            step if failure.module is not None else READING,
             failure.module or "",
             "; ".join(_file_names(rows[position])),
             failure.reason,

@@ -8,7 +8,7 @@ from typing import Dict, Optional
 
 from nucdl_core.screen.engine import EngineOptions, Progress, run_missing_chunks
 from nucdl_core.screen.merge import MergedScreen, merge_screen
-from nucdl_core.screen.plan import ScreenFolder, read_chunks, read_plan
+from nucdl_core.screen.plan import SETTINGS, ScreenError, ScreenFolder, read_chunks, read_plan
 from nucdl_core.screen.process import stop_on_signals
 from nucdl_core.screen.publish import is_published, read_manifest
 from nucdl_core.screen.report import HTML_REPORT, RUN_REPORT, write_report
@@ -59,20 +59,22 @@ def finish_screen(
     Raises
     ------
     ScreenError
-        If there is no plan, another run holds the screen, there is no Snakemake, or results were altered.
+        If there is no plan, or one of the fast path, another run holds the screen, there is no Snakemake, or results
+        were altered.
     NucDLError
         If something cannot be written.
     StopRequest
         If the program was asked to stop by a signal; the screen can be resumed.
     """
-    read_plan(folder)
+    if read_plan(folder).pipeline.name == SETTINGS:
+        raise ScreenError(f"{folder.root} was made by 'nucdl segment --csv'; repeat that command to go on")
     with stop_on_signals(), lock_screen(folder):
         if retry_failed:
             discard_failed_chunks(folder)
         left = run_missing_chunks(folder, options, progress)
         if left:
             return ScreenEnd({chunk.name: read_error(folder, chunk.name) or "did not end" for chunk in left})
-        return _merge_and_report(folder)
+        return merge_and_report(folder)
 
 
 def merge_again(folder: ScreenFolder) -> ScreenEnd:
@@ -85,10 +87,11 @@ def merge_again(folder: ScreenFolder) -> ScreenEnd:
     """
     read_plan(folder)
     with stop_on_signals(), lock_screen(folder):
-        return _merge_and_report(folder)
+        return merge_and_report(folder)
 
 
-def _merge_and_report(folder: ScreenFolder) -> ScreenEnd:
+def merge_and_report(folder: ScreenFolder) -> ScreenEnd:
+    """Merge the tables of a screen whose chunks are all finished, and write its report; its lock must be held."""
     merged = merge_screen(folder)
     html = write_report(folder, merged.chunks)
     manifests = [each.manifest for each in merged.chunks]

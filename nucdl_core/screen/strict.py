@@ -141,12 +141,23 @@ def _different_sizes(facts: Sequence[ImageFacts]) -> List[str]:
 
 
 def inspect_file(file: ImageFile, limits: ScreenLimits) -> ImageFacts:
+    """Open and decode one image, and tell what was found; see `read_file`."""
+    return read_file(file, limits)[0]
+
+
+def read_file(file: ImageFile, limits: ScreenLimits) -> Tuple[ImageFacts, AnyArray]:
     """Open and decode one image.
 
     Parameters
     ----------
     file : ImageFile
     limits : ScreenLimits
+
+    Returns
+    -------
+    ImageFacts
+    uint8, uint16, uint32 or float32 array (H, W)
+        Its pixels, as `files.as_grey_numbers` gives them.
 
     Raises
     ------
@@ -174,7 +185,7 @@ def inspect_file(file: ImageFile, limits: ScreenLimits) -> ImageFacts:
         raise ImageError(f"{file.path}: the file changed while it was read; resume when it is complete")
     if file.sha256 not in ("", facts.sha256):
         raise ImageError(f"{file.path}: its sha256 is {facts.sha256}, the list says {file.sha256}; copy it again")
-    return facts
+    return facts, numbers
 
 
 def _decode(file: ImageFile, limits: ScreenLimits) -> Tuple[AnyArray, np.dtype[Any]]:

@@ -77,8 +77,8 @@ def engine_finds(monkeypatch):
     def set_labels(labels):
         calls = []
 
-        def segment_unfiltered(image, config, mask=None):
-            calls.append(SimpleNamespace(image=image, config=config, mask=mask))
+        def segment_unfiltered(image, config, mask=None, progress=None):
+            calls.append(SimpleNamespace(image=image, config=config, mask=mask, progress=progress))
             found = labels if mask is None else np.where(mask, labels, 0)
             scores = np.linspace(0.5, 1, int(found.max(initial=0)), dtype=np.float32)
             probability = (found > 0).astype(np.float32)

@@ -16,14 +16,14 @@ LONGEST_FILE = 500
 
 # The bands of docs/architecture.md from the bottom to the top. A module imports only what stands before it.
 BANDS = {
-    "WORDS": "arrays errors config",
-    "NUMPY": "results normalize labels instances tiling stitch scales size metrics object_errors compare tta"
+    "WORDS": "arrays errors config progress",
+    "NUMPY": "large labels results normalize instances tiling stitch scales size metrics object_errors compare tta"
     " detections contours edits pictures source files bundle model_card filters overlay error_rules region_scores"
     " all_scores significance strata shapes field layout population optics simulate plate",
-    "TORCH": "device models predict predict_instances training synthesis",
+    "TORCH": "device models predict together predict_instances training synthesis",
     "RECIPES": "segment refine batch evaluate evaluate_methods report_data report_tables report_figures report_gallery"
     " report refine_files calibrate train tune adapt headless demo screen",
-    "PROGRAM": "cli_words cli_evaluate cli_screen cli_screen_run cli",
+    "PROGRAM": "cli_words cli_evaluate cli_screen cli_screen_run cli_fast cli",
 }
 ORDER = [module for band in BANDS.values() for module in band.split()]
 MODULES = sorted(path.stem for path in ENGINE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file())

@@ -1,0 +1,77 @@
+"""What ``nucdl segment --csv`` adds to the command: the fast path over whole plates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence
+
+import click
+
+from nucdl_core.cli_screen import Command
+from nucdl_core.cli_screen_run import tell_end
+from nucdl_core.cli_words import EXISTING_FILE
+from nucdl_core.config import SegmentConfig
+from nucdl_core.errors import ConfigError
+
+LABELS = ("tiff", "zarr", "none")
+OF_LISTS = ("channel", "labels", "lanes", "allow_missing", "retry_failed", "colour", "max_pixels")
+"""Options that mean something with ``--csv`` only."""
+
+
+def list_options(command: Command) -> Command:
+    """Give a command the options of the fast path."""
+    options = (
+        click.option("--csv", type=EXISTING_FILE, default=None, help="List of image sets, as for LoadData."),
+        click.option("--channel", default=None, help="Which image of the list shows nuclei  [its only one]."),
+        click.option("--labels", type=click.Choice(LABELS), default=None, help="With --csv: label images  [tiff]."),
+        click.option("--lanes", type=click.IntRange(min=1), default=None, help="With --csv: images at a time."),
+        click.option("--allow-missing", is_flag=True, help="With --csv: files may be missing; they will fail."),
+        click.option("--retry-failed", is_flag=True, help="With --csv: do chunks with failed image sets again."),
+        click.option("--colour", is_flag=True, help="With --csv: images may be in colour."),
+        click.option(
+            "--max-pixels", type=click.IntRange(min=1), default=None, help="With --csv: largest image  [100,000,000]."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def choose_source(inputs: Sequence[Path], options: Dict[str, Any]) -> Optional[Path]:
+    """Return the list if the images come from one, or None if they come from files and folders.
+
+    Raises
+    ------
+    ConfigError
+        If both or neither is given, or an option for lists without a list.
+    """
+    csv: Optional[Path] = options["csv"]
+    if bool(inputs) == (csv is not None):
+        raise ConfigError("give either image files and folders, or a list by --csv, not both and not neither")
+    idle = [name for name in OF_LISTS if options[name]] if csv is None else []
+    if idle:
+        raise ConfigError(f"--{idle[0].replace('_', '-')} goes with --csv only; leave it out, or give a list")
+    return csv
+
+
+def segment_list(csv: Path, output: Path, config: SegmentConfig, options: Dict[str, Any]) -> None:
+    """Segment all image sets of a list, or go on with that, and end as 'nucdl screen run' does."""
+    from tqdm import tqdm
+
+    from nucdl_core.screen.fast_plan import FastRequest, plan_fast
+    from nucdl_core.screen.fast_run import run_fast
+    from nucdl_core.screen.plan import ScreenLimits
+    from nucdl_core.screen.process import StopRequest
+
+    given = {"colour": options["colour"], "pixels": options["max_pixels"]}
+    limits = ScreenLimits(**{name: value for name, value in given.items() if value is not None})
+    labels = options["labels"] or LABELS[0]
+    request = FastRequest(csv, output, config, options["channel"], labels, limits, options["allow_missing"])
+    folder, plan = plan_fast(request)
+    try:
+        with tqdm(total=plan.images.image_sets, unit="image", disable=None) as bar:
+            end = run_fast(folder, plan, options["lanes"], bar.update, options["retry_failed"])
+    except StopRequest as request_to_stop:
+        click.echo("stopped; the same command goes on", err=True)
+        raise SystemExit(request_to_stop.code) from None
+    tell_end(end, "repeat this command")

@@ -1,0 +1,214 @@
+"""The fast path: chunks without CellProfiler, in threads of this process, up to merged tables and report.
+
+Each lane, a thread, takes one image set after the other from file to label image, so that reading, network and
+post-processing of different images overlap; on an accelerator it takes some at once, whose network calls are computed
+together. The memory is that of the image sets in the lanes. Two chunks are open at a time: while the one is brought to
+the disk, the lanes work on the other. What comes out does not depend on lanes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
+
+import torch
+
+from nucdl_core.bundle import find_bundle
+from nucdl_core.errors import NucDLError
+from nucdl_core.predict_instances import load_model
+from nucdl_core.screen.engine import missing_chunks
+from nucdl_core.screen.fast_chunk import do_chunk
+from nucdl_core.screen.fast_images import DoneImageSet, ImageSet, do_together
+from nucdl_core.screen.fast_plan import FastSettings, read_settings
+from nucdl_core.screen.plan import Chunk, ScreenFolder, ScreenLimits, ScreenPlan
+from nucdl_core.screen.process import stop_on_signals
+from nucdl_core.screen.run import ScreenEnd, discard_failed_chunks, merge_and_report
+from nucdl_core.screen.work import lock_screen, remove_leftovers
+
+OPEN_CHUNKS = 2
+MOST_LANES = 4
+"""On a CPU: each lane may need some gigabytes for a large image."""
+ACCELERATOR_LANES = 3
+"""One whose network runs, one before and one after it."""
+
+Progress = Callable[[int], None]
+"""Called with the number of image sets that have been done since the last call."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How many threads work.
+
+    Attributes
+    ----------
+    lanes : int
+        Threads, of which each does one group of images at a time.
+    threads : int
+        Threads that the network uses within each of them.
+    """
+
+    lanes: int
+    threads: int
+
+
+def choose_crew(device: str, lanes: Optional[int] = None) -> Crew:
+    """Choose how many threads work: on a CPU, as many lanes as it has cores, up to `MOST_LANES`."""
+    if lanes is None:
+        lanes = ACCELERATOR_LANES if device == "cuda" else min(count_cores(), MOST_LANES)
+    return Crew(lanes, max(1, torch.get_num_threads() // lanes))
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_fast(
+    folder: ScreenFolder,
+    plan: ScreenPlan,
+    lanes: Optional[int] = None,
+    progress: Optional[Progress] = None,
+    retry_failed: bool = False,
+) -> ScreenEnd:
+    """Do the chunks that are missing, merge the tables and write the report.
+
+    Parameters
+    ----------
+    folder : ScreenFolder
+        Planned by `fast_plan.plan_fast`; what is finished in it is kept.
+    plan : ScreenPlan
+    lanes : int, optional
+        See `Crew`.
+    progress : callable, optional
+    retry_failed : bool
+        Whether chunks with failed image sets are done again.
+
+    Returns
+    -------
+    ScreenEnd
+
+    Raises
+    ------
+    ScreenError
+        If another run holds the folder, or results were altered.
+    NucDLError
+        If something cannot be written.
+    StopRequest
+        If the program was asked to stop by a signal; the same call goes on.
+    """
+    settings = read_settings(folder)
+    crew = choose_crew(settings.device, lanes)
+    # Loaded here, before several lanes would do it at once.
+    load_model(find_bundle(settings.config.model), settings.device)
+    with stop_on_signals(), lock_screen(folder), network_threads(crew.threads):
+        remove_leftovers(folder)
+        if retry_failed:
+            discard_failed_chunks(folder)
+        unfinished = run_chunks(folder, plan, Lanes(settings, plan.limits, crew.lanes, progress))
+        return ScreenEnd(unfinished) if unfinished else merge_and_report(folder)
+
+
+@contextlib.contextmanager
+def network_threads(count: int) -> Iterator[None]:
+    """Let networks use so many threads each until the end of the block."""
+    former = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(former)
+
+
+class Lanes:
+    """Threads that do image sets.
+
+    Parameters
+    ----------
+    settings : FastSettings
+    limits : ScreenLimits
+    count : int
+        Threads.
+    progress : callable, optional
+    """
+
+    def __init__(
+        self, settings: FastSettings, limits: ScreenLimits, count: int, progress: Optional[Progress] = None
+    ) -> None:
+        self._settings, self._limits, self._progress = settings, limits, progress
+        self._turn, self.stopped = threading.Lock(), threading.Event()
+        self._pool = ThreadPoolExecutor(count)
+
+    def work(self, images: Sequence[ImageSet]) -> Iterator[DoneImageSet]:
+        """Do image sets; yield what became of them, in order.
+
+        Raises
+        ------
+        CancelledError
+            If the event `stopped` is set before they are done.
+        """
+        size = self._settings.together
+        groups = [images[first : first + size] for first in range(0, len(images), size)]
+        waiting = [self._pool.submit(self._do, group) for group in groups]
+        try:
+            for future in waiting:
+                done = future.result()
+                self.tell(len(done))
+                yield from done
+        finally:
+            # Nobody writes into the folder of the chunk any more when it is removed.
+            for future in waiting:
+                future.cancel()
+            wait(waiting)
+
+    def tell(self, count: int) -> None:
+        """Tell that so many image sets more are done."""
+        if self._progress is not None:
+            self._progress(count)
+
+    def _do(self, group: Sequence[ImageSet]) -> List[DoneImageSet]:
+        if self.stopped.is_set():
+            raise CancelledError
+        return do_together(group, self._settings, self._limits, self._turn)
+
+    def close(self) -> None:
+        """End the threads; nobody may work any more."""
+        self._pool.shutdown()
+
+
+def run_chunks(folder: ScreenFolder, plan: ScreenPlan, lanes: Lanes) -> Dict[str, str]:
+    """Do all chunks that are missing; the lock must be held.
+
+    Returns
+    -------
+    dict of str to str
+        Names of chunks that cannot be finished, and why. The first one ends the run, since whatever is not the fault
+        of an image, such as a full disk, concerns the next chunk as well.
+    """
+    failed: Dict[str, str] = {}
+
+    def do(chunk: Chunk) -> None:
+        if lanes.stopped.is_set():
+            return
+        try:
+            with contextlib.suppress(CancelledError):
+                do_chunk(folder, plan, chunk, lanes.work)
+        except NucDLError as error:
+            failed[chunk.name] = str(error)
+            lanes.stopped.set()
+
+    with contextlib.closing(lanes), ThreadPoolExecutor(OPEN_CHUNKS) as pool:
+        missing = missing_chunks(folder)
+        lanes.tell(plan.images.image_sets - sum(chunk.image_sets for chunk in missing))
+        futures = [pool.submit(do, chunk) for chunk in missing]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            lanes.stopped.set()
+    return failed
