@@ -50,7 +50,7 @@ A score is the mean over images; `missed`, `merges`, `splits` and the numbers of
 
 Outlines follow the annotators of the training images, who did not draw alike: other laboratories' outlines may be wider
 or tighter. Very dim nuclei are missed and crowded ones merged more often than others. Nuclei that differ very much in
-size within one image are not treated separately.
+size within one image are found where there are many of each size; single ones may be missed.
 """
 
 
