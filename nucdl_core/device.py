@@ -162,12 +162,13 @@ def _computes_bfloat16(device: str) -> bool:
 
 
 def _computes_int8(device: str) -> bool:
-    # Without these instructions sums of products can overflow, and are slow.
-    return device == "cpu" and _processor_has("vnni") and _torch_has_integer_convolutions()
+    # Without VNNI sums of products can overflow, and are slow; with AMX bfloat16 is faster.
+    fastest = _processor_has("vnni") and not _processor_has("amx_tile")
+    return device == "cpu" and fastest and _torch_has_integer_convolutions()
 
 
 def _torch_has_integer_convolutions() -> bool:
-    return "x86" in torch.backends.quantized.supported_engines
+    return {"onednn", "fbgemm"} <= set(torch.backends.quantized.supported_engines)
 
 
 def _processor_has(instructions: str) -> bool:

@@ -25,6 +25,10 @@ EQUALIZATION = 0.75
 # A channel counts as having at least this share of its layer's widest range, or a silent one would be divided by 0.
 SILENT = 1e-3
 LARGEST_WEIGHT, LARGEST_FEATURE = 127, 255
+# oneDNN is the faster one of torch's engines for integers, but with 192 output channels it prepares the weights anew at
+# every call for some sizes of images, which takes up to a hundred times as long as the convolution. It was never seen
+# to do that with a power of two.
+FASTER, STEADIER = ENGINES = ("onednn", "fbgemm")
 # Where a level's two convolutions stand in a `ConvBlock`.
 FIRST, SECOND = "0", "3"
 
@@ -146,8 +150,25 @@ def prepacked(weight: Tensor, bias: Tensor) -> torch.ScriptObject:
     steps = weight.abs().amax((1, 2, 3)).clamp_min(torch.finfo(torch.float32).tiny) / LARGEST_WEIGHT
     zeros = torch.zeros(len(steps), dtype=torch.int64)
     rounded = torch.quantize_per_channel(weight, steps, zeros, 0, torch.qint8)
-    packed: torch.ScriptObject = torch.ops.quantized.conv2d_prepack(rounded, bias, [1, 1], [1, 1], [1, 1], 1)
+    with engine(FASTER if is_power_of_two(len(bias)) else STEADIER):
+        packed: torch.ScriptObject = torch.ops.quantized.conv2d_prepack(rounded, bias, [1, 1], [1, 1], [1, 1], 1)
     return packed
+
+
+def is_power_of_two(number: int) -> bool:
+    """Tell whether a positive number is a power of two."""
+    return number & (number - 1) == 0
+
+
+@contextmanager
+def engine(name: str) -> Iterator[None]:
+    """Let torch lay out weights for one of its engines for integers; they are computed by it ever after."""
+    former = torch.backends.quantized.engine
+    torch.backends.quantized.engine = name
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = former
 
 
 def convolve(features: Tensor, layer: Tuple[torch.ScriptObject, float]) -> Tensor:

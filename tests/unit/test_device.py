@@ -58,6 +58,12 @@ def test_integers_are_used_where_the_processor_multiplies_them_and_the_model_all
     assert fast_dtype("cpu", integers=True) == torch.qint8
 
 
+def test_bfloat16_is_preferred_where_the_processor_multiplies_matrices_of_it(processor, monkeypatch):
+    monkeypatch.setattr(device, "_torch_has_integer_convolutions", lambda: True)
+    processor("amx_tile", "avx512_bf16", "vnni")
+    assert fast_dtype("cpu", integers=True) == torch.bfloat16
+
+
 def test_integers_are_not_used_without_torchs_convolutions_for_them(processor, monkeypatch):
     monkeypatch.setattr(device, "_torch_has_integer_convolutions", lambda: False)
     processor("vnni")

@@ -10,18 +10,18 @@ from safetensors.numpy import save_file
 from nucdl_core.bundle import RANGES, read_bundle, read_description, write_description
 from nucdl_core.device import fast_dtype
 from nucdl_core.errors import BundleError
-from nucdl_core.models.int8 import Int8UNet, convolutions, equalized, recorded_ranges
+from nucdl_core.models.int8 import ENGINES, Int8UNet, convolutions, equalized, recorded_ranges
 from nucdl_core.models.unet import UNet
 from nucdl_core.predict import Predictor, fold_batch_norm, load_predictor, make_predictor
 
 pytestmark = pytest.mark.skipif(
-    "x86" not in torch.backends.quantized.supported_engines, reason="torch has no integer convolutions here"
+    not set(ENGINES) <= set(torch.backends.quantized.supported_engines), reason="torch has no integer convolutions here"
 )
 
 
 @pytest.fixture
 def network():
-    """A folded network with biases and channels of very different range."""
+    """A folded network with biases and channels of very different range, some a power of two in number, some not."""
     torch.manual_seed(0)
     made = UNet([4, 6, 8]).eval()
     for module in made.modules():
@@ -105,6 +105,12 @@ def test_the_network_itself_stays_as_it_was(network, image):
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
+def test_torchs_engine_stays_as_it_was(network, image):
+    before = torch.backends.quantized.engine
+    Int8UNet(network, ranges_of(network, image))
+    assert torch.backends.quantized.engine == before
+
+
 def with_ranges(folder, change=lambda ranges: ranges):
     """Add ranges to a bundle of an untrained network."""
     predictor = make_predictor(read_bundle(folder), "cpu", torch.float32)
@@ -118,6 +124,7 @@ def with_ranges(folder, change=lambda ranges: ranges):
 
 def test_a_bundle_with_ranges_runs_in_integers_where_the_processor_can(tiny_bundle, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     fast_dtype.cache_clear()
     assert load_predictor(tiny_bundle, "cpu").dtype != torch.qint8
     sample = with_ranges(tiny_bundle)
