@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nucdl_core.bundle import find_bundle, read_bundle
+from nucdl_core.bundle import ZOO, default_model, find_bundle, list_bundles, read_bundle
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
 from nucdl_core.device import fast_dtype
 from nucdl_core.field import FieldConfig
@@ -49,6 +49,18 @@ def test_the_intensity_scale_does_not_matter(change):
     }[change]
     found, again = segment(image.astype(np.uint16)), segment(changed)
     assert image_scores(found.labels, again.labels)["mean_f1"] > 0.9
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_the_second_family_finds_the_same_nuclei(refine):
+    field = simulated(24)
+    found = segment(field.image, SegmentConfig(model=default_model("maskrcnn"), refine=refine))
+    assert image_scores(field.labels, found.labels)["f1_0.50"] > 0.8
+
+
+def test_all_bundled_models_weigh_at_most_80_mb():
+    assert {"nuclei_unet", "nuclei_maskrcnn"} <= set(list_bundles())
+    assert sum(path.stat().st_size for path in ZOO.rglob("*.*")) < 80_000_000
 
 
 def test_pure_noise_holds_hardly_any_nuclei():

@@ -120,9 +120,10 @@ def test_a_size_that_is_none_is_refused(tmp_path, size):
     assert "give height x width in pixels" in result.output
 
 
-def test_models_are_listed_and_checked():
-    assert nucdl("models", "list").output.startswith("nuclei_unet  ")
-    result = nucdl("models", "check", "nuclei_unet")
+@pytest.mark.parametrize("model", ["nuclei_unet", "nuclei_maskrcnn"])
+def test_models_are_listed_and_checked(model):
+    assert model in [line.split()[0] for line in nucdl("models", "list").output.splitlines()]
+    result = nucdl("models", "check", model)
     assert result.exit_code == 0
     assert "all files are unaltered" in result.output
 
