@@ -15,7 +15,7 @@ import os
 import stat
 import uuid
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Union
+from typing import IO, TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Union
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from nucdl_core import pictures
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.errors import ImageError, NucDLError
 from nucdl_core.labels import as_labels, highest
-from nucdl_core.large import strips, zeros
+from nucdl_core.large import is_large, let_go
 from nucdl_core.pictures import Limits, Picture, grey
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PathLike = Union[str, "os.PathLike[str]"]
 
 LABEL_SUFFIX = "_labels.tif"
+# Side of the tiles of a large label image, in pixels.
+TILE = 512
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gif")
 MAX_PIXELS = 1_000_000_000
 _IMAGE_LIMITS = Limits(pixels=MAX_PIXELS)
@@ -294,7 +296,7 @@ def write_labels(path: PathLike, labels: Labels) -> None:
     path : str or path
         In an existing folder; an existing file is replaced.
     labels : int32 array (H, W)
-        Written as uint16, or as uint32 where a number is above 65,535.
+        Written as uint16, or as uint32 where a number is above 65,535; a large one in tiles.
 
     Raises
     ------
@@ -308,15 +310,27 @@ def write_labels(path: PathLike, labels: Labels) -> None:
     checked = as_labels(labels)
     if checked.size == 0:
         raise ImageError(f"{path}: a label image of shape {checked.shape} has no pixels and cannot be written")
-    if highest(checked) <= np.iinfo(np.uint16).max:
-        stored = zeros(checked.shape, "<u2")
-        for numbers, part in strips(checked, stored):
-            part[:] = numbers
+    kind = "<u2" if highest(checked) <= np.iinfo(np.uint16).max else "<u4"
+    options: Dict[str, Any] = {"byteorder": "<", "photometric": "minisblack", "compression": "zlib", "metadata": None}
+    stored: Any
+    if is_large(checked.nbytes):
+        stored = _tiles(checked, kind)
+        options.update(shape=checked.shape, dtype=kind, tile=(TILE, TILE))
     else:
-        # It holds the same bits as int32, so that no copy is made of a large image.
-        stored = checked.astype("<i4", copy=False).view("<u4")
-    options = {"byteorder": "<", "photometric": "minisblack", "compression": "zlib", "metadata": None}
+        stored = checked.astype(kind)
     write_atomically(path, lambda stream: tifffile.imwrite(stream, stored, **options))
+
+
+def _tiles(labels: Labels, kind: str) -> Iterator[AnyArray]:
+    """Cut a large label image into the tiles of a TIFF file, so that no copy of the whole is in memory."""
+    height, width = labels.shape
+    for row in range(0, height, TILE):
+        for col in range(0, width, TILE):
+            part = labels[row : row + TILE, col : col + TILE]
+            tile = np.zeros((TILE, TILE), kind)
+            tile[: part.shape[0], : part.shape[1]] = part
+            yield tile
+        let_go(labels)
 
 
 def write_png(path: PathLike, rgb: AnyArray) -> None:

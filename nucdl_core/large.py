@@ -29,6 +29,11 @@ class _Mapping(mmap.mmap):
     """The bytes of a file that `zeros` has made; pages of no others may be given back."""
 
 
+def is_large(size: int) -> bool:
+    """Tell whether an array of so many bytes is not to be held in memory as a whole."""
+    return size > FILE_BYTES
+
+
 def zeros(shape: Tuple[int, ...], dtype: Any) -> AnyArray:
     """Make an array of zeros, in a temporary file if it has more than `FILE_BYTES`.
 
@@ -47,7 +52,7 @@ def zeros(shape: Tuple[int, ...], dtype: Any) -> AnyArray:
     The file lies where Python keeps temporary files: in the folder that ``TMPDIR`` names, or else usually in ``/tmp``.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size <= FILE_BYTES:
+    if not is_large(size):
         return np.zeros(shape, dtype)
     try:
         with tempfile.TemporaryFile() as file:

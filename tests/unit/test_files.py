@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from nucdl_core import files, pictures
+from nucdl_core import files, large, pictures
 from nucdl_core.errors import ImageError, NucDLError
 
 NOISE = np.random.default_rng(4).integers(0, 4096, (40, 30)).astype(np.uint16)
@@ -188,6 +188,17 @@ def test_label_files_have_the_same_bytes_every_time(tmp_path):
     for name in ("a", "b"):
         files.write_labels(tmp_path / name, NOISE.astype(np.int32))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("most", [7, 70_000])
+def test_a_large_label_image_is_written_in_tiles_and_read_back_unchanged(tmp_path, monkeypatch, most):
+    labels = (np.arange(1300 * 700).reshape(1300, 700) % (most + 1)).astype(np.int32)
+    monkeypatch.setattr(large, "FILE_BYTES", 1_000_000)
+    files.write_labels(tmp_path / "a.tif", labels)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        assert tiff.pages[0].is_tiled
+        assert tiff.pages[0].dtype == (np.uint16 if most < 65536 else np.uint32)
+    assert np.array_equal(files.read_labels(tmp_path / "a.tif"), labels)
 
 
 def test_a_large_label_image_without_nuclei_is_no_bomb(tmp_path):
