@@ -64,9 +64,11 @@ def fast_dtype(device: str, integers: bool = False) -> torch.dtype:
             f"the environment variable {FORMAT_VARIABLE} is {allowed!r}; set it to {' or '.join(NUMBER_FORMATS)}, or "
             "unset it"
         )
-    usable = {"float32": True, "bfloat16": _computes_bfloat16(device), "int8": integers and _computes_int8(device)}
-    formats = list(NUMBER_FORMATS)
-    return NUMBER_FORMATS[max(filter(usable.get, formats[: formats.index(allowed) + 1]), key=formats.index)]
+    if allowed == "int8" and integers and _computes_int8(device):
+        return torch.qint8
+    if allowed != "float32" and _computes_bfloat16(device):
+        return torch.bfloat16
+    return torch.float32
 
 
 def format_name(dtype: torch.dtype) -> str:
@@ -131,7 +133,7 @@ def on_the_cpu_if_short(compute: Callable[[str], T], wanted: str) -> T:
     try:
         return compute(device)
     except (OutOfMemoryError, RuntimeError) as error:
-        full, reason = isinstance(error, OutOfMemoryError), str(error).splitlines()[0]
+        full, reason = isinstance(error, OutOfMemoryError), str(error).partition("\n")[0]
         if device == "cpu" or not (full or is_gpu_failure(error)) or (full and wanted != "auto"):
             raise
         if wanted != "auto":

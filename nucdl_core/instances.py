@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from nucdl_core.arrays import Floats, Labels, Mask
 from nucdl_core.config import require
-from nucdl_core.labels import areas, largest_component
+from nucdl_core.labels import areas, gapless, largest_component
 from nucdl_core.large import strips
 
 DECODERS = ("three_class", "distance", "combined")
@@ -279,11 +279,6 @@ def mean_inside(values: Floats, labels: Labels) -> Floats:
 def drop(labels: Labels, dropped: Mask) -> Labels:
     """Remove the nuclei where `dropped` (N,) is true and renumber the others 1..M in their old order."""
     return np.asarray(gapless(~dropped)[labels], np.int32)
-
-
-def gapless(kept: Mask) -> NDArray[np.int32]:
-    """Return the new number of background and of each of N nuclei, 0 for those that are not `kept` (N,)."""
-    return np.concatenate([[False], kept * np.cumsum(kept)]).astype(np.int32)
 
 
 def transfer(labels: Labels, foreground: Floats, threshold: float, scale: float) -> Labels:

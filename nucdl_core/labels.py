@@ -86,6 +86,11 @@ def renumbered(labels: AnyArray, numbers: NDArray[np.int32]) -> Labels:
     return result
 
 
+def gapless(kept: Mask) -> NDArray[np.int32]:
+    """Return the new number of background and of each of N nuclei, 0 for those that are not `kept` (N,)."""
+    return np.concatenate([[0], kept * np.cumsum(kept)]).astype(np.int32)
+
+
 def relabel(labels: AnyArray) -> Labels:
     """Renumber the nuclei 1..N without gaps, in the order of their old numbers.
 
@@ -112,8 +117,7 @@ def relabel(labels: AnyArray) -> Labels:
     present = np.zeros(most + 1, bool)
     for (strip,) in strips(labels):
         present[strip.ravel()] = True
-    present[0] = False
-    return renumbered(labels, np.where(present, np.cumsum(present), 0).astype(np.int32))
+    return renumbered(labels, gapless(present[1:]))
 
 
 def _relabel_by_sorting(labels: AnyArray) -> Labels:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Optional
 
-import numpy as np
-
 from nucdl_core.arrays import Floats, Labels, Mask
-from nucdl_core.labels import highest, renumbered
+from nucdl_core.labels import gapless, highest, renumbered
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Segmentation:
         Segmentation
             Labels and scores of the kept nuclei in their old order; map and diameter unchanged.
         """
-        numbers = np.zeros(self.count + 1, np.int32)
-        numbers[1:] = np.where(kept, np.cumsum(kept), 0)
         agreement = None if self.agreement is None else self.agreement[kept]
-        return replace(self, labels=renumbered(self.labels, numbers), scores=self.scores[kept], agreement=agreement)
+        return replace(
+            self, labels=renumbered(self.labels, gapless(kept)), scores=self.scores[kept], agreement=agreement
+        )

@@ -93,7 +93,7 @@ stays in memory; later images are faster.
 
 Two models come with the module. *nuclei_unet* is the one described above. *nuclei_maskrcnn* looks for each nucleus by
 itself (a Mask R-CNN, as in *Hollandi et al., 2020*): it joins fewer crowded nuclei and splits hardly any, but leaves
-out more dim ones and takes several times as long.
+out more nuclei and takes several times as long.
 
 A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused.
 

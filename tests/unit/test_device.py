@@ -121,6 +121,14 @@ def test_a_lost_gpu_that_a_person_asked_for_is_an_error_that_says_what_to_do(mon
         on_the_cpu_if_short(lost_gpu, "cuda")
 
 
+def test_an_error_without_words_stays_what_it_is():
+    def fail(device):
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        on_the_cpu_if_short(fail, "cpu")
+
+
 def test_another_fault_on_a_gpu_is_not_hidden(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
