@@ -7,18 +7,19 @@ import platform
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 
 from nucdl_core import __version__
+from nucdl_core.arrays import Labels
 from nucdl_core.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.config import SegmentConfig
 from nucdl_core.device import format_name, resolve_device
 from nucdl_core.errors import ImageError, OutOfMemoryError
-from nucdl_core.files import LABEL_SUFFIX, read_image, write_json, write_labels, write_table
+from nucdl_core.files import LABEL_SUFFIX, make_folder, read_image, write_json, write_labels, write_table
 from nucdl_core.labels import areas, centroids, equivalent_diameters
 from nucdl_core.predict import dtype_for
 from nucdl_core.predict_instances import load_model
@@ -35,6 +36,7 @@ OBJECT_COLUMNS = (
     "AreaShape_EquivalentDiameter",
     "NucDL_Confidence",
 )
+Job = TypeVar("Job")
 LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")
 
 
@@ -61,6 +63,25 @@ class ImageRecord:
     nuclei: Optional[int] = None
     diameter: Optional[float] = None
     error: Optional[str] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageResult:
+    """What was made of one file.
+
+    Attributes
+    ----------
+    labels : int32 array (H, W)
+        1..N without gaps.
+    objects : pandas.DataFrame
+        One row per nucleus.
+    diameter : float or None
+        See `ImageRecord`.
+    """
+
+    labels: Labels
+    objects: pd.DataFrame
+    diameter: Optional[float] = None
 
 
 def segment_files(
@@ -95,26 +116,56 @@ def segment_files(
     BundleError, DeviceError
         If the model or the device cannot be used; nothing is written then.
     """
+
+    def find(path: Path, number: int) -> ImageResult:
+        found = segment(read_image(path), config, progress=tile_progress)
+        diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
+        return ImageResult(found.labels, object_table(found, number, path.name), diameter)
+
     refuse_same_names(files)
     config = dataclasses.replace(config, keep_probability=False)
     bundle = read_bundle(find_bundle(config.model))
     load_model(bundle.folder, resolve_device(config.device))
-    output.mkdir(parents=True, exist_ok=True)
-    records, tables = [], [pd.DataFrame(columns=list(OBJECT_COLUMNS))]
-    for number, path in enumerate(progress(files), start=1):
+    make_folder(output)
+    records = do_each(((path, path) for path in progress(files)), find, output, OBJECT_COLUMNS)
+    write_json(output / "run.json", describe_run(config, bundle, records))
+    return records
+
+
+def do_each(
+    jobs: Iterable[Tuple[Path, Job]], do: Callable[[Job, int], ImageResult], output: Path, columns: Sequence[str]
+) -> List[ImageRecord]:
+    """Find or refine nuclei job by job; one that cannot be done does not stop the others.
+
+    Parameters
+    ----------
+    jobs : iterable of (Path, any)
+        The file that names the job, and what `do` needs to know of it.
+    do : callable
+        Called with that, and the number of the job from 1; what it raises about an image is recorded.
+    output : Path
+        Receives ``STEM_labels.tif`` for each file, and ``objects.csv``.
+    columns : sequence of str
+        Of the tables that `do` returns.
+
+    Returns
+    -------
+    list of ImageRecord
+        One per job, in order.
+    """
+    records, tables = [], [pd.DataFrame(columns=list(columns))]
+    for number, (path, job) in enumerate(jobs, start=1):
         start = time.perf_counter()
         try:
-            found = segment(read_image(path), config, progress=tile_progress)
+            result = do(job, number)
         except (ImageError, OutOfMemoryError, OSError, MemoryError) as error:
             records.append(ImageRecord(str(path), seconds_since(start), error=str(error) or type(error).__name__))
             continue
-        write_labels(output / f"{path.stem}{LABEL_SUFFIX}", found.labels)
-        tables.append(object_table(found, number, path.name))
-        diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
-        records.append(ImageRecord(str(path), seconds_since(start), found.count, diameter))
+        write_labels(output / f"{path.stem}{LABEL_SUFFIX}", result.labels)
+        tables.append(result.objects)
+        records.append(ImageRecord(str(path), seconds_since(start), len(result.objects), result.diameter))
     filled = [table for table in tables if len(table)] or tables
     write_table(output / "objects.csv", pd.concat(filled, ignore_index=True))
-    write_json(output / "run.json", describe_run(config, bundle, records))
     return records
 
 

@@ -13,7 +13,15 @@ from nucdl_core import __version__
 from nucdl_core.cli_evaluate import evaluate, report
 from nucdl_core.cli_fast import choose_source, list_options, segment_list
 from nucdl_core.cli_screen_run import screen
-from nucdl_core.cli_words import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, Commands, exit_with_failures
+from nucdl_core.cli_words import (
+    EXISTING,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    FOLDER,
+    LOG_FORMAT,
+    Commands,
+    exit_with_failures,
+)
 from nucdl_core.config import DEFAULT_MODEL, DEVICES, FAMILIES, PRESETS, VIEWS, SegmentConfig
 from nucdl_core.errors import ConfigError
 
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--verbose", is_flag=True, help="Show what is being done.")
 def main(verbose: bool) -> None:
     """Find cell nuclei in fluorescence images with deep learning."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format=LOG_FORMAT)
 
 
 main.add_command(evaluate)
@@ -137,7 +145,8 @@ def refine(images: Path, labels: Path, output: Path, **settings: Any) -> None:
     from nucdl_core.refine_files import refine_files
 
     config = RefineConfig(**settings)
-    records = refine_files(images, labels, output, config, lambda pairs: tqdm(pairs, unit="image", disable=None))
+    bars = (lambda pairs: tqdm(pairs, unit="image", disable=None), tile_progress())
+    records = refine_files(images, labels, output, config, *bars)
     report_records(records, output)
 
 

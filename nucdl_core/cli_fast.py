@@ -1,20 +1,22 @@
-"""What ``nucdl segment --csv`` adds to the command: the fast path over whole plates."""
+"""What ``nucdl segment --csv`` adds to the command: the fast path over whole plates, in a process that is watched."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
 import click
 
 from nucdl_core.cli_screen import Command
-from nucdl_core.cli_screen_run import tell_end
-from nucdl_core.cli_words import EXISTING_FILE
+from nucdl_core.cli_words import EXISTING_FILE, NOT_FINISHED
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import ConfigError
 
 LABELS = ("tiff", "zarr", "none")
-OF_LISTS = ("channel", "labels", "lanes", "allow_missing", "retry_failed", "colour", "max_pixels")
+LIMITS = {"colour": "colour", "max_pixels": "pixels", "image_set_seconds": "seconds", "memory": "memory_mb"}
+"""Options that are limits, and the names that `ScreenLimits` gives them."""
+OF_LISTS = ("channel", "labels", "lanes", "allow_missing", "retry_failed", *LIMITS)
 """Options that mean something with ``--csv`` only."""
 
 
@@ -30,6 +32,15 @@ def list_options(command: Command) -> Command:
         click.option("--colour", is_flag=True, help="With --csv: images may be in colour."),
         click.option(
             "--max-pixels", type=click.IntRange(min=1), default=None, help="With --csv: largest image  [100,000,000]."
+        ),
+        click.option(
+            "--image-set-seconds", type=float, default=None, help="With --csv: time limit of one image set  [600]."
+        ),
+        click.option(
+            "--memory",
+            type=click.IntRange(min=1),
+            default=None,
+            help="With --csv: MiB of memory, of all lanes  [8192].",
         ),
     )
     for option in reversed(options):
@@ -55,23 +66,26 @@ def choose_source(inputs: Sequence[Path], options: Dict[str, Any]) -> Optional[P
 
 
 def segment_list(csv: Path, output: Path, config: SegmentConfig, options: Dict[str, Any]) -> None:
-    """Segment all image sets of a list, or go on with that, and end as 'nucdl screen run' does."""
-    from tqdm import tqdm
+    """Segment all image sets of a list, or go on with that, and end as 'nucdl screen run' does.
 
-    from nucdl_core.screen.fast_plan import FastRequest, plan_fast
-    from nucdl_core.screen.fast_run import run_fast
+    The work is done by another process, `cli_fast_worker`, which tells how it ends.
+    """
+    from nucdl_core.screen.fast_task import FastRequest, FastTask
+    from nucdl_core.screen.fast_watch import UnfinishedError, watch_run
     from nucdl_core.screen.plan import ScreenLimits
     from nucdl_core.screen.process import StopRequest
 
-    given = {"colour": options["colour"], "pixels": options["max_pixels"]}
-    limits = ScreenLimits(**{name: value for name, value in given.items() if value is not None})
+    limits = ScreenLimits(**{LIMITS[name]: options[name] for name in LIMITS if options[name] is not None})
     labels = options["labels"] or LABELS[0]
     request = FastRequest(csv, output, config, options["channel"], labels, limits, options["allow_missing"])
-    folder, plan = plan_fast(request)
+    level = logging.getLogger().getEffectiveLevel()
     try:
-        with tqdm(total=plan.images.image_sets, unit="image", disable=None) as bar:
-            end = run_fast(folder, plan, options["lanes"], bar.update, options["retry_failed"])
+        code = watch_run(FastTask(request, options["lanes"], options["retry_failed"], log_level=level))
     except StopRequest as request_to_stop:
         click.echo("stopped; the same command goes on", err=True)
-        raise SystemExit(request_to_stop.code) from None
-    tell_end(end, "repeat this command")
+        code = request_to_stop.code
+    except UnfinishedError as error:
+        click.echo(f"{error}; the same command goes on", err=True)
+        code = NOT_FINISHED
+    if code != 0:
+        raise SystemExit(code)

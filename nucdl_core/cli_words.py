@@ -13,6 +13,7 @@ SOME_FAILED = 3
 """Exit code of a run that finished, but not with every image."""
 NOT_FINISHED = 4
 """Exit code of a screen that did not finish."""
+LOG_FORMAT = "%(levelname)s %(message)s"
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)

@@ -13,11 +13,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, TextIO, Union
-
-import pandas as pd
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, TextIO, Union
 
 from nucdl_core.errors import NucDLError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LOG_NAME = "cellprofiler.log"
 DONE_NAME = "cellprofiler_done.txt"
@@ -247,6 +248,9 @@ def check_tables(output: Path, image_sets: int, objects: Sequence[str]) -> pd.Da
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    # Late, so that a process that only watches others stays small.
+    import pandas as pd
+
     try:
         return pd.read_csv(path)
     except FileNotFoundError as error:

@@ -13,7 +13,6 @@ from typing import Optional, Tuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage import measure, segmentation
 
 from nucdl_core.arrays import AnyArray, Labels, Mask
 from nucdl_core.errors import ImageError
@@ -303,7 +302,10 @@ def largest_component(labels: Labels) -> Labels:
         A new array with the same numbers; the other pieces become background. Pixels that touch at a corner are
         connected; of pieces with the same area the one that comes first in reading order is kept.
     """
-    pieces = measure.label(labels, background=0, connectivity=2)
+    # Late: it loads slowly, and most of what uses labels, such as each process of a screen, does without.
+    from skimage.measure import label
+
+    pieces = label(labels, background=0, connectivity=2)
     piece_areas = areas(pieces)
     owners = np.zeros(len(piece_areas) + 1, np.int32)
     owners[pieces.ravel()] = labels.ravel()
@@ -334,7 +336,9 @@ def offset_outlines(labels: Labels, offset: float) -> Labels:
     if offset == 0:
         return labels
     if offset > 0:
-        widened: Labels = segmentation.expand_labels(labels, offset + 0.5)
+        from skimage.segmentation import expand_labels
+
+        widened: Labels = expand_labels(labels, offset + 0.5)
         return widened
     inside = np.pad(labels > 0, 1, mode="edge")
     if inside.all():

@@ -18,7 +18,7 @@ from nucdl_core.instances import find_instances, mean_inside, transfer
 from nucdl_core.labels import areas, as_labels, equivalent_diameters, largest_component, offset_outlines, relabel
 from nucdl_core.normalize import NormalizedImage
 from nucdl_core.predict import Predictor, load_predictor
-from nucdl_core.segment import check_image, plan_tiles, refinement_of
+from nucdl_core.segment import Progress, check_image, plan_tiles, refinement_of
 from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameter
 from nucdl_core.stitch import Mosaic
 from nucdl_core.tiling import Tile, Window
@@ -79,7 +79,13 @@ class Sight:
     scale: float
 
 
-def refine(image: AnyArray, labels: AnyArray, config: RefineConfig = AUTOMATIC, mask: Optional[Mask] = None) -> Refined:
+def refine(
+    image: AnyArray,
+    labels: AnyArray,
+    config: RefineConfig = AUTOMATIC,
+    mask: Optional[Mask] = None,
+    progress: Optional[Progress] = None,
+) -> Refined:
     """Correct the outlines of objects, and on request split, merge, remove and add objects.
 
     The last step of nucleAIzer (Hollandi et al., Cell Systems 2020) with test-time augmentation (Moshkov et al., Sci.
@@ -95,6 +101,8 @@ def refine(image: AnyArray, labels: AnyArray, config: RefineConfig = AUTOMATIC, 
     config : RefineConfig
     mask : bool array (H, W), optional
         Only pixels where it is true count: no nucleus is found or widened outside.
+    progress : callable, optional
+        See `segment.Progress`; called where the image is larger than a tile.
 
     Returns
     -------
@@ -111,7 +119,7 @@ def refine(image: AnyArray, labels: AnyArray, config: RefineConfig = AUTOMATIC, 
     given, numbers = check_objects(labels, image.shape)
     folder, normal = find_bundle(config.model), NormalizedImage.of(image, mask)
     refined = on_the_cpu_if_short(
-        lambda device: refine_normalized(normal, given, load_predictor(folder, device), config), config.device
+        lambda device: refine_normalized(normal, given, load_predictor(folder, device), config, progress), config.device
     )
     return replace(refined, parents=numbers[refined.parents])
 
@@ -152,7 +160,11 @@ def check_objects(labels: AnyArray, shape: Tuple[int, ...]) -> Tuple[Labels, NDA
 
 
 def refine_normalized(
-    image: NormalizedImage, objects: Labels, predictor: Predictor, config: RefineConfig = AUTOMATIC
+    image: NormalizedImage,
+    objects: Labels,
+    predictor: Predictor,
+    config: RefineConfig = AUTOMATIC,
+    progress: Optional[Progress] = None,
 ) -> Refined:
     """Refine the objects of a normalized image.
 
@@ -164,12 +176,14 @@ def refine_normalized(
     predictor : Predictor
         Takes the place of the configuration's model and device.
     config : RefineConfig
+    progress : callable, optional
+        As `refine`.
 
     Returns
     -------
     Refined
     """
-    sight = look(image, predictor, VIEW_SETS[config.views], typical_diameter(image, objects, predictor))
+    sight = look(image, predictor, VIEW_SETS[config.views], typical_diameter(image, objects, predictor), progress)
     edited = edit_objects(objects, majority(sight, predictor), config) if config.edits else objects
     edited, parents = _ordered(edited, origins(objects, edited))
     corrected = correct_contours(edited, sight.probability, chosen_refinement(predictor, config))
@@ -197,7 +211,13 @@ def chosen_refinement(predictor: Predictor, config: RefineConfig) -> Refinement:
     return config.refinement or refinement_of(predictor, predictor.description.decision)
 
 
-def look(image: NormalizedImage, predictor: Predictor, views: Sequence[View], diameter: float) -> Sight:
+def look(
+    image: NormalizedImage,
+    predictor: Predictor,
+    views: Sequence[View],
+    diameter: float,
+    progress: Optional[Progress] = None,
+) -> Sight:
     """Let the network see an image, in smaller tiles if memory is short.
 
     Parameters
@@ -207,6 +227,8 @@ def look(image: NormalizedImage, predictor: Predictor, views: Sequence[View], di
     views : sequence of View
     diameter : float
         Of a typical nucleus, in pixels.
+    progress : callable, optional
+        As `refine`.
 
     Returns
     -------
@@ -218,12 +240,19 @@ def look(image: NormalizedImage, predictor: Predictor, views: Sequence[View], di
         If the memory does not suffice for the smallest tiles.
     """
     return in_smaller_tiles(
-        lambda side: look_in_tiles(image, predictor, views, diameter, side), predictor.tile_sides, predictor.device
+        lambda side: look_in_tiles(image, predictor, views, diameter, side, progress),
+        predictor.tile_sides,
+        predictor.device,
     )
 
 
 def look_in_tiles(
-    image: NormalizedImage, predictor: Predictor, views: Sequence[View], diameter: float, side: int
+    image: NormalizedImage,
+    predictor: Predictor,
+    views: Sequence[View],
+    diameter: float,
+    side: int,
+    progress: Optional[Progress] = None,
 ) -> Sight:
     """Let the network see an image in tiles whose side in network pixels is given; see `look`."""
     description = predictor.description
@@ -231,7 +260,8 @@ def look_in_tiles(
     probability = np.empty(image.shape, np.float32)
     whole = _at_views((slice(0, image.shape[0]), slice(0, image.shape[1])), predictor.stride, block)
     mosaics = [Mosaic((whole[0].stop, whole[1].stop)) for _ in views]
-    for tile in plan_tiles(image.shape, predictor, diameter, side):
+    plan = plan_tiles(image.shape, predictor, diameter, side)
+    for done, tile in enumerate(plan, start=1):
         prediction = predictor.predict(image[tile.outer], diameter, views)
         probability[tile.core] = prediction.probability[tile.inner]
         place = Tile(*(_at_views(window, predictor.stride, block) for window in tile))
@@ -239,6 +269,8 @@ def look_in_tiles(
         for mosaic, maps in zip(mosaics, prediction.views):
             found = find_instances(maps, description.decision, description.canonical_diameter)
             mosaic.add(place, found[:rows, :cols])
+        if progress is not None and len(plan) > 1:
+            progress(done, len(plan))
     if image.mask is not None:
         probability[~image.mask] = 0
     return Sight([mosaic.labels for mosaic in mosaics], probability, predictor.stride / block)

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 import pandas as pd
 
-from nucdl_core.batch import OBJECT_COLUMNS, ImageRecord, describe_run, object_table, refuse_same_names, seconds_since
+from nucdl_core.batch import (
+    OBJECT_COLUMNS,
+    ImageRecord,
+    ImageResult,
+    describe_run,
+    do_each,
+    object_table,
+    refuse_same_names,
+)
 from nucdl_core.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.config import SegmentConfig
 from nucdl_core.contours import RefineConfig
 from nucdl_core.device import resolve_device
-from nucdl_core.errors import ConfigError, ImageError, OutOfMemoryError
+from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.evaluate import label_images
-from nucdl_core.files import (
-    LABEL_SUFFIX,
-    image_files,
-    image_stem,
-    make_folder,
-    read_image,
-    read_labels,
-    write_json,
-    write_labels,
-    write_table,
-)
+from nucdl_core.files import image_files, image_stem, make_folder, read_image, read_labels, write_json
 from nucdl_core.predict import Predictor, load_predictor
 from nucdl_core.refine import Refined, chosen_refinement, refine
 from nucdl_core.results import Segmentation
+from nucdl_core.segment import Progress
 
 REFINED_COLUMNS = (
     *(column for column in OBJECT_COLUMNS if not column.startswith("NucDL_")),
@@ -49,6 +47,7 @@ def refine_files(
     output: Path,
     config: RefineConfig,
     progress: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
+    tile_progress: Optional[Progress] = None,
 ) -> List[ImageRecord]:
     """Refine the objects of the images of a folder one by one; a file that cannot be used does not stop the others.
 
@@ -61,6 +60,8 @@ def refine_files(
     config : RefineConfig
     progress : callable
         Wraps the iteration over the pairs of files, for example in a progress bar.
+    tile_progress : callable, optional
+        See `refine.refine`; called for images that are larger than a tile.
 
     Returns
     -------
@@ -76,25 +77,18 @@ def refine_files(
     BundleError, DeviceError
         If the model or the device cannot be used; nothing is written then.
     """
+
+    def correct(pair: Pair, number: int) -> ImageResult:
+        refined = _refine_pair(pair, images, labels, config, tile_progress)
+        return ImageResult(refined.labels, refined_table(refined, number, _name_of(pair).name))
+
     if output.resolve() == labels.resolve():
         raise ConfigError(f"the output folder {output} holds the objects to be refined; name another one to keep them")
     pairs = pair_files(images, labels)
     bundle = read_bundle(find_bundle(config.model))
     predictor = load_predictor(bundle.folder, resolve_device(config.device))
     make_folder(output)
-    records, tables = [], [pd.DataFrame(columns=list(REFINED_COLUMNS))]
-    for number, pair in enumerate(progress(pairs), start=1):
-        start, path = time.perf_counter(), str(pair[0] or pair[1])
-        try:
-            refined = _refine_pair(pair, images, labels, config)
-        except (ImageError, OutOfMemoryError, OSError, MemoryError) as error:
-            records.append(ImageRecord(path, seconds_since(start), error=str(error) or type(error).__name__))
-            continue
-        write_labels(output / f"{Path(path).stem}{LABEL_SUFFIX}", refined.labels)
-        tables.append(refined_table(refined, number, Path(path).name))
-        records.append(ImageRecord(path, seconds_since(start), refined.count))
-    filled = [table for table in tables if len(table)] or tables
-    write_table(output / "objects.csv", pd.concat(filled, ignore_index=True))
+    records = do_each(((_name_of(pair), pair) for pair in progress(pairs)), correct, output, REFINED_COLUMNS)
     write_json(output / "run.json", describe_refinement(config, bundle, predictor, records))
     return records
 
@@ -163,7 +157,12 @@ def describe_refinement(
     }
 
 
-def _refine_pair(pair: Pair, images: Path, labels: Path, config: RefineConfig) -> Refined:
+def _name_of(pair: Pair) -> Path:
+    """Return the file that a pair is named by: its image, or its label image where there is no image."""
+    return next(path for path in pair if path is not None)
+
+
+def _refine_pair(pair: Pair, images: Path, labels: Path, config: RefineConfig, progress: Optional[Progress]) -> Refined:
     image, objects = pair
     if image is None:
         raise ImageError(f"{objects}: there is no image of this name in {images}; add it, or take the objects away")
@@ -171,6 +170,6 @@ def _refine_pair(pair: Pair, images: Path, labels: Path, config: RefineConfig) -
         raise ImageError(f"{image}: there are no objects of this name in {labels}; add them, or take the image away")
     pixels, found = read_image(image), read_labels(objects)
     try:
-        return refine(pixels, found, config)
+        return refine(pixels, found, config, progress=progress)
     except ImageError as error:
         raise ImageError(f"{image}, {objects}: {error}") from error

@@ -289,7 +289,7 @@ def find_nuclei(image: Any, pixels: NDArray[np.float32], mask: Optional[Mask], c
 
     share_cores()
     with naming_the_file(image, pixels):
-        return filter_nuclei(segment_unfiltered(pixels, config, mask, tile_progress()), config, mask)
+        return filter_nuclei(segment_unfiltered(pixels, config, mask, tile_progress("Finding nuclei")), config, mask)
 
 
 def refine_objects(
@@ -300,7 +300,8 @@ def refine_objects(
 
     share_cores()
     with naming_the_file(image, pixels):
-        return refine(pixels, labels_without_overlaps(objects, "the objects"), config, mask)
+        given = labels_without_overlaps(objects, "the objects")
+        return refine(pixels, given, config, mask, tile_progress("Refining nuclei"))
 
 
 def labels_without_overlaps(objects: Any, name: str) -> Labels:

@@ -8,8 +8,10 @@ from typing import Callable
 from cellprofiler_core.preferences import report_progress
 
 
-def tile_progress() -> Callable[[int, int], None]:
+def tile_progress(doing: str) -> Callable[[int, int], None]:
     """Return what tells how far a large image is: in the log, and in the status line where the window itself computes.
+
+    The status line also tells what is being done, such as "Finding nuclei".
 
     The window computes in test mode. Otherwise workers do, in whose threads CellProfiler takes no reports; what they
     log appears in the log of the window's process.
@@ -22,7 +24,7 @@ def tile_progress() -> Callable[[int, int], None]:
         logged(done, count)
         if threading.current_thread() is threading.main_thread():
             if done == 1:
-                report_progress("NucDL", 0, "Finding nuclei")
-            report_progress("NucDL", done / count, "Finding nuclei")
+                report_progress("NucDL", 0, doing)
+            report_progress("NucDL", done / count, doing)
 
     return tell

@@ -17,6 +17,7 @@ from nucdl_core.headless import (
     cellprofiler_command,
     cellprofiler_environment,
 )
+from nucdl_core.screen.gpus import VISIBLE
 from nucdl_core.screen.plan import ScreenError, ScreenFolder, ScreenPlan
 from nucdl_core.screen.process import (
     Ending,
@@ -82,6 +83,8 @@ class ChunkRuns:
         Private folder.
     parent : int or None
         See `ProcessLimits`.
+    gpu : str or None
+        The only GPU that the processes see, see `gpus.hold_gpu`; None changes nothing.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class ChunkRuns:
         rows: Sequence[Mapping[str, str]],
         work: Path,
         parent: Optional[int] = None,
+        gpu: Optional[str] = None,
     ) -> None:
         self.rows = rows
         self.work = work
@@ -99,6 +103,7 @@ class ChunkRuns:
         self._plan = plan
         self._pipeline = folder.pipeline
         self._limits = ProcessLimits(plan.limits.seconds, plan.limits.memory_mb, parent)
+        self._variables = {"TMPDIR": str(work / TEMPORARY), **({} if gpu is None else {VISIBLE: gpu})}
 
     def run(self, positions: Sequence[int], go_on: bool = False) -> Attempt:
         """Run the pipeline on some image sets.
@@ -124,7 +129,7 @@ class ChunkRuns:
         done, log = self.work / DONE_NAME, run.output / LOG_NAME
         done.unlink(missing_ok=True)
         command = cellprofiler_command(run, done, *([ALWAYS_CONTINUE] if go_on else []))
-        environment = {**cellprofiler_environment(), "TMPDIR": str(self.work / TEMPORARY)}
+        environment = {**cellprofiler_environment(), **self._variables}
         ending = watch_process(command, environment, log, self._limits)
         self.peak_memory_mb = max(self.peak_memory_mb, ending.peak_memory_mb)
         messages = log.read_text(encoding="utf-8", errors="replace")

@@ -20,6 +20,7 @@ from nucdl_core.files import file_sha256, make_folder, write_table
 from nucdl_core.headless import LOG_NAME
 from nucdl_core.screen.attempt import RESULT, ChunkError, ChunkRuns
 from nucdl_core.screen.blame import find_culprits
+from nucdl_core.screen.gpus import hold_gpu
 from nucdl_core.screen.plan import Chunk, ScreenError, ScreenFolder, ScreenPlan, read_chunks, read_plan, read_rows
 from nucdl_core.screen.process import Failure, StopRequest, stop_on_signals
 from nucdl_core.screen.publish import FAILED, INSPECTION, Manifest, is_published, publish
@@ -33,7 +34,7 @@ UNEXPLAINED_DEATHS = 2
 """So often a process may die without an image set to blame before the chunk is given up."""
 
 
-def run_chunk(folder: ScreenFolder, number: int, parent: Optional[int] = None) -> Path:
+def run_chunk(folder: ScreenFolder, number: int, parent: Optional[int] = None, gpus: int = 0) -> Path:
     """Do one chunk and publish it; a chunk that is published already is left as it is.
 
     Parameters
@@ -43,6 +44,8 @@ def run_chunk(folder: ScreenFolder, number: int, parent: Optional[int] = None) -
         Of the chunk, from 1.
     parent : int or None
         Process without which this one stops, too.
+    gpus : int
+        GPUs of this computer, of which the chunk takes one for itself; 0 leaves to CellProfiler what it sees.
 
     Returns
     -------
@@ -62,13 +65,13 @@ def run_chunk(folder: ScreenFolder, number: int, parent: Optional[int] = None) -
     target = folder.result(chunk)
     if is_published(target, chunk):
         return target
-    with private_folder(folder, chunk.name) as work:
+    with private_folder(folder, chunk.name) as work, hold_gpu(folder, gpus, parent) as gpu:
         # What is there without a whole manifest was damaged after it had been published.
         if target.exists():
             os.rename(target, work / "damaged")
         try:
             check_plan(folder, plan)
-            runs = ChunkRuns(plan, folder, read_rows(folder.chunk_csv(chunk)), work, parent)
+            runs = ChunkRuns(plan, folder, read_rows(folder.chunk_csv(chunk)), work, parent, gpu)
             publish(work / RESULT, do_chunk(folder, plan, chunk, runs), target)
         except NucDLError as error:
             keep_error(folder, chunk.name, str(error), work / RESULT / LOG_NAME)
@@ -211,11 +214,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("number", type=int, help="number of the chunk, from 1")
     parser.add_argument("--marker", type=Path, help="file to make once the chunk is published")
     parser.add_argument("--with-parent", action="store_true", help="stop when the process that started this one ends")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs of this computer, of which it takes one for itself")
     given = parser.parse_args(arguments)
     parent = os.getppid() if given.with_parent else None
     try:
         with stop_on_signals():
-            run_chunk(ScreenFolder(given.output.absolute()), given.number, parent)
+            run_chunk(ScreenFolder(given.output.absolute()), given.number, parent, given.gpus)
             if given.marker is not None:
                 make_folder(given.marker.parent)
                 given.marker.touch()

@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from nucdl_core.config import require
 from nucdl_core.files import make_folder, write_json
+from nucdl_core.screen.gpus import visible_gpus
 from nucdl_core.screen.plan import Chunk, ScreenError, ScreenFolder, ScreenPlan, read_chunks, read_plan
 from nucdl_core.screen.process import die_with_parent
 from nucdl_core.screen.publish import is_published
@@ -51,7 +52,7 @@ class EngineOptions:
     profile : str or None
         Snakemake profile (name or folder) that sends the chunks to a cluster or a cloud.
     gpus : int
-        GPUs that there are; each chunk then holds one. 0 declares none.
+        GPUs that there are; each chunk then holds one, on this computer for itself. 0 declares none.
     threads : int
         Cores of one chunk.
     retries : int
@@ -101,8 +102,10 @@ def run_missing_chunks(
 
     Raises
     ------
+    ConfigError
+        If more GPUs were declared than this computer may show, see `gpus.visible_gpus`.
     ScreenError
-        If there is no Snakemake, or it could not begin.
+        If there is no Snakemake, or nothing came of any chunk: it could not begin, or a cluster killed all jobs.
     StopRequest
         If the program was asked to stop; the chunks that were running have been stopped then.
     """
@@ -110,6 +113,8 @@ def run_missing_chunks(
     remove_leftovers(folder)
     if not missing:
         return []
+    if options.profile is None:
+        visible_gpus(options.gpus)
     command = snakemake_command(find_snakemake(), folder, options)
     make_folder(folder.work / MARKERS)
     for chunk in missing:
@@ -118,7 +123,7 @@ def run_missing_chunks(
     code = _run_snakemake(command, folder, progress)
     left = missing_chunks(folder)
     if code != 0 and len(left) == len(missing) and not any(read_error(folder, chunk.name) for chunk in left):
-        raise ScreenError(f"Snakemake ended with code {code} before any chunk: {_last_line(folder.work / LOG)}")
+        raise ScreenError(f"Snakemake ended with code {code} without any chunk: {_last_line(folder.work / LOG)}")
     return left
 
 
@@ -136,6 +141,8 @@ def workflow_configuration(
         # The longest time that a chunk may take without being stuck.
         "minutes": math.ceil((plan.chunk_size + 2) * plan.limits.seconds / 60),
         "gpu": 1 if options.gpus else 0,
+        # With a profile the scheduler shows each job its GPU.
+        "gpus_here": options.gpus if options.profile is None else 0,
     }
 
 

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Sequence
 
@@ -17,6 +18,7 @@ from nucdl_core.files import make_folder, write_table
 from nucdl_core.headless import IMAGE_TABLE
 from nucdl_core.screen.attempt import RESULT, Attempt
 from nucdl_core.screen.chunk import check_plan
+from nucdl_core.screen.fast_blame import read_blame
 from nucdl_core.screen.fast_images import DoneImageSet, ImageSet
 from nucdl_core.screen.fast_plan import STEP
 from nucdl_core.screen.plan import Chunk, ScreenError, ScreenFolder, ScreenPlan, read_rows
@@ -74,8 +76,8 @@ def make_chunk(folder: ScreenFolder, plan: ScreenPlan, chunk: Chunk, result: Pat
         raise ScreenError(f"{folder.chunk_csv(chunk)} was altered after planning; start again in a new folder")
     make_folder(result / LABELS)
     later = folder.result(chunk) / LABELS
-    numbers = range(chunk.first_image_number, chunk.first_image_number + chunk.image_sets)
-    images = [ImageSet(number, row, result / LABELS, later) for number, row in zip(numbers, rows)]
+    numbers, blame = count(chunk.first_image_number), read_blame(folder)
+    images = [ImageSet(number, row, result / LABELS, later, blame.get(number)) for number, row in zip(numbers, rows)]
     done, watch = list(work(images)), Stopwatch()
     with watch.step("checksums"):
         description = describe(folder, plan, chunk, write_tables(chunk, rows, done, result), result)

@@ -45,12 +45,15 @@ class ImageSet:
         Of the chunk's list.
     folder, later : Path
         Where its label image is to be written, and where it will lie when the chunk is published.
+    blame : str or None
+        How the process died of it; it is not touched then.
     """
 
     image_number: int
     row: Mapping[str, str]
     folder: Path
     later: Path
+    blame: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,8 @@ def do_image_set(
         If the label image cannot be written.
     """
     begun, watch = time.time(), Stopwatch(now=time.thread_time)
+    if image.blame is not None:
+        return DoneImageSet(ImageSetInspection(()), image.blame, {}, None, begun, begun, {})
     failure, described, nuclei = None, {}, None
     with watch.step("reading"):
         inspection, pixels = read_channel(image.row, settings.channel, limits)

@@ -9,8 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from nucdl_core import __version__
@@ -19,8 +18,9 @@ from nucdl_core.config import SegmentConfig, from_mapping, require
 from nucdl_core.device import format_name, resolve_device
 from nucdl_core.errors import ConfigError
 from nucdl_core.predict_instances import load_model
+from nucdl_core.screen.fast_task import FastRequest
 from nucdl_core.screen.image_list import cut_into_chunks, scan_list
-from nucdl_core.screen.label_images import FORMATS, TIFF, require_format
+from nucdl_core.screen.label_images import FORMATS, require_format
 from nucdl_core.screen.pipeline_rules import read_model
 from nucdl_core.screen.plan import (
     FORMAT,
@@ -29,7 +29,6 @@ from nucdl_core.screen.plan import (
     PlannedPipeline,
     ScreenError,
     ScreenFolder,
-    ScreenLimits,
     ScreenPlan,
     read_plan,
 )
@@ -37,8 +36,6 @@ from nucdl_core.screen.planner import check_output, write_screen
 from nucdl_core.screen.wells import NUCLEI
 
 STEP = "segmentation"
-CHUNK_SIZE = 64
-"""Image sets that are published together: what a killed run loses of each of two chunks at most."""
 TOGETHER = {"cpu": 1, "cuda": 8}
 """Images of which the network calls are computed together."""
 
@@ -72,38 +69,6 @@ class FastSettings:
     def __post_init__(self) -> None:
         require(self.labels in FORMATS, f"label images are {self.labels!r}; give one of {', '.join(FORMATS)}")
         require(self.together >= 1, f"{self.together} images are computed together; give at least 1")
-
-
-@dataclass(frozen=True)
-class FastRequest:
-    """What the fast path is planned from.
-
-    Attributes
-    ----------
-    csv, output : Path
-        LoadData's list of image sets; the folder of the results.
-    config : SegmentConfig
-    channel : str or None
-        Name of the image that shows nuclei; None where the list has only one.
-    labels : str
-        See `FastSettings`.
-    limits : ScreenLimits
-    allow_missing : bool
-        Plan although image files are missing.
-    chunk_size : int
-    together : int or None
-        See `FastSettings`; None takes what suits the device.
-    """
-
-    csv: Path
-    output: Path
-    config: SegmentConfig
-    channel: Optional[str] = None
-    labels: str = TIFF
-    limits: ScreenLimits = field(default_factory=ScreenLimits)
-    allow_missing: bool = False
-    chunk_size: int = CHUNK_SIZE
-    together: Optional[int] = None
 
 
 def plan_fast(request: FastRequest) -> Tuple[ScreenFolder, ScreenPlan]:

@@ -19,15 +19,17 @@ import torch
 
 from nucdl_core.bundle import find_bundle
 from nucdl_core.errors import NucDLError
-from nucdl_core.predict_instances import load_model
+from nucdl_core.predict_instances import check_model, load_model
 from nucdl_core.screen.engine import missing_chunks
+from nucdl_core.screen.fast_blame import forget_blame
 from nucdl_core.screen.fast_chunk import do_chunk
 from nucdl_core.screen.fast_images import DoneImageSet, ImageSet, do_together
 from nucdl_core.screen.fast_plan import FastSettings, read_settings
-from nucdl_core.screen.plan import Chunk, ScreenFolder, ScreenLimits, ScreenPlan
+from nucdl_core.screen.fast_task import BEGIN, END, LANES, Trace
+from nucdl_core.screen.plan import Chunk, ScreenFolder, ScreenLimits, ScreenPlan, read_chunks, read_plan, read_rows
 from nucdl_core.screen.process import stop_on_signals
 from nucdl_core.screen.run import ScreenEnd, discard_failed_chunks, merge_and_report
-from nucdl_core.screen.work import lock_screen, remove_leftovers
+from nucdl_core.screen.work import lock_screen, private_folder, remove_leftovers
 
 OPEN_CHUNKS = 2
 MOST_LANES = 4
@@ -75,6 +77,7 @@ def run_fast(
     lanes: Optional[int] = None,
     progress: Optional[Progress] = None,
     retry_failed: bool = False,
+    trace: Optional[Trace] = None,
 ) -> ScreenEnd:
     """Do the chunks that are missing, merge the tables and write the report.
 
@@ -88,6 +91,8 @@ def run_fast(
     progress : callable, optional
     retry_failed : bool
         Whether chunks with failed image sets are done again.
+    trace : callable, optional
+        Told when the work begins and which image sets are being done, for whoever watches this process.
 
     Returns
     -------
@@ -110,8 +115,40 @@ def run_fast(
         remove_leftovers(folder)
         if retry_failed:
             discard_failed_chunks(folder)
-        unfinished = run_chunks(folder, plan, Lanes(settings, plan.limits, crew.lanes, progress))
+            forget_blame(folder)
+        if trace is not None:
+            trace(LANES, [crew.lanes])
+        unfinished = run_chunks(folder, plan, Lanes(settings, plan.limits, crew.lanes, progress, trace))
         return ScreenEnd(unfinished) if unfinished else merge_and_report(folder)
+
+
+def try_image_set(folder: ScreenFolder, number: int, trace: Trace) -> None:
+    """Do one image set for the sole purpose of seeing whether this process survives; nothing of it is kept.
+
+    The model's own test comes first, so that a processor or GPU that fails is not the image's fault.
+
+    Parameters
+    ----------
+    folder : ScreenFolder
+        Planned.
+    number : int
+        Global number of the image set.
+    trace : callable
+
+    Raises
+    ------
+    NucDLError
+        If the model fails its test, another run holds the folder, or something cannot be written.
+    """
+    settings, limits = read_settings(folder), read_plan(folder).limits
+    chunk = next(each for each in read_chunks(folder) if number < each.first_image_number + each.image_sets)
+    row = read_rows(folder.chunk_csv(chunk))[number - chunk.first_image_number]
+    bundle, crew = find_bundle(settings.config.model), choose_crew(settings.device, 1)
+    with stop_on_signals(), lock_screen(folder), network_threads(crew.threads):
+        check_model(load_model(bundle, settings.device), bundle)
+        lanes = Lanes(settings, limits, crew.lanes, trace=trace)
+        with contextlib.closing(lanes), private_folder(folder, chunk.name) as private:
+            list(lanes.work([ImageSet(number, row, private, private)]))
 
 
 @contextlib.contextmanager
@@ -134,13 +171,18 @@ class Lanes:
     limits : ScreenLimits
     count : int
         Threads.
-    progress : callable, optional
+    progress, trace : callable, optional
     """
 
     def __init__(
-        self, settings: FastSettings, limits: ScreenLimits, count: int, progress: Optional[Progress] = None
+        self,
+        settings: FastSettings,
+        limits: ScreenLimits,
+        count: int,
+        progress: Optional[Progress] = None,
+        trace: Optional[Trace] = None,
     ) -> None:
-        self._settings, self._limits, self._progress = settings, limits, progress
+        self._settings, self._limits, self._progress, self._trace = settings, limits, progress, trace
         self._turn, self.stopped = threading.Lock(), threading.Event()
         self._pool = ThreadPoolExecutor(count)
 
@@ -174,7 +216,20 @@ class Lanes:
     def _do(self, group: Sequence[ImageSet]) -> List[DoneImageSet]:
         if self.stopped.is_set():
             raise CancelledError
-        return do_together(group, self._settings, self._limits, self._turn)
+        with self._traced([image.image_number for image in group if image.blame is None]):
+            return do_together(group, self._settings, self._limits, self._turn)
+
+    @contextlib.contextmanager
+    def _traced(self, numbers: List[int]) -> Iterator[None]:
+        """Tell that image sets are begun, and at the end of the block that they are ended."""
+        if self._trace is None:
+            yield
+            return
+        self._trace(BEGIN, numbers)
+        try:
+            yield
+        finally:
+            self._trace(END, numbers)
 
     def close(self) -> None:
         """End the threads; nobody may work any more."""

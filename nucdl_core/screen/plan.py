@@ -22,7 +22,6 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import ConfigError, NucDLError
-from nucdl_core.files import write_json
 
 FORMAT = 1
 SETTINGS = "segmentation.json"
@@ -264,6 +263,9 @@ def write_plan(folder: ScreenFolder, plan: ScreenPlan) -> None:
     NucDLError
         If it cannot be written.
     """
+    # Late, so that a process that only watches others stays small.
+    from nucdl_core.files import write_json
+
     write_json(folder.plan, dataclasses.asdict(plan))
 
 

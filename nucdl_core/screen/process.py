@@ -194,13 +194,14 @@ def _watch(process: subprocess.Popen[bytes], log: Path, limits: ProcessLimits) -
             if limits.parent is not None and os.getppid() != limits.parent:
                 raise StopRequest(128 + signal.SIGHUP)
             allowance = 0.0 if current else START_SECONDS
-            reason = _excess(time.monotonic() - begun - allowance, peak, limits)
+            reason = excess(time.monotonic() - begun - allowance, peak, limits)
             if reason:
                 process.kill()
                 return Ending(process.wait(), reason, peak)
 
 
-def _excess(seconds: float, memory_mb: float, limits: ProcessLimits) -> Optional[str]:
+def excess(seconds: float, memory_mb: float, limits: ProcessLimits) -> Optional[str]:
+    """Say which limit is passed after so many seconds with an image set and with so much memory in MiB, if any."""
     if seconds > limits.seconds:
         return f"took more than the limit of {limits.seconds:g} s for an image set"
     if memory_mb > limits.memory_mb:

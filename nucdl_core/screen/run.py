@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Optional
 
-from nucdl_core.screen.engine import EngineOptions, Progress, run_missing_chunks
+from nucdl_core.screen.engine import LOG, EngineOptions, Progress, run_missing_chunks
 from nucdl_core.screen.merge import MergedScreen, merge_screen
 from nucdl_core.screen.plan import SETTINGS, ScreenError, ScreenFolder, read_chunks, read_plan
 from nucdl_core.screen.process import stop_on_signals
@@ -73,7 +73,8 @@ def finish_screen(
             discard_failed_chunks(folder)
         left = run_missing_chunks(folder, options, progress)
         if left:
-            return ScreenEnd({chunk.name: read_error(folder, chunk.name) or "did not end" for chunk in left})
+            unknown = f"did not end, and left no reason; see {folder.work / LOG}"
+            return ScreenEnd({chunk.name: read_error(folder, chunk.name) or unknown for chunk in left})
         return merge_and_report(folder)
 
 

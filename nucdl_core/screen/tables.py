@@ -11,7 +11,7 @@ import importlib.util
 import re
 import sqlite3
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import pandas as pd
 
@@ -29,6 +29,8 @@ _KEYS = (IMAGE_NUMBER, OBJECT_NUMBER)
 
 Table = Tuple[str, Path]
 """Name of a table, and its CSV file."""
+Writer = Callable[[pd.DataFrame], None]
+"""Adds rows to a table."""
 
 
 def is_text(column: str) -> bool:
@@ -36,39 +38,68 @@ def is_text(column: str) -> bool:
     return _TEXT.fullmatch(column) is not None
 
 
-def write_database(tables: Sequence[Table], path: Path) -> None:
-    """Write tables into a new SQLite database, the same rows always to the same bytes.
+def write_tables(tables: Sequence[Table], folder: Path) -> bool:
+    """Write tables into a new SQLite database and, with pyarrow, each into a Parquet file.
+
+    The same rows always give the same bytes. A table is read once for both: reading takes longer than writing.
+
+    Parameters
+    ----------
+    tables : sequence of (str, Path)
+    folder : Path
+        Receives `DATABASE` and ``NAME.parquet``.
+
+    Returns
+    -------
+    bool
+        Whether there is pyarrow.
 
     Raises
     ------
     NucDLError
         If SQLite refuses, as for a full disk or more than 2,000 columns.
     """
+    path, has_pyarrow = folder / DATABASE, importlib.util.find_spec("pyarrow") is not None
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("BEGIN")
             for name, source in tables:
-                _fill(connection, name, source)
+                _store(connection, name, source, folder / f"{name}.parquet" if has_pyarrow else None)
             connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise NucDLError(f"{path}: cannot be written ({error}); check the disk") from error
+    return has_pyarrow
 
 
-def _fill(connection: sqlite3.Connection, name: str, source: Path) -> None:
+def _store(connection: sqlite3.Connection, name: str, source: Path, parquet_file: Optional[Path]) -> None:
+    """Write one table into the database and, unless there is no pyarrow, into a Parquet file."""
     kinds = stored_columns(source)
-    names = column_names(name, list(kinds))
-    columns = ", ".join(f"{_quoted(column)} {kind}" for column, kind in zip(names, kinds.values()))
-    connection.execute(f"CREATE TABLE {_quoted(name)} ({TABLE_NUMBER} INTEGER, {columns})")
-    places = ", ".join("?" * (len(names) + 1))
-    for batch in read_batches(source, kinds):
-        batch.insert(0, TABLE_NUMBER, 1)
+    columns = {TABLE_NUMBER: INTEGER, **dict(zip(column_names(name, list(kinds)), kinds.values()))}
+    with contextlib.ExitStack() as opened:
+        writers = [_new_table(connection, name, columns)]
+        if parquet_file is not None:
+            writers.append(opened.enter_context(_new_parquet_file(parquet_file, columns)))
+        for batch in read_batches(source, kinds):
+            batch.insert(0, TABLE_NUMBER, 1)
+            for write in writers:
+                write(batch)
+    if IMAGE_NUMBER in kinds:
+        connection.execute(f"CREATE INDEX {_quoted(f'{name}_by_image')} ON {_quoted(name)} ({IMAGE_NUMBER})")
+
+
+def _new_table(connection: sqlite3.Connection, name: str, columns: Dict[str, str]) -> Writer:
+    declared = ", ".join(f"{_quoted(column)} {kind}" for column, kind in columns.items())
+    connection.execute(f"CREATE TABLE {_quoted(name)} ({declared})")
+    places = ", ".join("?" * len(columns))
+
+    def write(batch: pd.DataFrame) -> None:
         values = batch.astype(object).where(batch.notna(), None)
         connection.executemany(
             f"INSERT INTO {_quoted(name)} VALUES ({places})", values.itertuples(index=False, name=None)
         )
-    if IMAGE_NUMBER in kinds:
-        connection.execute(f"CREATE INDEX {_quoted(f'{name}_by_image')} ON {_quoted(name)} ({IMAGE_NUMBER})")
+
+    return write
 
 
 def _quoted(name: str) -> str:
@@ -76,28 +107,23 @@ def _quoted(name: str) -> str:
     return f'"{doubled}"'
 
 
-def write_parquet(tables: Sequence[Table], folder: Path) -> bool:
-    """Write each table as a Parquet file, if pyarrow is installed; tell whether it is."""
-    if importlib.util.find_spec("pyarrow") is None:
-        return False
+@contextlib.contextmanager
+def _new_parquet_file(path: Path, columns: Dict[str, str]) -> Iterator[Writer]:
     import pyarrow
     from pyarrow import parquet
 
     types = {INTEGER: pyarrow.int64(), REAL: pyarrow.float64(), TEXT: pyarrow.string()}
-    for name, source in tables:
-        kinds = stored_columns(source)
-        fields = [(TABLE_NUMBER, pyarrow.int64())]
-        fields += [(column, types[kind]) for column, kind in zip(column_names(name, list(kinds)), kinds.values())]
-        schema = pyarrow.schema(fields)
-        with parquet.ParquetWriter(folder / f"{name}.parquet", schema) as writer:
-            for batch in read_batches(source, kinds):
-                batch.insert(0, TABLE_NUMBER, 1)
-                arrays = [
-                    pyarrow.array(batch.iloc[:, index], type=field.type, from_pandas=True)
-                    for index, field in enumerate(schema)
-                ]
-                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
-    return True
+    schema = pyarrow.schema([(column, types[kind]) for column, kind in columns.items()])
+    with parquet.ParquetWriter(path, schema) as file:
+
+        def write(batch: pd.DataFrame) -> None:
+            arrays = [
+                pyarrow.array(batch.iloc[:, index], type=field.type, from_pandas=True)
+                for index, field in enumerate(schema)
+            ]
+            file.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+        yield write
 
 
 def column_names(table: str, columns: Sequence[str]) -> List[str]:

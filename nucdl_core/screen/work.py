@@ -36,7 +36,7 @@ def lock_screen(folder: ScreenFolder) -> Iterator[None]:
     except OSError as error:
         raise NucDLError(f"{folder.work}: cannot be written ({error.strerror}); check the folder") from error
     with stream:
-        if not _try_lock(stream.fileno()):
+        if not try_lock(stream.fileno()):
             raise ScreenError(f"another run works on {folder.root}; wait for it, or end it and resume")
         yield
 
@@ -64,7 +64,7 @@ def private_folder(folder: ScreenFolder, name: str) -> Iterator[Path]:
     except OSError as error:
         raise NucDLError(f"{private}: cannot be made ({error.strerror}); check the disk") from error
     with stream:
-        _try_lock(stream.fileno())
+        try_lock(stream.fileno())
         try:
             yield private
         finally:
@@ -94,12 +94,13 @@ def remove_leftovers(folder: ScreenFolder) -> None:
 def _is_held(path: Path) -> bool:
     try:
         with path.open("rb") as stream:
-            return not _try_lock(stream.fileno())
+            return not try_lock(stream.fileno())
     except OSError:
         return False
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process, if no other holds it; the lock goes with the process."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -23,7 +23,7 @@ def reports(module, monkeypatch):
 def two_tiles():
     from _nucdl_progress import tile_progress
 
-    tell = tile_progress()
+    tell = tile_progress("Finding nuclei")
     tell(1, 2)
     tell(2, 2)
 

@@ -37,8 +37,8 @@ def engine_refines(monkeypatch):
         shift = np.where(parents > 0, vector, np.nan).astype(np.float32)
         probability = (labels > 0).astype(np.float32)
 
-        def give(image, objects, config, mask):
-            calls.append((image, objects, config, mask))
+        def give(image, objects, config, mask, progress):
+            calls.append((image, objects, config, mask, progress))
             return Refined(labels, parents.astype(np.int32), vector, shift, vector, probability)
 
         monkeypatch.setattr(refine, "refine", give)
@@ -163,12 +163,23 @@ def test_settings_objects_and_mask_reach_the_engine(refiner, prepare, engine_ref
     refiner.device.value = "CPU"
     calls = engine_refines(labels)
     refiner.run(prepare(labels, mask=mask))
-    image, objects, config, valid = calls[0]
+    image, objects, config, valid, _ = calls[0]
     assert image.dtype == np.float32
     np.testing.assert_array_equal(objects, labels)
     np.testing.assert_array_equal(valid, mask)
     assert (config.views, config.contour_offset, config.device) == ("all", -1.5, "cpu")
     assert (config.split, config.merge, config.remove, config.add) == (True, False, False, True)
+
+
+def test_how_far_a_large_image_is_reaches_cellprofiler(refiner, prepare, engine_refines, nuclei_grid, monkeypatch):
+    import _nucdl_progress
+
+    reports = []
+    monkeypatch.setattr(_nucdl_progress, "report_progress", lambda *report: reports.append(report))
+    calls = engine_refines(nuclei_grid(2))
+    refiner.run(prepare(nuclei_grid(2)))
+    calls[0][-1](1, 2)
+    assert reports == [("NucDL", 0, "Refining nuclei"), ("NucDL", 0.5, "Refining nuclei")]
 
 
 def test_nothing_but_outlines_changes_unless_a_person_says_so(refiner):

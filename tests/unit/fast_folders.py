@@ -7,8 +7,9 @@ import tifffile
 from test_segment import field
 
 from nucdl_core.config import SegmentConfig
-from nucdl_core.screen.fast_plan import FastRequest, plan_fast
+from nucdl_core.screen.fast_plan import plan_fast
 from nucdl_core.screen.fast_run import run_fast
+from nucdl_core.screen.fast_task import FastRequest
 
 CONFIG = SegmentConfig(diameter=24)
 

@@ -23,7 +23,7 @@ BANDS = {
     "TORCH": "device models predict together predict_instances training synthesis",
     "RECIPES": "segment refine batch evaluate evaluate_methods report_data report_tables report_figures report_gallery"
     " report refine_files calibrate train tune adapt headless demo screen",
-    "PROGRAM": "cli_words cli_evaluate cli_screen cli_screen_run cli_fast cli",
+    "PROGRAM": "cli_words cli_evaluate cli_screen cli_screen_run cli_fast_worker cli_fast cli",
 }
 ORDER = [module for band in BANDS.values() for module in band.split()]
 MODULES = sorted(path.stem for path in ENGINE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file())

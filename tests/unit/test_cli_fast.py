@@ -6,14 +6,21 @@ import signal
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from fast_folders import make_plate
+from fast_folders import CONFIG, make_plate, plan
 
+from nucdl_core import cli_fast_worker
 from nucdl_core.cli import main
 from nucdl_core.cli_fast import LABELS
 from nucdl_core.cli_words import NOT_FINISHED, SOME_FAILED
 from nucdl_core.errors import NucDLError
-from nucdl_core.screen import fast_images, fast_run, report
+from nucdl_core.screen import fast_images, fast_run, fast_watch, report
+from nucdl_core.screen.fast_task import FastRequest, FastTask, format_task
+from nucdl_core.screen.fast_watch import UnfinishedError
 from nucdl_core.screen.label_images import FORMATS
+from nucdl_core.screen.plan import ScreenLimits
+from nucdl_core.screen.process import StopRequest
+
+IN_ANOTHER_PROCESS = fast_watch.watch_run
 
 
 def nucdl(*arguments):
@@ -22,6 +29,21 @@ def nucdl(*arguments):
 
 def segment(path, output, *options):
     return nucdl("segment", "--csv", path, "--output", output, "--diameter", 24, *options)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Do the work here, where it can be tampered with, rather than in a process that takes seconds to start."""
+
+    def work(task):
+        # Little is told, so that it fits into the pipe without anybody reading.
+        reading, writing = os.pipe()
+        try:
+            return cli_fast_worker.main([format_task(task), str(writing)])
+        finally:
+            os.close(reading)
+
+    monkeypatch.setattr(fast_watch, "watch_run", work)
 
 
 @pytest.fixture
@@ -34,11 +56,13 @@ def test_the_command_and_the_engine_know_the_same_label_images():
     assert LABELS == FORMATS
 
 
-def test_a_plate_is_segmented_and_its_folder_is_a_screen(tmp_path):
+def test_a_plate_is_segmented_by_another_process_and_its_folder_is_a_screen(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(fast_watch, "watch_run", IN_ANOTHER_PROCESS)
     path, output = make_plate(tmp_path / "plate"), tmp_path / "out"
     done = segment(path, output, "--labels", "none", "--lanes", 2)
-    assert done.exit_code == 0, done.output
-    assert "5 image sets succeeded, 0 failed" in done.output
+    told = capfd.readouterr()
+    assert done.exit_code == 0, told.err
+    assert "5 image sets succeeded, 0 failed" in told.out
     assert (output / "merged" / "report.html").read_text().count("<img") > 3
     assert "CellProfiler" not in (output / "merged" / "report.html").read_text()
     assert "5 succeeded, 0 failed, 0 to do" in nucdl("screen", "status", "--output", output).output
@@ -76,12 +100,51 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (StopRequest(130), 130, "stopped; the same command goes on"),
+        (UnfinishedError("the process ended"), NOT_FINISHED, "the process ended; the same command goes on"),
+    ],
+)
+def test_what_ends_the_watching_ends_the_command(tmp_path, monkeypatch, error, code, words):
+    def fail(task):
+        raise error
+
+    monkeypatch.setattr(fast_watch, "watch_run", fail)
+    done = segment(make_plate(tmp_path / "plate", ["good"]), tmp_path / "out")
+    assert (done.exit_code, done.output.strip()) == (code, words)
+
+
+def test_limits_and_options_reach_the_process(tmp_path, monkeypatch):
+    tasks = []
+    monkeypatch.setattr(fast_watch, "watch_run", lambda task: tasks.append(task) or 0)
+    options = ("--image-set-seconds", 5, "--memory", 300, "--max-pixels", 100, "--colour", "--lanes", 3)
+    done = segment(make_plate(tmp_path / "plate", ["good"]), tmp_path / "out", *options, "--retry-failed")
+    assert done.exit_code == 0
+    limits = ScreenLimits(pixels=100, seconds=5, memory_mb=300, colour=True)
+    assert tasks[0].request.limits == limits
+    assert (tasks[0].lanes, tasks[0].retry_failed, tasks[0].alone) == (3, True, None)
+
+
+def test_an_image_set_that_is_tried_alone_says_nothing(tmp_path, capfd):
+    path = make_plate(tmp_path / "plate", ["good"])
+    plan(path, tmp_path / "out")
+    task = FastTask(FastRequest(path, tmp_path / "out", CONFIG), alone=1)
+    with open(tmp_path / "told", "w") as stream:
+        assert cli_fast_worker.main([format_task(task), str(os.dup(stream.fileno()))]) == 0
+    assert (tmp_path / "told").read_text().splitlines() == ['["begin", [1]]', '["end", [1]]']
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
     ("options", "reason"),
     [
         ((), "give either image files and folders, or a list by --csv"),
         (("{image}", "--csv", "{list}"), "give either image files and folders, or a list by --csv"),
         (("{image}", "--channel", "DNA"), "--channel goes with --csv only"),
         (("{image}", "--allow-missing"), "--allow-missing goes with --csv only"),
+        (("{image}", "--memory", "9"), "--memory goes with --csv only"),
+        (("--csv", "{list}", "--image-set-seconds", "0"), "the limit seconds is 0.0; it must be above 0"),
         (("--csv", "{list}", "--channel", "RNA"), "no image 'RNA', only DNA"),
         (("--csv", "{list}", "--threshold", "2"), "it must lie between 0 and 1"),
         (("--csv", "{image}"), "the file is damaged or not saved as CSV"),

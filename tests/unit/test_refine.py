@@ -64,6 +64,17 @@ def test_all_vectors_have_one_value_per_nucleus_and_the_maps_one_per_pixel():
     assert refined.probability_mean.min() > 0.5
 
 
+def test_how_far_it_is_reaches_the_one_who_waits(monkeypatch):
+    told, in_tiles = [], look_in_tiles
+
+    def in_small_tiles(image, predictor, views, diameter, side, progress):
+        return in_tiles(image, predictor, views, diameter, 100, progress)
+
+    monkeypatch.setattr(refine_module, "look_in_tiles", in_small_tiles)
+    refine(*field(), QUICK, progress=lambda *tile: told.append(tile))
+    assert told[-1] == (len(told), len(told)) and len(told) > 1
+
+
 def test_what_no_view_sees_has_no_agreement_and_a_low_probability():
     image, truth = field()
     objects = truth.copy()
@@ -223,10 +234,20 @@ def test_tiles_show_the_same_as_the_whole_image(predictor, diameter):
         assert image_scores(first, second)["f1_0.70"] > 0.95
 
 
+def test_each_tile_is_told_where_there_are_several(predictor):
+    told = []
+    image, views = NormalizedImage.of(field(radius=12, shape=(311, 470))[0]), VIEW_SETS["none"]
+    for side in (100_000, 150):
+        look_in_tiles(image, predictor, views, 24, side, lambda *tile: told.append(tile))
+    count = len(told)
+    assert count > 1
+    assert told == [(done, count) for done in range(1, count + 1)]
+
+
 def test_smaller_tiles_are_tried_where_memory_is_short(predictor, monkeypatch):
     sides = []
 
-    def too_large(image, predictor, views, diameter, side):
+    def too_large(image, predictor, views, diameter, side, progress):
         sides.append(side)
         if len(sides) < 3:
             raise MemoryError

@@ -6,6 +6,7 @@ import pytest
 import tifffile
 from test_segment import field
 
+from nucdl_core import refine_files as refine_module
 from nucdl_core.contours import RefineConfig
 from nucdl_core.errors import BundleError, ConfigError, ImageError
 from nucdl_core.files import read_labels, write_labels
@@ -45,6 +46,19 @@ def test_a_file_that_cannot_be_used_is_recorded_and_the_others_are_done(folders,
     assert (run["images"], run["failed"], len(run["model"]["sha256"])) == (4, 3, 64)
     assert run["config"]["views"] == "none"
     assert 0 < run["config"]["refinement"]["threshold"] < 1
+
+
+def test_each_image_gets_what_tells_how_far_it_is(folders, tmp_path, monkeypatch):
+    given, whole = [], refine_module.refine
+
+    def noting(*arguments, progress):
+        given.append(progress)
+        return whole(*arguments)
+
+    monkeypatch.setattr(refine_module, "refine", noting)
+    refine_files(*folders, tmp_path / "out", QUICK, tile_progress=print)
+    # Of four pairs two lack a file.
+    assert given == [print, print]
 
 
 def test_no_usable_file_gives_a_table_with_columns_and_no_rows(folders, tmp_path):

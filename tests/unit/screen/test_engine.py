@@ -100,7 +100,9 @@ def test_chunks_that_fail_are_returned(screen, snakemake):
 
 def test_snakemake_that_cannot_begin_is_an_error_with_its_words(screen, snakemake):
     snakemake("print('no such profile'); sys.exit(1)")
-    with pytest.raises(ScreenError, match=r"ended with code 1 before any chunk: no such profile; see .*snakemake\.log"):
+    with pytest.raises(
+        ScreenError, match=r"ended with code 1 without any chunk: no such profile; see .*snakemake\.log"
+    ):
         run_missing_chunks(screen[0], EngineOptions())
 
 

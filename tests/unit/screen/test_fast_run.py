@@ -17,11 +17,13 @@ import pytest
 import tifffile
 from fast_folders import CONFIG, make_plate, merged_bytes, plan, run, write_list
 
-from nucdl_core.errors import NucDLError, OutOfMemoryError
+from nucdl_core.errors import BundleError, NucDLError, OutOfMemoryError
 from nucdl_core.files import read_labels
 from nucdl_core.screen import fast_images, fast_run, report
+from nucdl_core.screen.fast_blame import add_blame
+from nucdl_core.screen.fast_images import ImageSet
 from nucdl_core.screen.fast_plan import FastSettings
-from nucdl_core.screen.fast_run import choose_crew, run_fast
+from nucdl_core.screen.fast_run import choose_crew, run_fast, try_image_set
 from nucdl_core.screen.image_list import scan_list
 from nucdl_core.screen.plan import read_chunks
 from nucdl_core.screen.process import StopRequest
@@ -30,6 +32,7 @@ from nucdl_core.screen.run import merge_again
 from nucdl_core.screen.work import private_folders, read_error
 
 UNIT = Path(__file__).resolve().parents[1]
+FIRST, SECOND, THIRD = (ImageSet(number, {}, Path(), Path()) for number in (1, 2, 3))
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +163,7 @@ def test_nobody_writes_into_the_folder_of_a_chunk_any_more_when_it_is_given_up(m
     begun, go, ended = threading.Event(), threading.Event(), threading.Event()
 
     def do(images, *_):
-        if images == ["second"]:
+        if images == [SECOND]:
             begun.set()
             go.wait()
             ended.set()
@@ -168,8 +171,8 @@ def test_nobody_writes_into_the_folder_of_a_chunk_any_more_when_it_is_given_up(m
 
     monkeypatch.setattr(fast_run, "do_together", do)
     with contextlib.closing(fast_run.Lanes(FastSettings(CONFIG, "cpu", "DNA", "none", 1, "int8"), None, 2)) as lanes:
-        work = lanes.work(["first", "second", "third"])
-        assert next(work) == "first"
+        work = lanes.work([FIRST, SECOND, THIRD])
+        assert next(work) == FIRST
         begun.wait()
         closing = threading.Thread(target=work.close)
         closing.start()
@@ -183,10 +186,59 @@ def test_nobody_writes_into_the_folder_of_a_chunk_any_more_when_it_is_given_up(m
 def test_after_a_stop_no_further_image_set_is_taken_up(monkeypatch):
     monkeypatch.setattr(fast_run, "do_together", lambda images, *_: images)
     with contextlib.closing(fast_run.Lanes(FastSettings(CONFIG, "cpu", "DNA", "none", 1, "int8"), None, 1)) as lanes:
-        assert list(lanes.work(["first"])) == ["first"]
+        assert list(lanes.work([FIRST])) == [FIRST]
         lanes.stopped.set()
         with pytest.raises(CancelledError):
-            list(lanes.work(["second"]))
+            list(lanes.work([SECOND]))
+
+
+def test_whoever_watches_is_told_which_image_sets_are_begun_and_ended_but_for_those_that_are_left_out(monkeypatch):
+    told, blamed = [], dataclasses.replace(SECOND, blame="why")
+
+    def do(images, *_):
+        if images[0] == THIRD:
+            raise ZeroDivisionError
+        return images
+
+    monkeypatch.setattr(fast_run, "do_together", do)
+    settings = FastSettings(CONFIG, "cpu", "DNA", "none", 2, "int8")
+    with contextlib.closing(fast_run.Lanes(settings, None, 1, trace=lambda *each: told.append(each))) as lanes:
+        list(lanes.work([FIRST, blamed]))
+        with pytest.raises(ZeroDivisionError):
+            list(lanes.work([THIRD]))
+    assert told == [("begin", [1]), ("end", [1]), ("begin", [3]), ("end", [3])]
+
+
+def test_an_image_set_that_is_to_blame_is_not_touched_but_named(plate, tmp_path):
+    folder, made = plan(plate, tmp_path / "out")
+    folder.work.mkdir(exist_ok=True)
+    add_blame(folder, 2, "why")
+    (plate.parent / "images" / "002_good.tif").unlink()
+    end = run_fast(folder, made, 1)
+    assert (end.succeeded, end.failed) == (4, 1)
+    (failed,) = pd.read_csv(folder.merged / "failed_image_sets.csv").to_dict("records")
+    assert (failed["ImageNumber"], failed["Step"], failed["Reason"]) == (2, "segmentation", "why")
+    assert list(pd.read_csv(folder.merged / "inspection.csv")["ImageNumber"]) == [1, 3, 4, 5]
+
+
+def test_an_image_set_can_be_tried_alone_and_leaves_nothing(plate, tmp_path):
+    folder, _ = plan(plate, tmp_path / "out")
+    told, before = [], sorted(folder.root.rglob("*"))
+    try_image_set(folder, 4, lambda *each: told.append(each))
+    assert told == [("begin", [4]), ("end", [4])]
+    assert sorted(folder.root.rglob("*")) == before
+
+
+def test_a_model_that_fails_its_own_test_is_no_fault_of_an_image(plate, tmp_path, monkeypatch):
+    def fail(*_):
+        raise BundleError("the model's output differs")
+
+    folder, _ = plan(plate, tmp_path / "out")
+    monkeypatch.setattr(fast_run, "check_model", fail)
+    told = []
+    with pytest.raises(BundleError):
+        try_image_set(folder, 4, lambda *each: told.append(each))
+    assert not told
 
 
 def test_a_full_disk_is_blamed_on_no_image_and_ends_the_run(plate, tmp_path, monkeypatch):

@@ -243,12 +243,23 @@ def test_without_pyarrow_there_is_no_parquet_and_the_merge_says_so(tmp_path, mon
 
 
 def test_a_table_that_sqlite_refuses_is_an_error(tmp_path):
-    from nucdl_core.screen.tables import write_database
+    from nucdl_core.screen.tables import write_tables
 
     source = tmp_path / "wide.csv"
     source.write_text(",".join(f"c{n}" for n in range(2100)) + "\n")
     with pytest.raises(NucDLError, match="too many columns"):
-        write_database([("Wide", source)], tmp_path / "screen.sqlite")
+        write_tables([("Wide", source)], tmp_path)
+
+
+def test_database_and_parquet_are_written_from_one_reading_of_a_table(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    from nucdl_core.screen import tables
+
+    read, whole = [], tables.read_batches
+    monkeypatch.setattr(tables, "read_batches", lambda path, kinds: (read.append(path.name), whole(path, kinds))[1])
+    folder = finished_screen(tmp_path / "screen", [7])
+    assert merge_screen(folder).parquet
+    assert sorted(read) == ["Image.csv", "Nuclei.csv", "failed_image_sets.csv", "inspection.csv"]
 
 
 def test_types_are_those_of_the_whole_table(tmp_path, monkeypatch):
