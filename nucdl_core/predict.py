@@ -108,7 +108,7 @@ class Predictor(Runner):
     """
 
     tile_sides = (1536, 768, 384)
-    whole_pixels = 2560**2
+    whole_pixels = 3000**2
     # Wider than the default network sees (190 px), so that a tile gives what the whole image would give.
     halo = 224
 

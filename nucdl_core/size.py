@@ -19,7 +19,7 @@ from nucdl_core.normalize import NormalizedImage
 from nucdl_core.tiling import Window
 
 # Pixels of one look: enough for some dozen nuclei of canonical size.
-LOOK_PIXELS = 300 * 300
+LOOK_PIXELS = 350 * 350
 # A look is trusted when the nuclei appear within this range of the canonical diameter.
 TRUSTED = (0.45, 2.0)
 LOOKS = 5
