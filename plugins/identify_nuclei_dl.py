@@ -270,9 +270,9 @@ With more than one view each nucleus also gets the measurement *NucDL_Agreement*
             doc=f"""\
 *(Used only if you select "{nucdl.CUSTOM}" for speed or accuracy)*
 
-Select "*Yes*" to have a second look at the image, with the nuclei twice as large, decide where exactly the outlines
-run; the network then works on four times as many pixels once more. On the public test images that
-changed the agreement with the annotation little, on average. Compare both on your images.""",
+Select "*Yes*" to have a second look at the image, with the nuclei larger, decide where exactly the outlines run; the
+U-Net then works on three times as many pixels once more. On the public test images that brought the outlines of the
+Mask R-CNN nearer to the annotation, and those of the U-Net itself a little away from it. Compare both on yours.""",
         )
 
     def settings(self):
