@@ -103,3 +103,9 @@ def disks(shape, centres, radius):
     for number, (row, col) in enumerate(centres, start=1):
         labels[(rows - row) ** 2 + (cols - col) ** 2 <= radius**2] = number
     return labels
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Drawing the maps of a screen's report takes longer than all else."""
+    monkeypatch.setattr("nucdl_core.screen.report.can_write_html", lambda: False)

@@ -19,7 +19,7 @@ from nucdl_core.errors import NucDLError
 from nucdl_core.files import file_sha256
 from nucdl_core.screen.plan import Chunk, ScreenError, ScreenFolder, ScreenPlan, read_chunks, read_plan
 from nucdl_core.screen.publish import FAILED, INSPECTION, Manifest, check_files, read_manifest
-from nucdl_core.screen.tables import is_text, write_tables
+from nucdl_core.screen.tables import is_text, store_tables
 from nucdl_core.screen.verify import IMAGE_NUMBER, read_header
 from nucdl_core.screen.work import private_folder
 
@@ -91,7 +91,7 @@ def merge_screen(folder: ScreenFolder) -> MergedScreen:
             rows = {name: _join(finished, name, header, result) for name, header in headers.items()}
             for name in OWN_TABLES:
                 rows[Path(name).stem] = _join_own(finished, name, result)
-            parquet = write_tables([(name, result / f"{name}.csv") for name in rows], result)
+            parquet = store_tables([(name, result / f"{name}.csv") for name in rows], result)
             _replace(result, folder.merged, work / "old")
         except OSError as error:
             raise NucDLError(f"{folder.merged}: cannot be written ({error.strerror}); check the disk") from error

@@ -38,7 +38,7 @@ def is_text(column: str) -> bool:
     return _TEXT.fullmatch(column) is not None
 
 
-def write_tables(tables: Sequence[Table], folder: Path) -> bool:
+def store_tables(tables: Sequence[Table], folder: Path) -> bool:
     """Write tables into a new SQLite database and, with pyarrow, each into a Parquet file.
 
     The same rows always give the same bytes. A table is read once for both: reading takes longer than writing.

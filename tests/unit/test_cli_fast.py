@@ -13,7 +13,7 @@ from nucdl_core.cli import main
 from nucdl_core.cli_fast import LABELS
 from nucdl_core.cli_words import NOT_FINISHED, SOME_FAILED
 from nucdl_core.errors import NucDLError
-from nucdl_core.screen import fast_images, fast_run, fast_watch, report
+from nucdl_core.screen import fast_images, fast_run, fast_watch
 from nucdl_core.screen.fast_task import FastRequest, FastTask, format_task
 from nucdl_core.screen.fast_watch import UnfinishedError
 from nucdl_core.screen.label_images import FORMATS
@@ -44,12 +44,6 @@ def in_this_process(monkeypatch):
             os.close(reading)
 
     monkeypatch.setattr(fast_watch, "watch_run", work)
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """Drawing the maps of a report takes longer than all else."""
-    monkeypatch.setattr(report, "can_write_html", lambda: False)
 
 
 def test_the_command_and_the_engine_know_the_same_label_images():

@@ -49,6 +49,13 @@ def test_one_look_suffices_where_nuclei_have_about_the_canonical_size():
     assert network.looks == [1.0]
 
 
+def test_one_look_suffices_for_usual_nuclei_in_a_usual_camera_image():
+    network = IdealNetwork(26)
+    image = (disks((520, 696), [(150, 150), (300, 500)], 13) > 0).astype(np.float32)
+    assert estimate_diameter(image, CANONICAL, network) == pytest.approx(26, rel=0.01)
+    assert len(network.looks) == 1
+
+
 def test_every_nucleus_has_one_vote_whatever_its_area():
     foreground = np.zeros((200, 200), np.float32)
     size = np.zeros_like(foreground)

@@ -12,7 +12,6 @@ from fast_faults import CRASHES, HANGS, KILLS_ONCE, KILLS_PARENT, TESTS, faulty_
 from fast_folders import CONFIG, make_plate, merged_bytes, plan
 
 from nucdl_core.cli_words import SOME_FAILED
-from nucdl_core.screen import report
 from nucdl_core.screen.fast_blame import add_blame, read_blame
 from nucdl_core.screen.fast_run import run_fast
 from nucdl_core.screen.fast_task import FastRequest, FastTask, format_task
@@ -25,10 +24,7 @@ LIMITS = ScreenLimits(seconds=15)
 HUNG = "the process took more than the limit of 15 s for an image set"
 
 
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Drawing the maps of a report takes longer than all else."""
-    monkeypatch.setattr(report, "can_write_html", lambda: False)
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 @pytest.fixture

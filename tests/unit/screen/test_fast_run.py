@@ -19,7 +19,7 @@ from fast_folders import CONFIG, make_plate, merged_bytes, plan, run, write_list
 
 from nucdl_core.errors import BundleError, NucDLError, OutOfMemoryError
 from nucdl_core.files import read_labels
-from nucdl_core.screen import fast_images, fast_run, report
+from nucdl_core.screen import fast_images, fast_run
 from nucdl_core.screen.fast_blame import add_blame
 from nucdl_core.screen.fast_images import ImageSet
 from nucdl_core.screen.fast_plan import FastSettings
@@ -35,10 +35,7 @@ UNIT = Path(__file__).resolve().parents[1]
 FIRST, SECOND, THIRD = (ImageSet(number, {}, Path(), Path()) for number in (1, 2, 3))
 
 
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Drawing the maps of a report takes longer than all else."""
-    monkeypatch.setattr(report, "can_write_html", lambda: False)
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 @pytest.fixture

@@ -243,12 +243,12 @@ def test_without_pyarrow_there_is_no_parquet_and_the_merge_says_so(tmp_path, mon
 
 
 def test_a_table_that_sqlite_refuses_is_an_error(tmp_path):
-    from nucdl_core.screen.tables import write_tables
+    from nucdl_core.screen.tables import store_tables
 
     source = tmp_path / "wide.csv"
     source.write_text(",".join(f"c{n}" for n in range(2100)) + "\n")
     with pytest.raises(NucDLError, match="too many columns"):
-        write_tables([("Wide", source)], tmp_path)
+        store_tables([("Wide", source)], tmp_path)
 
 
 def test_database_and_parquet_are_written_from_one_reading_of_a_table(tmp_path, monkeypatch):
