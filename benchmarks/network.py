@@ -1,11 +1,11 @@
 """The steps that made the default network fast, and what the number format and the scale of prediction cost.
 
-    .venv/bin/python benchmarks/network.py --data ../shared/data/dsb2018
+    .venv/bin/python benchmarks/network.py --data ../shared/data/dsb2018 [--figure docs/images/scale.png]
 
 Prints, as tables for the documentation: the time of the network after each step, in one process and in turn; the time
 of an image that is taken whole or in overlapping tiles; the accuracy of each number format on the public test images,
 and how far it agrees with float32; the accuracy on the validation images and the time against the nucleus diameter that
-images are rescaled to.
+images are rescaled to, which is drawn as well where a file for the figure is given.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import click
 import numpy as np
 import torch
 from machine import describe_machine
+from matplotlib.figure import Figure
 from timing import matrix_rate, network_operations
 from torch import Tensor, nn
 
@@ -158,17 +159,39 @@ def show_formats(bundle: Bundle, images: List[Annotated]) -> None:
         click.echo(f"| {name} | {values} | {np.nanmean(agreed[name]):.4f} |")
 
 
-def show_scales(bundle: Bundle, images: List[Annotated]) -> None:
-    """Print the accuracy and the time against the diameter that a typical nucleus gets, other things equal."""
-    click.echo(f"\n{len(images)} validation images\n")
-    click.echo(f"| diameter, px | {' | '.join(SCORES)} | s per image |\n|---|{'---|' * 5}")
+def measure_scales(bundle: Bundle, images: List[Annotated]) -> Dict[int, List[float]]:
+    """For each diameter that a typical nucleus may get: the scores of `SCORES` and the seconds per image."""
+    reached = {}
     for diameter in DIAMETERS:
         predictor = at_diameter(bundle, diameter)
         start = time.perf_counter()
         rows = [scores(truth, segment_normalized(image, predictor).labels) for image, truth in images]
         seconds = (time.perf_counter() - start) / len(images)
-        values = " | ".join(f"{value:.4f}" for value in np.nanmean(rows, axis=0))
-        click.echo(f"| {diameter} | {values} | {seconds:.3f} |")
+        reached[diameter] = [*np.nanmean(rows, axis=0), seconds]
+    return reached
+
+
+def show_scales(reached: Dict[int, List[float]], images: int) -> None:
+    """Print the accuracy and the time against the diameter that a typical nucleus gets, other things equal."""
+    click.echo(f"\n{images} validation images\n")
+    click.echo(f"| diameter, px | {' | '.join(SCORES)} | s per image |\n|---|{'---|' * 5}")
+    for diameter, (*values, seconds) in reached.items():
+        click.echo(f"| {diameter} | {' | '.join(f'{value:.4f}' for value in values)} | {seconds:.3f} |")
+
+
+def draw_scales(reached: Dict[int, List[float]], path: Path) -> None:
+    """Draw accuracy against time, a point for each diameter."""
+    figure = Figure(figsize=(5.2, 3.6))
+    axes = figure.subplots()
+    seconds, mean_f1 = [values[-1] for values in reached.values()], [values[0] for values in reached.values()]
+    axes.plot(seconds, mean_f1, "o-", color="#0072B2")
+    for diameter, at, score in zip(reached, seconds, mean_f1):
+        axes.annotate(f"{diameter} px", (at, score), xytext=(5, -12), textcoords="offset points")
+    axes.set(xlabel="seconds per image", ylabel="mean F1", title="A typical nucleus is rescaled to", xlim=(0, None))
+    axes.margins(x=0.15, y=0.2)
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
 
 
 def at_diameter(bundle: Bundle, diameter: float) -> Predictor:
@@ -182,13 +205,18 @@ def at_diameter(bundle: Bundle, diameter: float) -> Predictor:
 
 @click.command()
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Folder with train and test.")
-def main(data: Path) -> None:
+@click.option("--figure", type=click.Path(path_type=Path), help="PNG for accuracy against time.")
+def main(data: Path, figure: Optional[Path]) -> None:
     click.echo(f"{' '.join(sys.argv)}\n{describe_machine()}\n")
     bundle = read_bundle(find_bundle(DEFAULT_MODEL))
     show_steps(bundle)
     show_tiles()
     show_formats(bundle, read_annotated(data / "test", lambda name: True))
-    show_scales(bundle, read_annotated(data / "train", lambda name: is_validation(name, VALIDATION_PARTS)))
+    validation = read_annotated(data / "train", lambda name: is_validation(name, VALIDATION_PARTS))
+    reached = measure_scales(bundle, validation)
+    show_scales(reached, len(validation))
+    if figure is not None:
+        draw_scales(reached, figure)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ LOGGER = logging.getLogger(__name__)
 
 Choices = Dict[str, Tuple[float, ...]]
 
-# Each number is searched in turn while the others stay, twice over.
+# Each number is searched in turn while the others stay, `ROUNDS` times over.
 CHOICES: Choices = {
     "seed": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
     "foreground": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
@@ -36,6 +36,7 @@ INSTANCE_CHOICES: Choices = {
     "smallest": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35),
 }
 ROUNDS = 2
+NUMBERS = tuple(CHOICES)
 # By family and decoder.
 SEARCHES = {"unet": dict.fromkeys(DECODERS, CHOICES), "maskrcnn": {INSTANCES: INSTANCE_CHOICES}}
 
@@ -138,17 +139,69 @@ def calibrate(
     """
     best: Dict[str, Tuple[float, Decision]] = {}
     for decoder, choices in searches.items():
-        decision = Decision(decoder=decoder)
-        scores = scores_of(decision, images, canonical_diameter)
-        for key in tqdm(list(choices) * ROUNDS, desc=f"calibrating {decoder}", unit="number"):
-            judges = weights_for(key, images)
-            candidates = [replace(decision, **{key: value}) for value in choices[key]]  # type: ignore[arg-type]
-            reached = [scores_of(candidate, images, canonical_diameter) for candidate in candidates]
-            first = int(np.argmax([np.average(values, weights=judges) for values in reached]))
-            if is_clear(reached[first] - scores, judges):
-                scores, decision = reached[first], candidates[first]
-        score = float(np.average(scores, weights=[image.weight for image in images]))
+        jury = Jury(images, canonical_diameter)
+        decision = go_back(climb(Decision(decoder=decoder), choices, jury), jury)
+        score = float(np.average(jury.scores(decision), weights=jury.weights()))
         LOGGER.info("decoder %s: mean F1 %.4f with %s", decoder, score, decision)
         best[decoder] = (score, decision)
     winner = max(best.values(), key=lambda entry: entry[0])[1]
     return winner, {decoder: round(score, 4) for decoder, (score, _) in best.items()}
+
+
+class Jury:
+    """Validation images that judge decisions, each decision once.
+
+    Parameters
+    ----------
+    images, canonical_diameter
+        As for `calibrate`.
+    """
+
+    def __init__(self, images: Sequence[PredictedImage], canonical_diameter: float) -> None:
+        self.images, self.canonical_diameter = images, canonical_diameter
+        self._known: Dict[Decision, NDArray[np.float64]] = {}
+
+    def scores(self, decision: Decision) -> NDArray[np.float64]:
+        """Return the mean F1 that a decision reaches on each image, float64 array (N,)."""
+        if decision not in self._known:
+            self._known[decision] = scores_of(decision, self.images, self.canonical_diameter)
+        return self._known[decision]
+
+    def weights(self, key: str = "") -> NDArray[np.float64]:
+        """Return how much each image counts in the choice of a number, or in all."""
+        return weights_for(key, self.images)
+
+    def gains(self, decision: Decision, key: str) -> NDArray[np.float64]:
+        """Return what each image gains by a number's value over its usual one, float64 array (N,)."""
+        return self.scores(decision) - self.scores(usual(decision, key))
+
+
+def usual(decision: Decision, key: str) -> Decision:
+    """Return a decision with the usual value of one number."""
+    return replace(decision, **{key: getattr(Decision(), key)})
+
+
+def climb(decision: Decision, choices: Choices, jury: Jury) -> Decision:
+    """Take the best value of each number in turn while the others stay, `ROUNDS` times."""
+    for key in tqdm(list(choices) * ROUNDS, desc=f"calibrating {decision.decoder}", unit="number"):
+        candidates = [decision, *(replace(decision, **{key: value}) for value in choices[key])]  # type: ignore[arg-type]
+        reached = [np.average(jury.scores(candidate), weights=jury.weights(key)) for candidate in candidates]
+        decision = candidates[int(np.argmax(reached))]
+    return decision
+
+
+def go_back(decision: Decision, jury: Jury) -> Decision:
+    """Give back their usual values to the numbers that gain nothing clear, the one that gains least first.
+
+    A number is judged beside the others' best values: two that gain only together are both kept.
+    """
+    changed = {key for key in NUMBERS if decision != usual(decision, key)}
+    while changed:
+        gain = {key: np.average(jury.gains(decision, key), weights=jury.weights(key)) for key in sorted(changed)}
+        unclear = [key for key in gain if not is_clear(jury.gains(decision, key), jury.weights(key))]
+        if not unclear:
+            break
+        least = min(unclear, key=lambda key: float(gain[key]))
+        decision = usual(decision, least)
+        changed.discard(least)
+    return decision

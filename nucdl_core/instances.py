@@ -120,7 +120,11 @@ def decode(prediction: Prediction, decision: Decision, canonical_diameter: float
         On the image's pixels, with the numbers that `find_instances` gives them in the mean maps; nuclei that are
         smaller than a pixel leave a gap. Each nucleus is one piece.
     """
-    labels = find_instances(prediction.maps, decision, canonical_diameter)
+    return on_image_pixels(find_instances(prediction.maps, decision, canonical_diameter), prediction, decision)
+
+
+def on_image_pixels(labels: Labels, prediction: Prediction, decision: Decision) -> Labels:
+    """Bring the nuclei that `find_instances` found in the mean maps onto the image's pixels; see `decode`."""
     return largest_component(transfer(labels, prediction.probability, decision.foreground, prediction.scale))
 
 
@@ -142,10 +146,8 @@ def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) ->
     """
     landscape = seed_map(maps, decision.decoder)
     mask = maps.foreground > decision.foreground
-    seeds, _ = ndimage.label(mask & (landscape > decision.seed))
     smallest_area = np.pi / 4 * (decision.smallest * canonical_diameter) ** 2
-    seeds = drop(seeds.astype(np.int32), areas(seeds) < 0.05 * smallest_area)
-    labels = grow(seeds, landscape, mask)
+    labels = grow(find_seeds(mask & (landscape > decision.seed), 0.05 * smallest_area), landscape, mask)
     # Most pixels are background, so that only those of the mask are looked at.
     pixels = np.flatnonzero(mask)
     numbers = labels.ravel()[pixels]
@@ -154,6 +156,15 @@ def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) ->
     found: Labels = np.zeros(mask.shape, np.int32)
     found.ravel()[pixels] = gapless(((sizes >= smallest_area) & (scores >= decision.score))[1:])[numbers]
     return found
+
+
+def find_seeds(sure: Mask, smallest_area: float) -> Labels:
+    """Give numbers to the islands of a mask (H, W) that have so many pixels; int32 array (H, W), 1..N without gaps."""
+    seeds: Labels = ndimage.label(sure)[0]
+    pixels = np.flatnonzero(sure)
+    numbers = seeds.ravel()[pixels]
+    seeds.ravel()[pixels] = gapless(np.bincount(numbers)[1:] >= smallest_area)[numbers]
+    return seeds
 
 
 def grow(seeds: Labels, landscape: Floats, mask: Mask) -> Labels:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
@@ -17,7 +19,7 @@ from nucdl_core.detections import decode_views, merge_views
 from nucdl_core.device import in_smaller_tiles, on_the_cpu_if_short
 from nucdl_core.errors import ImageError
 from nucdl_core.filters import filter_nuclei
-from nucdl_core.instances import Decision, decode, find_instances, mean_inside
+from nucdl_core.instances import Decision, find_instances, mean_inside, on_image_pixels
 from nucdl_core.labels import areas, equivalent_diameters, offset_outlines, relabel
 from nucdl_core.large import let_go, strips, zeros
 from nucdl_core.normalize import NormalizedImage
@@ -38,6 +40,8 @@ AUTOMATIC = SegmentConfig()
 LARGEST_TILE = 5000
 # Outlines are corrected at the scale at which a typical nucleus is so many pixels across.
 FINE_DIAMETER = 48.0
+# Views of a tile in which nuclei are looked for at the same time: each takes some memory.
+MOST_AT_ONCE = 4
 
 Progress = Callable[[int, int], None]
 
@@ -257,11 +261,12 @@ def see_maps(
     """Find the nuclei of a tile in the maps of a U-Net; several views are averaged."""
     canonical, views = predictor.description.canonical_diameter, VIEW_SETS[config.views]
     prediction = predictor.predict(pixels, diameter, views)
-    labels, agreed = decode(prediction, decision, canonical), None
+    found, agreed = find_instances(prediction.maps, decision, canonical), None
     if len(views) > 1:
-        seen = [find_instances(maps, decision, canonical) for maps in prediction.views]
-        agreed = agreement(find_instances(prediction.maps, decision, canonical), seen)
-    return Sighted(labels, prediction.probability, views, None, agreed)
+        with ThreadPoolExecutor(min(len(views), MOST_AT_ONCE, torch.get_num_threads())) as pool:
+            seen = list(pool.map(lambda maps: find_instances(maps, decision, canonical), prediction.views))
+        agreed = agreement(found, seen)
+    return Sighted(on_image_pixels(found, prediction, decision), prediction.probability, views, None, agreed)
 
 
 def see_instances(

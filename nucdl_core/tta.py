@@ -144,6 +144,9 @@ def agreement(labels: Labels, views: Sequence[Labels]) -> Floats:
         mask counts 0. So 1 means that all views found the same mask; 1 for a single view.
     """
     numbered = []
+    # Most pixels are background in all of them, and say nothing.
+    nuclear = np.flatnonzero(np.logical_or.reduce([found > 0 for found in (labels, *views)]))
+    labels, *views = (found.ravel()[nuclear][None] for found in (labels, *views))
     for found in views:
         owner = np.zeros(int(found.max(initial=0)) + 1, np.int32)
         matches = matching_nuclei(labels, found)

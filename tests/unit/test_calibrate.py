@@ -5,7 +5,7 @@ import pytest
 from conftest import disks
 from test_instances import ideal_maps
 
-from nucdl_core.calibrate import PredictedImage, calibrate, is_clear, scores_of
+from nucdl_core.calibrate import Jury, PredictedImage, calibrate, climb, go_back, is_clear, scores_of
 from nucdl_core.instances import Decision, Maps, Prediction
 
 
@@ -48,3 +48,36 @@ def test_a_gain_on_most_images_is_clear_and_one_on_a_single_image_is_not():
     assert is_clear(np.linspace(0.01, 0.02, 10), weights)
     assert not is_clear(np.array([0.1] + [-0.005] * 9), weights)
     assert not is_clear(np.zeros(10), weights)
+
+
+class KnownScores(Jury):
+    """Judges by a formula instead of images; all three images agree."""
+
+    def __init__(self, formula):
+        super().__init__([replace(predicted(1.0), weight=1.0)] * 3, 24.0)
+        self.formula = formula
+
+    def scores(self, decision):
+        return np.full(3, self.formula(decision))
+
+
+def test_two_numbers_that_gain_only_together_are_both_kept():
+    together = KnownScores(lambda decision: 0.9 if (decision.foreground, decision.score) == (0.55, 0.9) else 0.8)
+    best = Decision(foreground=0.55, score=0.9)
+    assert go_back(best, together) == best
+
+
+def test_a_number_that_gains_nothing_beside_the_others_goes_back():
+    only_score = KnownScores(lambda decision: 0.9 if decision.score == 0.9 else 0.8)
+    assert go_back(Decision(foreground=0.55, score=0.9), only_score) == Decision(score=0.9)
+
+
+def test_each_number_climbs_to_its_best_value():
+    hill = KnownScores(lambda decision: 1 - abs(decision.foreground - 0.4) - abs(decision.score - 0.5))
+    reached = climb(Decision(), {"foreground": (0.3, 0.4, 0.6), "score": (0.5, 0.7)}, hill)
+    assert (reached.foreground, reached.score) == (0.4, 0.5)
+
+
+def test_a_decision_is_scored_once():
+    jury = Jury([predicted(0.42)], 24.0)
+    assert jury.scores(Decision()) is jury.scores(Decision())

@@ -3,7 +3,18 @@ import pytest
 from conftest import disks
 
 from nucdl_core.errors import ConfigError
-from nucdl_core.instances import DECODERS, Decision, Maps, drop, find_instances, flood, grow, mean_inside, transfer
+from nucdl_core.instances import (
+    DECODERS,
+    Decision,
+    Maps,
+    drop,
+    find_instances,
+    find_seeds,
+    flood,
+    grow,
+    mean_inside,
+    transfer,
+)
 from nucdl_core.labels import relabel
 from nucdl_core.training.targets import boundary_map, normalized_distance
 
@@ -20,6 +31,12 @@ def ideal_maps(labels):
         distance=normalized_distance(labels),
         size=np.zeros(labels.shape, np.float32),
     )
+
+
+def test_islands_that_are_too_small_are_no_seeds_and_leave_no_gap():
+    sure = np.array([[1, 1, 0, 1, 0, 1], [1, 1, 0, 0, 0, 1]], bool)
+    assert find_seeds(sure, 2.0).tolist() == [[1, 1, 0, 0, 0, 2], [1, 1, 0, 0, 0, 2]]
+    assert not find_seeds(np.zeros((2, 3), bool), 2.0).any()
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
