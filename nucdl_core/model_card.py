@@ -22,8 +22,7 @@ Images are rescaled so that a typical nucleus is {diameter:g} px across; {estima
 {images} annotated images, inverted where their nuclei are dark, and {simulated:.0%} simulated crops; {steps} steps of
 {batch} crops of {crop} px, scaled to nuclei of about {canonical:g} px, and for {any_scale:.0%} of the crops to any size
 from {smallest:g} to {largest:g} px{initial}.
-Over {superposed:.0%} of the annotated crops nuclei of a second one were laid, {haze:.0%} got light from nuclei out of
-focus, and {plain:.0%} kept their intensities.
+Over {superposed:.0%} of the annotated crops nuclei of a second one were laid, and {plain:.0%} kept their intensities.
 Network: `{architecture}` with the arguments `{arguments}`. All settings are in
 `bundle.json`.
 
@@ -85,7 +84,6 @@ def model_card(description: BundleDescription) -> str:
         crop=config["crop_size"],
         canonical=config["canonical_diameter"],
         superposed=config["superposed_share"],
-        haze=config["haze_share"],
         plain=config["plain_share"],
         any_scale=config["any_scale_share"],
         smallest=smallest,

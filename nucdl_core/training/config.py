@@ -59,11 +59,6 @@ class TrainConfig:
         Share of simulated crops.
     superposed_share : float
         Share of the other crops over which nuclei of a second crop are laid; see `superpose`.
-    haze_share : float
-        Share of the annotated crops that get light from nuclei out of focus, which are not to be found; see
-        `superpose.add_haze`.
-    other_modality_weight : float
-        How much images of other modalities than `modality` count when crops are drawn, relative to the others.
     plain_share : float
         Share of crops whose intensities stay as they are. They teach where annotators draw the outline of nuclei
         of this sharpness and brightness, which blur and gamma would hide.
@@ -93,8 +88,6 @@ class TrainConfig:
     diameter_range: Tuple[float, float] = (6.0, 150.0)
     simulated_share: float = 0.2
     superposed_share: float = 0.25
-    haze_share: float = 0.0
-    other_modality_weight: float = 1.0
     plain_share: float = 0.35
     validation_parts: int = 8
     initial: str = ""
@@ -111,12 +104,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require(self.name.isidentifier(), f"name is {self.name!r}; use letters, digits and underscores")
-        for key in ("simulated_share", "any_scale_share", "superposed_share", "haze_share", "plain_share"):
+        for key in ("simulated_share", "any_scale_share", "superposed_share", "plain_share"):
             require(0 <= getattr(self, key) <= 1, f"{key} is {getattr(self, key)}; it lies in [0, 1]")
-        require(
-            self.other_modality_weight >= 0,
-            f"other_modality_weight is {self.other_modality_weight}; it must not be negative",
-        )
         require(self.validation_parts >= 2, f"validation_parts is {self.validation_parts}; it must be at least 2")
         require(self.canonical_diameter > 0, f"canonical_diameter is {self.canonical_diameter}; it must be positive")
         require(

@@ -18,8 +18,8 @@ from nucdl_core.simulate import random_config
 from nucdl_core.training.augment import augment_intensity, rescale_intensity
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defocus import defocus, simulate_annotated
-from nucdl_core.training.sources import AnnotatedImage, drawing_weights, prepare
-from nucdl_core.training.superpose import Layers, add_haze, superpose
+from nucdl_core.training.sources import AnnotatedImage, kind_weights, prepare
+from nucdl_core.training.superpose import Layers, superpose
 from nucdl_core.training.targets import boundary_map, gap_map
 
 # Names of simulated sources, with and without nuclei. They already have their final size, noise and blur.
@@ -76,7 +76,7 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
         self.config = config
         self.indices = indices
         self.finish = finish
-        self.cumulated = np.cumsum(drawing_weights(sources, config))
+        self.cumulated = np.cumsum(kind_weights(sources))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -121,8 +121,6 @@ def take_crop(
     layers = cut(source, diameter, config.crop_size, rng)
     if source.name not in SIMULATED and rng.random() < config.superposed_share:
         layers = superpose(layers, cut(source, diameter, config.crop_size, rng), diameter, rng)
-    if source.name not in SIMULATED and rng.random() < config.haze_share:
-        layers = add_haze(layers, cut(source, diameter, config.crop_size, rng).image, diameter, rng)
     if source.name in SIMULATED or rng.random() < config.plain_share:
         image = rescale_intensity(layers.image, rng)
     else:

@@ -21,7 +21,6 @@ from nucdl_core.errors import ImageError
 from nucdl_core.files import image_files, read_image, read_labels
 from nucdl_core.labels import equivalent_diameters, relabel, touches_border
 from nucdl_core.normalize import normalize
-from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.targets import normalized_distance
 
 
@@ -164,22 +163,6 @@ def kind_weights(sources: Sequence[AnnotatedImage], evenness: float = 0.5) -> ND
     kinds = [(source.modality, *source.labels.shape) for source in sources]
     counts = Counter(kinds)
     return np.array([counts[kind] ** -evenness for kind in kinds], np.float64)
-
-
-def drawing_weights(sources: Sequence[AnnotatedImage], config: TrainConfig) -> NDArray[np.float64]:
-    """Tell how often crops are drawn from each image.
-
-    Rare kinds of images count more (`kind_weights`), and so do those that hold much: an image of tissue with hundreds
-    of nuclei gives many crops that differ, and each would else be seen far less often than those of a small image.
-
-    Returns
-    -------
-    float64 array (N,)
-        One weight per source.
-    """
-    relative = np.array([np.sqrt(source.labels.numel()) / source.diameter for source in sources])
-    other = np.array([config.modality not in ("", source.modality) for source in sources])
-    return kind_weights(sources) * relative * np.where(other, config.other_modality_weight, 1.0)
 
 
 def _spread(labels: Labels) -> Labels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -74,27 +74,6 @@ def superpose(below: Layers, above: Layers, diameter: float, rng: np.random.Gene
         sizes=np.where(laid, above.sizes, below.sizes * (labels > 0)),
         inside=below.inside,
     )
-
-
-def add_haze(layers: Layers, deeper: Floats, diameter: float, rng: np.random.Generator) -> Layers:
-    """Add the light of nuclei that lie out of focus above or below, as in thick tissue; they are not to be found.
-
-    Parameters
-    ----------
-    layers : Layers
-    deeper : float32 array (H, W)
-        Image of another crop of the same source.
-    diameter : float
-        Typical nucleus diameter in pixels. The light is blurred by 0.25 to 0.8 of it, so that no outline is left.
-    rng : numpy Generator
-
-    Returns
-    -------
-    Layers
-    """
-    sigma, gain = diameter * rng.uniform(0.25, 0.8), np.float32(rng.uniform(0.1, 0.6))
-    light = ndimage.gaussian_filter(np.clip(deeper, 0, None), sigma, truncate=2.5)
-    return replace(layers, image=layers.image + gain * light)
 
 
 def _soften(mask: Mask, reach: float) -> Floats:

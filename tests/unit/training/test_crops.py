@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,7 @@ from conftest import disks
 from nucdl_core.training.augment import augment_intensity
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.crops import CropDataset, collate, cut, draw_diameter, take_crop
-from nucdl_core.training.sources import drawing_weights, is_validation, kind_weights, prepare
+from nucdl_core.training.sources import is_validation, kind_weights, prepare
 
 
 def source(radius=8, shape=(96, 128)):
@@ -131,24 +129,3 @@ def test_changed_intensities_stay_bounded(seed):
 def test_a_batch_is_stacked_crops():
     batch = collate([dataset()[0], dataset()[1]])
     assert batch["image"].shape == (2, 1, 64, 64)
-
-
-def test_an_image_of_four_times_the_area_gives_twice_the_crops():
-    config = TrainConfig("tiny")
-    small, large = drawing_weights([source(shape=(96, 128)), source(shape=(192, 256))], config)
-    assert large == pytest.approx(2 * small)
-
-
-def test_images_of_another_modality_count_as_told():
-    images = [replace(source(), modality="fluorescence"), replace(source(), modality="brightfield")]
-    weights = drawing_weights(images, TrainConfig("tiny", modality="fluorescence", other_modality_weight=0.3))
-    assert weights[1] == pytest.approx(0.3 * weights[0])
-    assert len(set(drawing_weights(images, TrainConfig("tiny", other_modality_weight=0.3)))) == 1
-
-
-def test_haze_changes_the_image_and_not_what_is_to_be_found():
-    rng = np.random.default_rng
-    plain, hazy = (TrainConfig("tiny", crop_size=64, plain_share=1.0, haze_share=share) for share in (0.0, 1.0))
-    without, with_haze = (take_crop(source(), 16.0, config, rng(5)) for config in (plain, hazy))
-    assert not torch.equal(without["image"], with_haze["image"])
-    assert torch.equal(without["targets"], with_haze["targets"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import disks
 
-from nucdl_core.training.superpose import VISIBLE, Layers, add_haze, superpose
+from nucdl_core.training.superpose import VISIBLE, Layers, superpose
 from nucdl_core.training.targets import normalized_distance
 
 
@@ -63,14 +63,3 @@ def test_superposed_crops_stay_consistent(seed):
     assert np.array_equal(both.distance > 0, both.labels > 0)
     kept = np.bincount(both.labels[both.labels > 0])
     assert (kept[kept > 0] >= VISIBLE * 0.9 * np.bincount(below.labels.ravel())[1]).all()
-
-
-def test_haze_adds_light_without_outlines_and_leaves_the_nuclei_as_they_are():
-    below, deeper = layers([(20, 20)]), layers([(25, 45)]).image
-    hazy = add_haze(below, deeper, 16.0, np.random.default_rng(3))
-    added = hazy.image - below.image
-    assert (added >= 0).all() and 0 < added.max() < deeper.max()
-    assert np.unravel_index(added.argmax(), added.shape) == pytest.approx((25, 45), abs=1)
-    assert np.abs(np.diff(added)).max() < 0.15 * added.max()
-    assert hazy.image.dtype == np.float32
-    assert hazy.labels is below.labels and hazy.distance is below.distance and hazy.sizes is below.sizes
