@@ -36,7 +36,6 @@ INSTANCE_CHOICES: Choices = {
     "smallest": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35),
 }
 ROUNDS = 2
-NUMBERS = tuple(CHOICES)
 # By family and decoder.
 SEARCHES = {"unet": dict.fromkeys(DECODERS, CHOICES), "maskrcnn": {INSTANCES: INSTANCE_CHOICES}}
 
@@ -139,8 +138,11 @@ def calibrate(
     """
     best: Dict[str, Tuple[float, Decision]] = {}
     for decoder, choices in searches.items():
-        jury = Jury(images, canonical_diameter)
-        decision = go_back(climb(Decision(decoder=decoder), choices, jury), jury)
+        decision, jury = Decision(decoder=decoder), Jury(images, canonical_diameter)
+        careful, bold = (climb(decision, choices, jury, clear_only) for clear_only in (True, False))
+        # Two numbers may gain clearly together and neither of them alone.
+        gains = jury.scores(bold) - jury.scores(careful)
+        decision = bold if is_clear(gains, jury.weights()) else careful
         score = float(np.average(jury.scores(decision), weights=jury.weights()))
         LOGGER.info("decoder %s: mean F1 %.4f with %s", decoder, score, decision)
         best[decoder] = (score, decision)
@@ -171,37 +173,28 @@ class Jury:
         """Return how much each image counts in the choice of a number, or in all."""
         return weights_for(key, self.images)
 
-    def gains(self, decision: Decision, key: str) -> NDArray[np.float64]:
-        """Return what each image gains by a number's value over its usual one, float64 array (N,)."""
-        return self.scores(decision) - self.scores(usual(decision, key))
 
+def climb(decision: Decision, choices: Choices, jury: Jury, clear_only: bool = False) -> Decision:
+    """Take the best value of each number in turn while the others stay, `ROUNDS` times.
 
-def usual(decision: Decision, key: str) -> Decision:
-    """Return a decision with the usual value of one number."""
-    return replace(decision, **{key: getattr(Decision(), key)})
+    Parameters
+    ----------
+    decision : Decision
+        Where it begins.
+    choices : dict
+        Values of each number.
+    jury : Jury
+    clear_only : bool
+        Whether a number leaves its value only for a gain that `is_clear`.
 
-
-def climb(decision: Decision, choices: Choices, jury: Jury) -> Decision:
-    """Take the best value of each number in turn while the others stay, `ROUNDS` times."""
-    for key in tqdm(list(choices) * ROUNDS, desc=f"calibrating {decision.decoder}", unit="number"):
-        candidates = [decision, *(replace(decision, **{key: value}) for value in choices[key])]  # type: ignore[arg-type]
-        reached = [np.average(jury.scores(candidate), weights=jury.weights(key)) for candidate in candidates]
-        decision = candidates[int(np.argmax(reached))]
-    return decision
-
-
-def go_back(decision: Decision, jury: Jury) -> Decision:
-    """Give back their usual values to the numbers that gain nothing clear, the one that gains least first.
-
-    A number is judged beside the others' best values: two that gain only together are both kept.
+    Returns
+    -------
+    Decision
     """
-    changed = {key for key in NUMBERS if decision != usual(decision, key)}
-    while changed:
-        gain = {key: np.average(jury.gains(decision, key), weights=jury.weights(key)) for key in sorted(changed)}
-        unclear = [key for key in gain if not is_clear(jury.gains(decision, key), jury.weights(key))]
-        if not unclear:
-            break
-        least = min(unclear, key=lambda key: float(gain[key]))
-        decision = usual(decision, least)
-        changed.discard(least)
+    for key in tqdm(list(choices) * ROUNDS, desc=f"calibrating {decision.decoder}", unit="number"):
+        judges = jury.weights(key)
+        candidates = [decision, *(replace(decision, **{key: value}) for value in choices[key])]  # type: ignore[arg-type]
+        best = candidates[int(np.argmax([np.average(jury.scores(each), weights=judges) for each in candidates]))]
+        if not clear_only or is_clear(jury.scores(best) - jury.scores(decision), judges):
+            decision = best
     return decision

@@ -5,7 +5,8 @@ import pytest
 from conftest import disks
 from test_instances import ideal_maps
 
-from nucdl_core.calibrate import Jury, PredictedImage, calibrate, climb, go_back, is_clear, scores_of
+from nucdl_core import calibrate as calibration
+from nucdl_core.calibrate import Jury, PredictedImage, calibrate, climb, is_clear, scores_of
 from nucdl_core.instances import Decision, Maps, Prediction
 
 
@@ -61,21 +62,31 @@ class KnownScores(Jury):
         return np.full(3, self.formula(decision))
 
 
-def test_two_numbers_that_gain_only_together_are_both_kept():
-    together = KnownScores(lambda decision: 0.9 if (decision.foreground, decision.score) == (0.55, 0.9) else 0.8)
-    best = Decision(foreground=0.55, score=0.9)
-    assert go_back(best, together) == best
-
-
-def test_a_number_that_gains_nothing_beside_the_others_goes_back():
-    only_score = KnownScores(lambda decision: 0.9 if decision.score == 0.9 else 0.8)
-    assert go_back(Decision(foreground=0.55, score=0.9), only_score) == Decision(score=0.9)
-
-
 def test_each_number_climbs_to_its_best_value():
     hill = KnownScores(lambda decision: 1 - abs(decision.foreground - 0.4) - abs(decision.score - 0.5))
     reached = climb(Decision(), {"foreground": (0.3, 0.4, 0.6), "score": (0.5, 0.7)}, hill)
     assert (reached.foreground, reached.score) == (0.4, 0.5)
+
+
+def test_a_careful_climb_leaves_a_value_only_for_a_clear_gain():
+    judges = KnownScores(lambda decision: 0.0)
+    judges.scores = lambda decision: np.array([0.9, 0.5, 0.5]) if decision.score == 0.7 else np.full(3, 0.6)
+    assert climb(Decision(), {"score": (0.7,)}, judges) == Decision(score=0.7)
+    assert climb(Decision(), {"score": (0.7,)}, judges, clear_only=True) == Decision()
+
+
+def test_two_numbers_that_gain_clearly_only_together_are_both_taken(monkeypatch):
+    """Neither the threshold 0.4 nor the seed 0.2 gains anything clear alone; both together do."""
+    usual, together = np.full(4, 0.6), np.full(4, 0.8)
+    unclear = np.array([1.0, 0.5, 0.5, 0.5])
+
+    def scores(decision, *_):
+        changed = (decision.foreground == 0.4) + (decision.seed == 0.2)
+        return (usual, unclear, together)[changed]
+
+    monkeypatch.setattr(calibration, "scores_of", scores)
+    decision, _ = calibrate([predicted(1.0)] * 4, 24.0, {"distance": {"seed": (0.2,), "foreground": (0.4,)}})
+    assert (decision.foreground, decision.seed) == (0.4, 0.2)
 
 
 def test_a_decision_is_scored_once():
