@@ -25,9 +25,11 @@ from timing import (
     DEEP,
     Modules,
     Times,
+    bandwidth,
     best_seconds,
     cold_start,
     matrix_rate,
+    network_features,
     network_operations,
     stages,
     take_turns,
@@ -129,7 +131,10 @@ def show_stages() -> None:
 
 
 def show_floor() -> None:
-    """Print how far the network is above the time that its operations would take as matrix products."""
+    """Print how far the network is above the time that its operations would take as matrix products.
+
+    And how long its features would take to be moved to and from memory, if no cache held any of them.
+    """
     predictor = load_predictor(find_bundle(DEFAULT_MODEL), "cpu")
     operations, rate = network_operations() * NETWORK_SIDE**2, matrix_rate(predictor.dtype)
     image = np.zeros((NETWORK_SIDE, NETWORK_SIDE), np.float32)
@@ -138,6 +143,11 @@ def show_floor() -> None:
         f"\nThe network on {NETWORK_SIDE} x {NETWORK_SIDE} px: {operations / 1e9:.1f} G operations in "
         f"{1000 * seconds:.0f} ms; at the rate of matrix products ({rate / 1e9:.0f} G operations/s) "
         f"{1000 * operations / rate:.0f} ms, so {seconds * rate / operations:.1f} times the floor."
+    )
+    moved, speed = network_features() * NETWORK_SIDE**2 * predictor.dtype.itemsize, bandwidth()
+    click.echo(
+        f"Its features are {moved / 1e6:.0f} MB read and written; at the rate of memory ({speed / 1e9:.1f} GB/s) "
+        f"that is {1000 * moved / speed:.0f} ms."
     )
 
 

@@ -138,11 +138,21 @@ def cold_start(image: Path) -> Dict[str, float]:
 
 def network_operations() -> float:
     """Operations of the default network's convolutions per pixel of its input; a multiply-add counts as two."""
+    return _per_pixel(lambda layer, _, output: 2 * output[0].numel() * layer.weight[0].numel())  # type: ignore[index]
+
+
+def network_features() -> float:
+    """Numbers that the default network's convolutions read and write per pixel of its input."""
+    return _per_pixel(lambda _, given, output: given[0][0].numel() + output[0].numel())
+
+
+def _per_pixel(cost: Callable[[torch.nn.Conv2d, Any, torch.Tensor], int]) -> float:
+    """Sum a cost of each convolution, which gets the layer, what it takes and what it gives, over the pixels."""
     predictor = make_predictor(read_bundle(find_bundle(DEFAULT_MODEL)), "cpu", torch.float32)
     side, counted = 8 * predictor.stride, [0]
 
-    def count(module: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
-        counted[0] += 2 * output[0].numel() * module.weight[0].numel()  # type: ignore[operator, index, union-attr]
+    def count(layer: Any, given: Any, output: torch.Tensor) -> None:
+        counted[0] += cost(layer, given, output)
 
     convolutions = [module for module in predictor.network.modules() if isinstance(module, torch.nn.Conv2d)]
     hooks = [module.register_forward_hook(count) for module in convolutions]
@@ -150,6 +160,13 @@ def network_operations() -> float:
     for hook in hooks:
         hook.remove()
     return counted[0] / side**2
+
+
+def bandwidth(megabytes: int = 256) -> float:
+    """Bytes per second that this machine reads and writes when it copies more than its caches hold."""
+    source = torch.rand(megabytes * 2**18)
+    target = torch.empty_like(source)
+    return 2 * megabytes * 2**20 / best_seconds(lambda: target.copy_(source))
 
 
 def matrix_rate(dtype: torch.dtype, side: int = 2048) -> float:

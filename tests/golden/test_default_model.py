@@ -112,6 +112,31 @@ def test_a_fast_number_format_is_as_accurate_as_float32_on_the_public_test_image
     assert changed < 0.01 * nuclear
 
 
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="this computer has no GPU that torch can use")
+
+
+@GPU
+@pytest.mark.parametrize("family", ["unet", "maskrcnn"])
+def test_a_gpu_finds_the_nuclei_of_the_processor(family):
+    image = simulated(30).image
+    here, there = (segment(image, SegmentConfig(model=default_model(family), device=one)) for one in ("cpu", "cuda"))
+    assert image_scores(here.labels, there.labels)["mean_f1"] > 0.95
+
+
+@GPU
+@pytest.mark.data
+def test_a_gpu_is_as_accurate_as_the_processor_on_the_public_test_images(real_images):
+    reached = []
+    for name in fluorescence_images(real_images / "test"):
+        image = read_image(real_images / "test" / "images" / f"{name}.png")
+        truth = read_labels(real_images / "test" / "masks" / f"{name}.tif")
+        found = [segment(image, SegmentConfig(device=one)).labels for one in ("cpu", "cuda")]
+        reached.append([image_scores(truth, labels)["mean_f1"] for labels in found])
+    here, there = np.mean(reached, axis=0)
+    # Each may differ from float32 by 0.002.
+    assert abs(here - there) < 0.004
+
+
 @pytest.mark.parametrize("diameter", [11.0, 24.0, 47.0])
 def test_tiles_of_the_default_model_give_the_nuclei_of_the_whole_image(diameter):
     predictor = in_format(torch.float32)
