@@ -11,7 +11,7 @@ import importlib.util
 import re
 import sqlite3
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Literal, Optional, Sequence, Tuple
 
 import pandas as pd
 
@@ -152,7 +152,8 @@ def column_kinds(path: Path) -> Dict[str, str]:
 
 
 def _raw_batches(path: Path, header: Sequence[str]) -> Iterator[pd.DataFrame]:
-    yield from _read(path, {column: "str" for column in header if is_text(column)}, header)
+    # Whether a number is whole does not depend on its last digit, which takes the longest to find.
+    yield from _read(path, {column: "str" for column in header if is_text(column)}, header, precision="high")
 
 
 def read_batches(path: Path, kinds: Dict[str, str]) -> Iterator[pd.DataFrame]:
@@ -167,7 +168,9 @@ def read_batches(path: Path, kinds: Dict[str, str]) -> Iterator[pd.DataFrame]:
         yield batch
 
 
-def _read(path: Path, types: Dict[str, str], header: Sequence[str]) -> Iterator[pd.DataFrame]:
+def _read(
+    path: Path, types: Dict[str, str], header: Sequence[str], precision: Literal["high", "round_trip"] = "round_trip"
+) -> Iterator[pd.DataFrame]:
     missing: Dict[str, Any] = {column: ["", "nan", "NaN"] for column in header if types.get(column) != "str"}
     yield from pd.read_csv(
         path,
@@ -176,7 +179,7 @@ def _read(path: Path, types: Dict[str, str], header: Sequence[str]) -> Iterator[
         chunksize=ROWS_AT_ONCE,
         keep_default_na=False,
         na_values=missing,
-        float_precision="round_trip",
+        float_precision=precision,
         low_memory=False,
         encoding_errors="surrogateescape",
     )
