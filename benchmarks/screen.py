@@ -67,10 +67,13 @@ def run_screen(folder: ScreenFolder, cores: int) -> None:
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
 
 
-def plan(place: Path, name: str, pipeline: Path, image_list: Path, chunk_size: Optional[int]) -> ScreenFolder:
+def plan(
+    place: Path, name: str, pipeline: Path, image_list: Path, chunk_size: Optional[int] = None, cores: int = 1
+) -> ScreenFolder:
     """Plan a screen."""
     folder = ScreenFolder(place / name)
-    plan_screen(PlanRequest(pipeline, folder.root, csv=image_list, plugins=PLUGINS, chunk_size=chunk_size))
+    request = PlanRequest(pipeline, folder.root, csv=image_list, plugins=PLUGINS, chunk_size=chunk_size, cores=cores)
+    plan_screen(request)
     return folder
 
 
@@ -78,7 +81,7 @@ def warm_up(place: Path, pipeline: Path) -> None:
     """Do one field in both ways, so that the programs have been read from the disk."""
     rows = (place / LIST).read_text(encoding="utf-8").splitlines()[:2]
     (place / "one.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    folder = plan(place, "one", pipeline, place / "one.csv", None)
+    folder = plan(place, "one", pipeline, place / "one.csv")
     run_bare_processes(folder, place / "one_bare", 1)
     run_screen(folder, 1)
 
@@ -167,7 +170,7 @@ def main(
     find_snakemake()
     warm_up(place, pipeline)
     begun = time.perf_counter()
-    planned = plan(place, "planned", pipeline, place / LIST, chunk_size)
+    planned = plan(place, "planned", pipeline, place / LIST, chunk_size, cores)
     planning = time.perf_counter() - begun
     costs = take_turns(planned, place, cores, rounds)
     folder = ScreenFolder(place / "screen")

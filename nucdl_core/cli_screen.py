@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Callable, Tuple, TypeVar
 
 import click
@@ -12,6 +13,7 @@ from nucdl_core.errors import ConfigError
 if TYPE_CHECKING:
     from nucdl_core.screen.planner import PlanRequest
 
+CORES = click.option("--cores", type=click.IntRange(min=1), default=None, help="Processes at once [all cores].")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -77,12 +79,14 @@ def plan_request(options: Any) -> PlanRequest:
         grouping=None if options["group"] is None else _names(options["group"]),
         limits=limits,
         costs=costs,
+        cores=options["cores"] or os.cpu_count() or 1,
         allow_missing=options["allow_missing"],
     )
 
 
 @screen.command()
 @planning_options
+@CORES
 def plan(**options: Any) -> None:
     """Check everything that can be checked before the work, and write the plan.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-from nucdl_core.cli_screen import Command, plan_request, planning_options, screen
+from nucdl_core.cli_screen import CORES, Command, plan_request, planning_options, screen
 from nucdl_core.cli_words import EXISTING_FOLDER, NOT_FINISHED, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SCREEN = click.option("--output", type=EXISTING_FOLDER, required=True, help="Fol
 def engine_options(command: Command) -> Command:
     """Give a command the options that say where and how the chunks run."""
     options = (
-        click.option("--cores", type=click.IntRange(min=1), default=None, help="Processes at once [all cores]."),
+        CORES,
         click.option("--profile", default=None, help="Snakemake profile, for SLURM, Kubernetes or a cloud."),
         click.option(
             "--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs; a chunk holds one."
@@ -48,7 +48,9 @@ def run(output: Path, cores: Optional[int], profile: Optional[str], gpus: int, r
     from nucdl_core.screen.engine import EngineOptions
     from nucdl_core.screen.planner import plan_screen
 
-    plan_screen(plan_request({"output": output, **planning}))
+    # On a cluster there are more cores than this computer has; there the chunks are as large as they should be.
+    at_once = cores if profile is None else cores or 1
+    plan_screen(plan_request({"output": output, "cores": at_once, **planning}))
     _finish(output, EngineOptions(cores, profile, gpus, retries=retries))
 
 

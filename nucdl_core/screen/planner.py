@@ -67,6 +67,8 @@ class PlanRequest:
     limits : ScreenLimits
     costs : Costs or None
         Measured costs; None assumes usual ones.
+    cores : int
+        How many processes will run at once; where chunks are computed, there is one for each, if it pays.
     allow_missing : bool
         Plan although image files are missing.
     """
@@ -81,6 +83,7 @@ class PlanRequest:
     grouping: Optional[Tuple[str, ...]] = None
     limits: ScreenLimits = field(default_factory=ScreenLimits)
     costs: Optional[Costs] = None
+    cores: int = 1
     allow_missing: bool = False
 
     def __post_init__(self) -> None:
@@ -121,7 +124,10 @@ def plan_screen(request: PlanRequest) -> ScreenPlan:
     with tempfile.TemporaryDirectory(prefix="nucdl_") as scratch:
         images = scan_list(_list_path(request, Path(scratch)), grouping, request.allow_missing)
         preflight = check_pipeline(pipeline.modules, list_start(images), request.plugins)
-        size = request.chunk_size or chunk_size(request.costs or USUAL_COSTS, len(images.starts))
+        size = request.chunk_size or _size_before(folder)
+        if size is None:
+            cores = 1 if preflight.aggregating else request.cores
+            size = chunk_size(request.costs or USUAL_COSTS, len(images.starts), cores)
         order, chunks = cut_into_chunks(images.groups, bool(grouping), size)
         _refuse_split_groups(pipeline, preflight, chunks)
         plan = ScreenPlan(
@@ -243,18 +249,26 @@ def choose_grouping(wanted: Optional[Tuple[str, ...]], of_pipeline: Tuple[str, .
     return wanted
 
 
-def chunk_size(costs: Costs, image_sets: int) -> int:
+def _size_before(folder: ScreenFolder) -> Optional[int]:
+    """Return the size of the chunks that are planned already, whatever computer planned them."""
+    return read_plan(folder).chunk_size if folder.plan.exists() else None
+
+
+def chunk_size(costs: Costs, image_sets: int, cores: int = 1) -> int:
     """Compute how many image sets one process should do.
 
     A process that takes ``s`` seconds to start and ``c`` for each of ``n`` image sets spends the share
     ``s / (s + n c)`` on its start. It is at most `START_SHARE` ``p`` from ``n = s (1 - p) / (p c)`` on, that is from
-    ``19 s / c`` image sets on for 5 %. The screen is cut into as many even chunks of at least that size as it has.
+    ``19 s / c`` image sets on for 5 %. The screen is cut into as many even chunks of at least that size as it has. But
+    no core is left idle for the sake of that share, unless a process would take longer to start than to work.
 
     Parameters
     ----------
     costs : Costs
     image_sets : int
         Of the whole screen.
+    cores : int
+        Processes that run at once.
 
     Returns
     -------
@@ -262,7 +276,8 @@ def chunk_size(costs: Costs, image_sets: int) -> int:
         At least 1, at most `image_sets`.
     """
     least = math.ceil(costs.start_seconds * (1 - START_SHARE) / (START_SHARE * costs.image_set_seconds))
-    return math.ceil(image_sets / max(1, image_sets // least))
+    worth_starting = int(image_sets * costs.image_set_seconds / max(costs.start_seconds, costs.image_set_seconds))
+    return math.ceil(image_sets / max(1, image_sets // least, min(cores, worth_starting)))
 
 
 def _refuse_split_groups(pipeline: AdaptedPipeline, preflight: Preflight, chunks: List[Chunk]) -> None:

@@ -228,6 +228,24 @@ def test_the_start_takes_at_most_a_twentieth_of_the_time(costs, image_sets, size
         assert costs.start_seconds <= 0.05 * (costs.start_seconds + smallest * costs.image_set_seconds)
 
 
+@pytest.mark.parametrize(
+    ("image_sets", "cores", "size"), [(96, 2, 48), (96, 8, 12), (96, 64, 8), (7, 8, 7), (3456, 8, 158)]
+)
+def test_no_core_is_left_idle_unless_starting_takes_longer_than_working(image_sets, cores, size):
+    assert chunk_size(Costs(8, 1), image_sets, cores) == size
+
+
+def test_a_screen_that_is_planned_keeps_its_chunks_on_a_computer_with_other_cores(request_):
+    here = dataclasses.replace(request_, chunk_size=None, costs=Costs(1, 1), cores=2)
+    assert plan_screen(here).chunks == 2
+    assert plan_screen(dataclasses.replace(here, cores=5)).chunks == 2
+
+
+def test_image_sets_that_are_combined_stay_in_one_chunk_whatever_the_cores(request_, cellprofiler):
+    cellprofiler.found = dataclasses.replace(GOOD, aggregating=("CorrectIlluminationCalculate",))
+    assert plan_screen(dataclasses.replace(request_, chunk_size=None, costs=Costs(1, 1), cores=5)).chunks == 1
+
+
 def test_the_command_plans_and_tells_what_was_changed(request_):
     request_.output.mkdir()
     arguments = [str(CLASSIC), "--csv", str(request_.csv), "--output", str(request_.output), "--chunk-size", "4"]
