@@ -13,7 +13,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.files import file_sha256
@@ -199,30 +199,32 @@ def _join(finished: Sequence[FinishedChunk], name: str, header: Sequence[str], r
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([header[index] for index in kept])
         for each in (each for each in finished if each.manifest.tables):
-            special = [(at, index, _changes(header[index], each)) for at, index in enumerate(kept)]
-            special = [(at, index, change) for at, index, change in special if change is not plain_number]
+            changes = {at: _change(header[index], each) for at, index in enumerate(kept)}
+            special = [(at, change) for at, change in changes.items() if change is not None]
             for row in _rows(_table_path(each, name)):
-                # Nearly all values are numbers: a call of a function for each would take most of the time.
-                values = [text[:-2] if text.endswith(".0") else text for text in map(row.__getitem__, kept)]
-                for at, index, change in special:
-                    values[at] = change(row[index])
+                values = plain_numbers([row[index] for index in kept])
+                for at, change in special:
+                    values[at] = change(row[kept[at]])
                 writer.writerow(values)
                 count += 1
     return count
 
 
-def _changes(column: str, finished: FinishedChunk) -> Callable[[str], str]:
-    """Choose what happens to the values of a column."""
+def _change(column: str, finished: FinishedChunk) -> Optional[Callable[[str], str]]:
+    """Choose what happens to the values of a column that are not just numbers; None for one of these."""
     if column in _NUMBERS:
         return lambda text: str(finished.manifest.succeeded[int(float(text)) - 1])
     if column.startswith(_PLACES):
         return lambda text: text.replace(finished.manifest.work_folder, str(finished.folder))
-    return str if is_text(column) else plain_number
+    return str if is_text(column) else None
 
 
-def plain_number(text: str) -> str:
-    """Write a whole number without ".0"; leave everything else as it is."""
-    return text[:-2] if text.endswith(".0") else text
+def plain_numbers(texts: Sequence[str]) -> List[str]:
+    """Write whole numbers without ".0"; leave everything else as it is.
+
+    For all values of a row at once, since nearly all are numbers, and calls of functions would take most of the time.
+    """
+    return [text[:-2] if text.endswith(".0") else text for text in texts]
 
 
 def _join_own(finished: Sequence[FinishedChunk], name: str, result: Path) -> int:

@@ -16,7 +16,7 @@ from screen_folders import count_of, finish_chunk, make_screen, row
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen import merge
-from nucdl_core.screen.merge import merge_screen, plain_number
+from nucdl_core.screen.merge import merge_screen, plain_numbers
 from nucdl_core.screen.plan import PlannedModel, ScreenError
 from nucdl_core.screen.work import private_folders
 
@@ -274,4 +274,4 @@ def test_types_are_those_of_the_whole_table(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("text", "plain"), [("15.0", "15"), ("15", "15"), ("0.5", "0.5"), ("nan", "nan"), ("", "")])
 def test_whole_numbers_are_written_in_one_way(text, plain):
-    assert plain_number(text) == plain
+    assert plain_numbers([text]) == [plain]
