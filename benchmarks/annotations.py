@@ -14,7 +14,6 @@ For the validation images (in ``train``) and the test images (in ``test``), by k
 
 from __future__ import annotations
 
-import csv
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,19 +23,17 @@ import click
 import numpy as np
 import pandas as pd
 from machine import describe_machine
+from network import VALIDATION_PARTS, read_annotated
 
 from nucdl_core.arrays import Floats, Labels
 from nucdl_core.bundle import find_bundle
 from nucdl_core.calibrate import decided, predict_image
 from nucdl_core.config import DEFAULT_MODEL
-from nucdl_core.files import read_image, read_labels
 from nucdl_core.labels import areas, relabel
 from nucdl_core.metrics import image_scores, overlap
-from nucdl_core.normalize import normalize
 from nucdl_core.predict_instances import AnyPredictor, load_model
 from nucdl_core.training.sources import is_validation
 
-VALIDATION_PARTS = 8
 REACH = 3
 DISPLACED = 0.5
 # Nuclei that agree at least so far are taken for the same one.
@@ -45,15 +42,11 @@ THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SETS = {"validation": "train", "test": "test"}
 
 
-def annotated_images(data: Path, name: str, modality: str) -> Iterator[Tuple[str, Floats, Labels]]:
+def annotated_images(data: Path, name: str) -> Iterator[Tuple[str, Floats, Labels]]:
     """Yield kind (shape), image and truth of the validation or the test images."""
-    folder = data / SETS[name]
-    with open(folder / "index.csv", encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["modality"] == modality]
-    for row in rows:
-        if name == "test" or is_validation(row["id"], VALIDATION_PARTS):
-            image = normalize(read_image(folder / "images" / f"{row['id']}.png"))
-            yield f"{image.shape[0]} x {image.shape[1]}", image, read_labels(folder / "masks" / f"{row['id']}.tif")
+    chosen = read_annotated(data / SETS[name], lambda stem: name == "test" or is_validation(stem, VALIDATION_PARTS))
+    for image, truth in chosen:
+        yield f"{image.shape[0]} x {image.shape[1]}", image[:, :], truth
 
 
 def displacement(image: Floats, truth: Labels) -> Tuple[float, float]:
@@ -117,7 +110,7 @@ def examine(image: Floats, truth: Labels, predictor: AnyPredictor) -> Dict[str, 
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Format the means of each kind, and of all kinds, as a Markdown table."""
+    """Format each kind, and all of a set, as a Markdown table: medians of the displacement, means of the rest."""
     header = ["images", "number", "down", "right", "displaced", "radius", "mean F1", "moved back", "best threshold"]
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     groups: List[Tuple[str, pd.DataFrame]] = []
@@ -141,14 +134,13 @@ def markdown(table: pd.DataFrame) -> str:
 
 @click.command()
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Holds train and test.")
-@click.option("--modality", default="fluorescence", show_default=True)
 @click.option("--model", default=DEFAULT_MODEL, show_default=True)
-def main(data: Path, modality: str, model: str) -> None:
+def main(data: Path, model: str) -> None:
     predictor = load_model(find_bundle(model), "cpu")
     rows = [
         {"set": name, "kind": kind, **examine(image, truth, predictor)}
         for name in SETS
-        for kind, image, truth in annotated_images(data, name, modality)
+        for kind, image, truth in annotated_images(data, name)
     ]
     click.echo(f"{' '.join(sys.argv)}\n{describe_machine()}\n")
     click.echo(markdown(pd.DataFrame(rows)))

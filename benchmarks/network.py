@@ -186,9 +186,9 @@ def draw_scales(reached: Dict[int, List[float]], path: Path) -> None:
     seconds, mean_f1 = [values[-1] for values in reached.values()], [values[0] for values in reached.values()]
     axes.plot(seconds, mean_f1, "o-", color="#0072B2")
     for diameter, at, score in zip(reached, seconds, mean_f1):
-        axes.annotate(f"{diameter} px", (at, score), xytext=(5, -12), textcoords="offset points")
+        axes.annotate(f"{diameter} px", (at, score), xytext=(0, -14), textcoords="offset points", ha="center")
+    axes.margins(x=0.2, y=0.2)
     axes.set(xlabel="seconds per image", ylabel="mean F1", title="A typical nucleus is rescaled to", xlim=(0, None))
-    axes.margins(x=0.15, y=0.2)
     axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, dpi=120)

@@ -31,7 +31,7 @@ Network: `{architecture}` with the arguments `{arguments}`. All settings are in
 Calibrated on {validation} validation images, which were not trained on, and on simulated fields. Each
 laboratory counts the same, and the simulated fields as one: the next laboratory may draw its outlines like any of them.
 The simulated fields have no say in the threshold (`foreground`), since they do not show how far out annotators draw.
-A number leaves its usual value only if the gain is larger than its standard error.
+Numbers leave their usual values only if the gain, of one or of all together, is larger than its standard error.
 Chosen: `{decision}`.
 
 | way to part nuclei | best mean F1 on these images, weighted so |
