@@ -20,27 +20,20 @@ import pandas as pd
 from classic import CLASSIC_RANGE, choose_images, run_pipeline, with_range
 from machine import describe_machine
 
-from nucdl_core.batch import segment_files
+from nucdl_core.batch.refine_files import refine_files
+from nucdl_core.batch.segment_files import segment_files
+from nucdl_core.cellprofiler.demo import PLATE, SIDES, DemoConfig, run_demo
 from nucdl_core.config import FAMILIES, SegmentConfig
-from nucdl_core.contours import RefineConfig
-from nucdl_core.demo import PLATE, SIDES, DemoConfig, run_demo
-from nucdl_core.evaluate import evaluate_folders
-from nucdl_core.files import (
-    LABEL_SUFFIX,
-    image_files,
-    image_stem,
-    read_image,
-    read_labels,
-    write_labels,
-    write_png,
-    write_table,
-)
+from nucdl_core.files.folders import LABEL_SUFFIX, image_files, image_stem
+from nucdl_core.files.reading import read_image, read_labels
+from nucdl_core.files.writing import write_labels, write_png, write_table
 from nucdl_core.labels import equivalent_diameters
-from nucdl_core.metrics import summarize
-from nucdl_core.overlay import overlay
-from nucdl_core.refine_files import refine_files
+from nucdl_core.reports.folders import evaluate_folders
+from nucdl_core.reports.overlay import overlay
+from nucdl_core.scores.matching import summarize
+from nucdl_core.scores.significance import compare_paired
 from nucdl_core.segment import segment
-from nucdl_core.significance import compare_paired
+from nucdl_core.steps.contours import RefineConfig
 
 COLUMNS = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
 ERRORS = ("missed_0.70", "merges", "splits")

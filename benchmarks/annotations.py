@@ -26,12 +26,13 @@ from machine import describe_machine
 from network import VALIDATION_PARTS, read_annotated
 
 from nucdl_core.arrays import Floats, Labels
-from nucdl_core.bundle import find_bundle
-from nucdl_core.calibrate import decided, predict_image
 from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.labels import areas, relabel
-from nucdl_core.metrics import image_scores, overlap
-from nucdl_core.predict_instances import AnyPredictor, load_model
+from nucdl_core.model.bundle import find_bundle
+from nucdl_core.model.maskrcnn_predictor import AnyPredictor, load_model
+from nucdl_core.overlap import overlap
+from nucdl_core.scores.matching import image_scores
+from nucdl_core.training.calibrate import decided, predict_image
 from nucdl_core.training.sources import is_validation
 
 REACH = 3
@@ -82,7 +83,7 @@ def radius_difference(truth: Labels, found: Labels) -> float:
     pairs = overlap(truth, found)
     same = pairs.iou > SAME
     radii = [np.sqrt(areas(labels) / np.pi) for labels in (truth, found)]
-    differences = radii[1][pairs.prediction[same] - 1] - radii[0][pairs.truth[same] - 1]
+    differences = radii[1][pairs.second[same] - 1] - radii[0][pairs.first[same] - 1]
     return float(differences.mean()) if same.any() else float("nan")
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from nucdl_core.demo import REPOSITORY
-from nucdl_core.files import image_files
-from nucdl_core.headless import HeadlessRun, check_tables, run_cellprofiler
+from nucdl_core.cellprofiler.demo import REPOSITORY
+from nucdl_core.cellprofiler.headless import HeadlessRun, check_tables, run_cellprofiler
+from nucdl_core.files.folders import image_files
 
 CLASSIC_RANGE = "10,60"
 _SETTING = "Typical diameter of objects, in pixel units (Min,Max):"

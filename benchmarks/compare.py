@@ -20,14 +20,15 @@ import torch
 from classic import CLASSIC_RANGE, choose_images, finding_seconds, run_pipeline, with_range
 from machine import describe_machine
 
-from nucdl_core.batch import segment_files
-from nucdl_core.bundle import list_bundles
+from nucdl_core.batch.segment_files import segment_files
+from nucdl_core.cellprofiler.demo import REPOSITORY, copy_images
 from nucdl_core.config import SegmentConfig
-from nucdl_core.demo import REPOSITORY, copy_images
-from nucdl_core.error_rules import SIZE_CLASSES
-from nucdl_core.evaluate_methods import ALL, Evaluation, Inputs
-from nucdl_core.files import image_files, image_stem, write_table
-from nucdl_core.report import ReportConfig, write_report
+from nucdl_core.files.folders import image_files, image_stem
+from nucdl_core.files.writing import write_table
+from nucdl_core.model.bundle import list_bundles
+from nucdl_core.reports.methods import ALL, Evaluation, Inputs
+from nucdl_core.reports.page import ReportConfig, write_report
+from nucdl_core.scores.author_rules import SIZE_CLASSES
 
 # Each classic method: its pipeline, and the last of the modules that find nuclei.
 CLASSIC = {

@@ -22,7 +22,7 @@ import click
 import pandas as pd
 from machine import describe_machine
 
-from nucdl_core.plate import simulate_plate
+from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PIPELINE = REPOSITORY / "pipelines" / "deep.cppipe"
@@ -31,7 +31,7 @@ PIPELINE = REPOSITORY / "pipelines" / "deep.cppipe"
 def timed(*arguments: object) -> float:
     """Run a command of NucDL; return its seconds."""
     begun = time.perf_counter()
-    command = [sys.executable, "-c", "from nucdl_core.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from nucdl_core.cli.main import main; main()", *map(str, arguments)]
     subprocess.run(command, check=True, cwd=REPOSITORY)
     return time.perf_counter() - begun
 

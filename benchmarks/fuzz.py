@@ -183,10 +183,10 @@ def sound_files_once() -> list[tuple[str, bytes]]:
 def read_all(first: int, last: int, seed: int, folder: Path) -> None:
     """In the child: read the files of a range of numbers, and print one line for each."""
     from nucdl_core.errors import ImageError
-    from nucdl_core.files import read_image
-    from nucdl_core.screen.columns import ImageFile
-    from nucdl_core.screen.plan import ScreenLimits
-    from nucdl_core.screen.strict import inspect_file
+    from nucdl_core.files.reading import read_image
+    from nucdl_core.screen.core.columns import ImageFile
+    from nucdl_core.screen.core.inspection import inspect_file
+    from nucdl_core.screen.core.plan import ScreenLimits
 
     limits, harm = ScreenLimits(read_seconds=LIMIT_SECONDS), []
     originals: dict[bytes, str] = {}

@@ -25,12 +25,12 @@ import pandas as pd
 import tifffile
 from machine import describe_machine
 
-from nucdl_core.field import FieldConfig
-from nucdl_core.simulate import simulate_field
+from nucdl_core.simulate.field import FieldConfig
+from nucdl_core.simulate.image import simulate_field
 
 FIELD = 1000
 SIDES = (1000, 5000, 10000, 20000)
-NUCDL = "import sys; from nucdl_core.cli import main; main(sys.argv[1:])"
+NUCDL = "import sys; from nucdl_core.cli.main import main; main(sys.argv[1:])"
 SECONDS_BETWEEN_SAMPLES = 0.05
 
 

@@ -27,18 +27,18 @@ from matplotlib.figure import Figure
 from timing import matrix_rate, network_operations
 from torch import Tensor, nn
 
-from nucdl_core.bundle import RANGES, WEIGHTS, Bundle, find_bundle, read_bundle, read_tensors
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
-from nucdl_core.device import NUMBER_FORMATS
-from nucdl_core.field import FieldConfig
-from nucdl_core.files import read_image, read_labels
-from nucdl_core.metrics import image_scores
-from nucdl_core.models.int8 import Int8UNet
-from nucdl_core.models.registry import build_network
-from nucdl_core.normalize import NormalizedImage
-from nucdl_core.predict import Predictor, fold_batch_norm, load_predictor, load_weights, make_predictor
+from nucdl_core.files.reading import read_image, read_labels
+from nucdl_core.model.bundle import RANGES, WEIGHTS, Bundle, find_bundle, read_bundle, read_tensors
+from nucdl_core.model.device import NUMBER_FORMATS
+from nucdl_core.model.networks.int8 import Int8UNet
+from nucdl_core.model.predictor import Predictor, fold_batch_norm, load_predictor, load_weights, make_predictor
+from nucdl_core.model.registry import build_network
+from nucdl_core.scores.matching import image_scores
 from nucdl_core.segment import segment_normalized, segment_tiles
-from nucdl_core.simulate import simulate_field
+from nucdl_core.simulate.field import FieldConfig
+from nucdl_core.simulate.image import simulate_field
+from nucdl_core.steps.normalize import NormalizedImage
 from nucdl_core.training.sources import is_validation
 
 SIDE, LARGE, TURNS = 512, 2160, 11

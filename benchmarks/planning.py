@@ -17,9 +17,9 @@ from pathlib import Path
 
 import click
 
-from nucdl_core.screen.image_list import cut_into_chunks, scan_list, write_chunks
-from nucdl_core.screen.plan import ScreenFolder
-from nucdl_core.screen.planner import USUAL_COSTS, chunk_size
+from nucdl_core.screen.cellprofiler.planner import USUAL_COSTS, chunk_size
+from nucdl_core.screen.core.image_list import cut_into_chunks, scan_list, write_chunks
+from nucdl_core.screen.core.plan import ScreenFolder
 
 SITES, WELLS = 9, 384
 

@@ -31,14 +31,14 @@ import pandas as pd
 from machine import describe_machine
 from process_tree import Cost, cost_of
 
-from nucdl_core.files import make_folder
-from nucdl_core.headless import HeadlessRun, run_cellprofiler
-from nucdl_core.plate import simulate_plate
-from nucdl_core.screen.engine import find_snakemake
-from nucdl_core.screen.merge import collect_chunks
-from nucdl_core.screen.plan import ScreenFolder, read_chunks
-from nucdl_core.screen.planner import PlanRequest, plan_screen
-from nucdl_core.screen.run import merge_again
+from nucdl_core.cellprofiler.headless import HeadlessRun, run_cellprofiler
+from nucdl_core.files.writing import make_folder
+from nucdl_core.screen.cellprofiler.engine import find_snakemake
+from nucdl_core.screen.cellprofiler.planner import PlanRequest, plan_screen
+from nucdl_core.screen.cellprofiler.run import merge_again
+from nucdl_core.screen.core.merge import collect_chunks
+from nucdl_core.screen.core.plan import ScreenFolder, read_chunks
+from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PLUGINS = REPOSITORY / "plugins"
@@ -62,7 +62,7 @@ def run_bare_processes(folder: ScreenFolder, output: Path, cores: int) -> None:
 
 def run_screen(folder: ScreenFolder, cores: int) -> None:
     """Run the command on a planned screen to its report, in a process of its own."""
-    command = [sys.executable, "-c", "from nucdl_core.cli import main; main()", "screen", "resume"]
+    command = [sys.executable, "-c", "from nucdl_core.cli.main import main; main()", "screen", "resume"]
     options = ["--output", str(folder.root), "--cores", str(cores)]
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
 

@@ -24,12 +24,14 @@ from skimage import transform
 
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.config import SegmentConfig
-from nucdl_core.field import random_config
-from nucdl_core.files import image_files, make_folder, read_image, read_labels, write_table
+from nucdl_core.files.folders import image_files
+from nucdl_core.files.reading import read_image, read_labels
+from nucdl_core.files.writing import make_folder, write_table
 from nucdl_core.labels import centroids, equivalent_diameters, relabel, resize_nearest, touches_border
-from nucdl_core.metrics import image_scores
+from nucdl_core.scores.matching import image_scores
 from nucdl_core.segment import segment
-from nucdl_core.simulate import SimulatedField, simulate_field
+from nucdl_core.simulate.field import random_config
+from nucdl_core.simulate.image import SimulatedField, simulate_field
 from nucdl_core.training.sources import is_validation
 
 TOLERANCE = 0.25

@@ -36,11 +36,11 @@ from timing import (
 )
 
 from nucdl_core.arrays import AnyArray
-from nucdl_core.bundle import find_bundle
 from nucdl_core.config import DEFAULT_MODEL
-from nucdl_core.field import FieldConfig
-from nucdl_core.predict import load_predictor
-from nucdl_core.simulate import simulate_field
+from nucdl_core.model.bundle import find_bundle
+from nucdl_core.model.predictor import load_predictor
+from nucdl_core.simulate.field import FieldConfig
+from nucdl_core.simulate.image import simulate_field
 
 SLOWER = 4 / 3
 NETWORK_SIDE = 512

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from nucdl_core.arrays import AnyArray
-from nucdl_core.bundle import find_bundle, read_bundle
 from nucdl_core.config import DEFAULT_MODEL
-from nucdl_core.instances import find_instances, mean_inside, transfer
 from nucdl_core.labels import largest_component, relabel
-from nucdl_core.normalize import normalize
-from nucdl_core.predict import load_predictor, make_predictor, pad_to_multiples, resize
-from nucdl_core.size import estimate_diameter
+from nucdl_core.model.bundle import find_bundle, read_bundle
+from nucdl_core.model.predictor import load_predictor, make_predictor, pad_to_multiples, resize
+from nucdl_core.steps.instances import find_instances, mean_inside, transfer
+from nucdl_core.steps.normalize import normalize
+from nucdl_core.steps.size import estimate_diameter
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 CLASSIC = "IdentifyPrimaryObjects"
@@ -31,7 +31,7 @@ COLD_START = """
 import time; start = time.perf_counter()
 import numpy as np; from nucdl_core.config import SegmentConfig
 import torch; imported = time.perf_counter()
-from nucdl_core.bundle import find_bundle; from nucdl_core.predict import load_predictor
+from nucdl_core.model.bundle import find_bundle; from nucdl_core.model.predictor import load_predictor
 load_predictor(find_bundle("nuclei_unet"), "cpu"); loaded = time.perf_counter()
 from nucdl_core.segment import segment
 segment(np.load(__import__("sys").argv[1]), SegmentConfig(device="cpu")); done = time.perf_counter()

@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
-from nucdl_core.bundle import find_bundle
-from nucdl_core.contours import RefineConfig, Refinement, contour_shift, correct_contours, origins
-from nucdl_core.device import in_smaller_tiles, on_the_cpu_if_short
-from nucdl_core.edits import edit_objects
 from nucdl_core.errors import ImageError
-from nucdl_core.instances import find_instances, mean_inside, transfer
 from nucdl_core.labels import areas, as_labels, equivalent_diameters, largest_component, offset_outlines, relabel
-from nucdl_core.normalize import NormalizedImage
-from nucdl_core.predict import Predictor, load_predictor
+from nucdl_core.model.bundle import find_bundle
+from nucdl_core.model.device import in_smaller_tiles, on_the_cpu_if_short
+from nucdl_core.model.predictor import Predictor, load_predictor
 from nucdl_core.segment import Progress, check_image, plan_tiles, refinement_of
-from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameter
-from nucdl_core.stitch import Mosaic
-from nucdl_core.tiling import Tile, Window
-from nucdl_core.tta import VIEW_SETS, View, agreement, vote
+from nucdl_core.steps.contours import RefineConfig, Refinement, contour_shift, correct_contours, origins
+from nucdl_core.steps.edits import edit_objects
+from nucdl_core.steps.instances import find_instances, mean_inside, transfer
+from nucdl_core.steps.normalize import NormalizedImage
+from nucdl_core.steps.size import SMALLEST_DIAMETER, estimate_diameter
+from nucdl_core.steps.stitch import Mosaic
+from nucdl_core.steps.tiling import Tile, Window
+from nucdl_core.steps.views import VIEW_SETS, View, agreement, vote
 
 AUTOMATIC = RefineConfig()
 

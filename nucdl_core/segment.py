@@ -12,25 +12,25 @@ import torch
 from numpy.typing import NDArray
 
 from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
-from nucdl_core.bundle import find_bundle
 from nucdl_core.config import SegmentConfig
-from nucdl_core.contours import CONTOURS_ONLY, Refinement, correct_and_clean, origins
-from nucdl_core.detections import decode_views, merge_views
-from nucdl_core.device import in_smaller_tiles, on_the_cpu_if_short
 from nucdl_core.errors import ImageError
-from nucdl_core.filters import filter_nuclei
-from nucdl_core.instances import Decision, find_instances, mean_inside, on_image_pixels
 from nucdl_core.labels import areas, equivalent_diameters, offset_outlines, relabel
 from nucdl_core.large import let_go, strips, zeros
-from nucdl_core.normalize import NormalizedImage
-from nucdl_core.predict import Predictor
-from nucdl_core.predict_instances import AnyPredictor, InstancePredictor, load_model
+from nucdl_core.model.bundle import find_bundle
+from nucdl_core.model.device import in_smaller_tiles, on_the_cpu_if_short
+from nucdl_core.model.maskrcnn_predictor import AnyPredictor, InstancePredictor, load_model
+from nucdl_core.model.predictor import Predictor
 from nucdl_core.results import Segmentation
-from nucdl_core.scales import combine
-from nucdl_core.size import SMALLEST_DIAMETER, estimate_diameters
-from nucdl_core.stitch import Mosaic
-from nucdl_core.tiling import Tile, Window, tiles
-from nucdl_core.tta import VIEW_SETS, View, agreement
+from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement, correct_and_clean, origins
+from nucdl_core.steps.detections import decode_views, merge_views
+from nucdl_core.steps.filters import filter_nuclei
+from nucdl_core.steps.instances import Decision, find_instances, mean_inside, on_image_pixels
+from nucdl_core.steps.normalize import NormalizedImage
+from nucdl_core.steps.scales import combine
+from nucdl_core.steps.size import SMALLEST_DIAMETER, estimate_diameters
+from nucdl_core.steps.stitch import Mosaic
+from nucdl_core.steps.tiling import Tile, Window, tiles
+from nucdl_core.steps.views import VIEW_SETS, View, agreement
 
 # Found nuclei that differ from the estimate by more than this factor prove it wrong.
 WRONG_ESTIMATE = 1.7

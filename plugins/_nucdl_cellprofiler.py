@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from nucdl_core.arrays import Labels, Mask
     from nucdl_core.config import SegmentConfig
-    from nucdl_core.contours import RefineConfig
-    from nucdl_core.filters import FilteredNuclei
     from nucdl_core.refine import Refined
+    from nucdl_core.steps.contours import RefineConfig
+    from nucdl_core.steps.filters import FilteredNuclei
 
 C_NUCDL = "NucDL"
 F_CONFIDENCE = "Confidence"
@@ -58,9 +58,9 @@ def engine_problem() -> Optional[str]:
     Cheap enough for every key press: torch is looked for but not imported, and the answer is kept.
     """
     try:
-        import nucdl_core.bundle
         import nucdl_core.config
-        import nucdl_core.filters  # noqa: F401
+        import nucdl_core.model.bundle
+        import nucdl_core.steps.filters  # noqa: F401
 
         missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
     except ImportError as error:
@@ -79,8 +79,8 @@ def bundled_models() -> Tuple[str, ...]:
     """Name the bundled models, the default one first."""
     if engine_problem() is not None:
         return (FALLBACK_MODEL,)
-    from nucdl_core.bundle import list_bundles
     from nucdl_core.config import DEFAULT_MODEL
+    from nucdl_core.model.bundle import list_bundles
 
     return (DEFAULT_MODEL,) + tuple(name for name in list_bundles() if name != DEFAULT_MODEL)
 
@@ -99,16 +99,16 @@ def check_model_and_device(config: SegmentConfig) -> None:
 
     torch is imported only where a GPU is asked for, and the model loaded only where it relies on another one.
     """
-    from nucdl_core.bundle import find_bundle, read_bundle
+    from nucdl_core.model.bundle import find_bundle, read_bundle
 
     bundle = read_bundle(find_bundle(config.model))
     if config.device == "cuda":
-        from nucdl_core.device import resolve_device
+        from nucdl_core.model.device import resolve_device
 
         resolve_device(config.device)
     if bundle.description.companion is not None:
-        from nucdl_core.device import resolve_device
-        from nucdl_core.predict_instances import load_model
+        from nucdl_core.model.device import resolve_device
+        from nucdl_core.model.maskrcnn_predictor import load_model
 
         load_model(bundle.folder, resolve_device(config.device))
 
@@ -216,8 +216,8 @@ from rare single pixels. If several CellProfiler workers share one GPU, its memo
     def validate_module(self, pipeline):
         """Check the settings at every key press: neither torch nor the weights of the model are loaded here."""
         self.refuse_what_did_not_load()
-        from nucdl_core.bundle import find_bundle, read_description, require_family
         from nucdl_core.errors import BundleError, ConfigError
+        from nucdl_core.model.bundle import find_bundle, read_description, require_family
 
         for setting, values in self.config_values():
             try:
@@ -284,8 +284,8 @@ def input_image(workspace: Any, name: str) -> Tuple[Any, NDArray[np.float32], Op
 
 def find_nuclei(image: Any, pixels: NDArray[np.float32], mask: Optional[Mask], config: SegmentConfig) -> FilteredNuclei:
     """Run the engine on an image; an error about its content names the file it came from."""
-    from nucdl_core.filters import filter_nuclei
     from nucdl_core.segment import segment_unfiltered
+    from nucdl_core.steps.filters import filter_nuclei
 
     share_cores()
     with naming_the_file(image, pixels):
@@ -319,7 +319,7 @@ def labels_without_overlaps(objects: Any, name: str) -> Labels:
 def naming_the_file(image: Any, pixels: NDArray[np.float32]) -> Iterator[None]:
     """Refuse images that CellProfiler cannot serve, and name the file in all errors about the content of an image."""
     from nucdl_core.errors import ImageError
-    from nucdl_core.source import check_source
+    from nucdl_core.files.truncation import check_source
 
     path = source_path(image)
     try:

@@ -10,8 +10,8 @@ from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, COLTYPE_INTEG
 
 if TYPE_CHECKING:
     from nucdl_core.arrays import AnyArray, Labels
-    from nucdl_core.compare import Comparison
-    from nucdl_core.object_errors import ObjectErrors
+    from nucdl_core.scores.compare import Comparison
+    from nucdl_core.scores.object_errors import ObjectErrors
 
 C_COMPARE = "NucDLCompare"
 
@@ -114,8 +114,8 @@ def numbers_of(pixels: AnyArray, scale: Any) -> Labels:
 
 def compare_sides(first: Side, second: Side, threshold: float) -> Comparison:
     """Compare two sides with the engine; different sizes are refused with the names of both."""
-    from nucdl_core.compare import compare
     from nucdl_core.errors import ImageError
+    from nucdl_core.scores.compare import compare
 
     if first.labels.shape != second.labels.shape:
         sizes = " and ".join(f"{side.name} has {' x '.join(map(str, side.labels.shape))}" for side in (first, second))
@@ -144,7 +144,7 @@ def add_image_measurements(workspace: Any, pair: str, scores: Dict[str, Any], ag
 
 def add_object_measurements(workspace: Any, names: Tuple[str, str], position: int, errors: ObjectErrors) -> None:
     """Write what became of each object of the first (0) or second (1) of two sets."""
-    from nucdl_core.object_errors import ErrorClass
+    from nucdl_core.scores.object_errors import ErrorClass
 
     matched = errors.error == ErrorClass.MATCHED
     values = {
@@ -163,7 +163,7 @@ def add_object_measurements(workspace: Any, names: Tuple[str, str], position: in
 
 def set_figure_data(data: Any, first: Side, second: Side, comparison: Comparison, threshold: float) -> None:
     """Hand `draw` what it needs, as arrays and text: in the window they travel from a worker process as JSON."""
-    from nucdl_core.overlay import error_map, error_overlay
+    from nucdl_core.reports.overlay import error_map, error_overlay
 
     errors = comparison.truth, comparison.prediction
     data.outlines = error_overlay(background(first, second), first.labels, second.labels, errors)
@@ -201,7 +201,7 @@ def draw(figure: Any, data: Any, names: Tuple[str, str], image_number: int) -> N
     """Draw the outlines, both sets filled, all in the colours of the error classes, and the table."""
     from matplotlib.patches import Patch
 
-    from nucdl_core.object_errors import COLOURS
+    from nucdl_core.scores.object_errors import COLOURS
 
     figure.set_subplots((2, 2))
     # CellProfiler takes every number above 1 for white.

@@ -221,7 +221,7 @@ border, may come back in this way.""",
         return [setting for setting in self.settings() if setting.key() not in hidden]
 
     def config_class(self):
-        from nucdl_core.contours import RefineConfig
+        from nucdl_core.steps.contours import RefineConfig
 
         return RefineConfig
 

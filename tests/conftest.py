@@ -31,10 +31,10 @@ def make_tiny_bundle(folder, config):
     import torch
     from safetensors.numpy import save_file
 
-    from nucdl_core.bundle import TEST, WEIGHTS, BundleDescription, read_bundle, write_description
-    from nucdl_core.instances import Decision
-    from nucdl_core.models.registry import build_network
-    from nucdl_core.predict import make_predictor
+    from nucdl_core.model.bundle import TEST, WEIGHTS, BundleDescription, read_bundle, write_description
+    from nucdl_core.model.predictor import make_predictor
+    from nucdl_core.model.registry import build_network
+    from nucdl_core.steps.instances import Decision
 
     folder.mkdir(parents=True)
     torch.manual_seed(0)
@@ -69,11 +69,11 @@ def tiny_instance_bundle(tmp_path):
     import torch
     from safetensors.numpy import save_file
 
-    from nucdl_core.bundle import TEST, WEIGHTS, write_description
-    from nucdl_core.instances import INSTANCES, Decision
-    from nucdl_core.models.registry import build_network
-    from nucdl_core.train import draft_description, draft_predictor
+    from nucdl_core.model.bundle import TEST, WEIGHTS, write_description
+    from nucdl_core.model.registry import build_network
+    from nucdl_core.steps.instances import INSTANCES, Decision
     from nucdl_core.training.config import TrainConfig
+    from nucdl_core.training.recipe import draft_description, draft_predictor
 
     folder = tmp_path / "tiny_instances"
     folder.mkdir()
@@ -96,16 +96,7 @@ def edit_description(folder, **changes):
     path.write_text(json.dumps(values))
 
 
-def disks(shape, centres, radius):
-    """Label image of disks of one radius."""
-    rows, cols = np.indices(shape)
-    labels = np.zeros(shape, np.int32)
-    for number, (row, col) in enumerate(centres, start=1):
-        labels[(rows - row) ** 2 + (cols - col) ** 2 <= radius**2] = number
-    return labels
-
-
 @pytest.fixture
 def no_figures(monkeypatch):
     """Drawing the maps of a screen's report takes longer than all else."""
-    monkeypatch.setattr("nucdl_core.screen.report.can_write_html", lambda: False)
+    monkeypatch.setattr("nucdl_core.screen.core.report.can_write_html", lambda: False)

@@ -1,1 +1,1 @@
-"""Screens: hundreds of thousands of image sets through CellProfiler, in chunks that are planned, checked and merged."""
+"""Whole screens, planned, checked, resumed and merged; by CellProfiler or by NucDL alone."""

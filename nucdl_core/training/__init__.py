@@ -1,1 +1,1 @@
-"""Training of the networks: annotated images in, checkpoint out."""
+"""From annotated images to a finished bundle: crops, lessons, the loop, calibration, tuning."""

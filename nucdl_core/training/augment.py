@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from nucdl_core.arrays import Floats, Labels
-from nucdl_core.normalize import normalize, stretch
+from nucdl_core.steps.normalize import normalize, stretch
 
 
 def augment_intensity(crop: Floats, labels: Labels, rng: np.random.Generator) -> Floats:

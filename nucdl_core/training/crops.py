@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from nucdl_core.arrays import Floats
-from nucdl_core.normalize import normalize
-from nucdl_core.simulate import random_config
+from nucdl_core.simulate.field import random_config
+from nucdl_core.steps.normalize import normalize
 from nucdl_core.training.augment import augment_intensity, rescale_intensity
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defocus import defocus, simulate_annotated

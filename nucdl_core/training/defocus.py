@@ -8,9 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from nucdl_core.arrays import Labels
-from nucdl_core.field import FieldConfig
 from nucdl_core.labels import offset_outlines
-from nucdl_core.simulate import SimulatedField, simulate_field
+from nucdl_core.simulate.field import FieldConfig
+from nucdl_core.simulate.image import SimulatedField, simulate_field
 from nucdl_core.training.superpose import Layers
 from nucdl_core.training.targets import normalized_distance
 

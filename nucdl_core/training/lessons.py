@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from nucdl_core.arrays import Floats
-from nucdl_core.bundle import WEIGHTS, find_bundle, read_tensors
 from nucdl_core.errors import BundleError
 from nucdl_core.labels import relabel
+from nucdl_core.model.bundle import WEIGHTS, find_bundle, read_tensors
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.crops import Finish, unet_crop
 from nucdl_core.training.loss import unet_loss

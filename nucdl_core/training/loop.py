@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from nucdl_core.models.registry import build_network
+from nucdl_core.model.registry import build_network
 from nucdl_core.training.checkpoint import load_checkpoint, save_checkpoint
 from nucdl_core.training.config import PARTS, Stage, TrainConfig
 from nucdl_core.training.crops import CropDataset, collate

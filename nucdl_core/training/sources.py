@@ -18,9 +18,10 @@ from torch.nn import functional
 
 from nucdl_core.arrays import AnyArray, Floats, Labels
 from nucdl_core.errors import ImageError
-from nucdl_core.files import image_files, read_image, read_labels
+from nucdl_core.files.folders import image_files
+from nucdl_core.files.reading import read_image, read_labels
 from nucdl_core.labels import equivalent_diameters, relabel, touches_border
-from nucdl_core.normalize import normalize
+from nucdl_core.steps.normalize import normalize
 from nucdl_core.training.targets import normalized_distance
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from nucdl_core.bundle import ZOO, default_model, find_bundle, list_bundles, read_bundle
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
-from nucdl_core.device import fast_dtype
-from nucdl_core.field import FieldConfig
-from nucdl_core.files import read_image, read_labels
-from nucdl_core.metrics import image_scores
-from nucdl_core.normalize import NormalizedImage
-from nucdl_core.predict import make_predictor
+from nucdl_core.files.reading import read_image, read_labels
+from nucdl_core.model.bundle import ZOO, default_model, find_bundle, list_bundles, read_bundle
+from nucdl_core.model.device import fast_dtype
+from nucdl_core.model.predictor import make_predictor
+from nucdl_core.scores.matching import image_scores
 from nucdl_core.segment import segment, segment_normalized, segment_tiles
-from nucdl_core.simulate import simulate_field
+from nucdl_core.simulate.field import FieldConfig
+from nucdl_core.simulate.image import simulate_field
+from nucdl_core.steps.normalize import NormalizedImage
 from nucdl_core.training.sources import is_validation
 
 

@@ -19,9 +19,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from nucdl_core.field import FieldConfig
-from nucdl_core.object_errors import COLOURS, ErrorClass
-from nucdl_core.simulate import simulate_field
+from nucdl_core.scores.object_errors import COLOURS, ErrorClass
+from nucdl_core.simulate.field import FieldConfig
+from nucdl_core.simulate.image import simulate_field
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).with_name("drive_window.py")

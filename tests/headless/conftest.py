@@ -12,9 +12,9 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from nucdl_core.files import read_labels
-from nucdl_core.headless import HeadlessRun, run_cellprofiler
-from nucdl_core.plate import simulate_plate
+from nucdl_core.cellprofiler.headless import HeadlessRun, run_cellprofiler
+from nucdl_core.files.reading import read_labels
+from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FIELDS = 2
@@ -36,8 +36,8 @@ def _needs_cellprofiler():
 
 @pytest.fixture(scope="session", autouse=True)
 def _needs_a_model():
-    from nucdl_core.bundle import list_bundles
     from nucdl_core.config import DEFAULT_MODEL
+    from nucdl_core.model.bundle import list_bundles
 
     if DEFAULT_MODEL not in list_bundles():
         pytest.skip(f"the model {DEFAULT_MODEL} is not bundled")

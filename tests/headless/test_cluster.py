@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from screen_folders import make_screen, row
 
-from nucdl_core.screen import engine
-from nucdl_core.screen.engine import MEMORY_BESIDE_MB, EngineOptions, find_snakemake, run_missing_chunks
-from nucdl_core.screen.plan import ScreenError, ScreenLimits
+from nucdl_core.screen.cellprofiler import engine
+from nucdl_core.screen.cellprofiler.engine import MEMORY_BESIDE_MB, EngineOptions, find_snakemake, run_missing_chunks
+from nucdl_core.screen.core.plan import ScreenError, ScreenLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MEMORY_MB = 4096
@@ -36,7 +36,7 @@ CHUNK = """#!{python}
 import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
-from nucdl_core.screen.plan import ScreenFolder, read_chunks, read_plan
+from nucdl_core.screen.core.plan import ScreenFolder, read_chunks, read_plan
 from screen_folders import finish_chunk
 _, output, number, _, marker, *others = sys.argv[2:]
 folder = ScreenFolder(Path(output))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nucdl_core.files import image_stem
-from nucdl_core.plate import simulate_plate
+from nucdl_core.files.folders import image_stem
+from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

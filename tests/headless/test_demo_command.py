@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from nucdl_core.cli_words import SOME_FAILED
+from nucdl_core.cli.words import SOME_FAILED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from nucdl_core.cellprofiler.headless import HeadlessRun, run_cellprofiler
 from nucdl_core.config import SegmentConfig
-from nucdl_core.headless import HeadlessRun, run_cellprofiler
-from nucdl_core.screen.fast_plan import plan_fast
-from nucdl_core.screen.fast_run import run_fast
-from nucdl_core.screen.fast_task import FastRequest
+from nucdl_core.screen.fast.plan import plan_fast
+from nucdl_core.screen.fast.run import run_fast
+from nucdl_core.screen.fast.task import FastRequest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = ("LoadData", "MeasureObjectSizeShape", "MeasureObjectIntensity", "ExportToSpreadsheet")

@@ -7,8 +7,8 @@ import shutil
 
 import pandas as pd
 
-from nucdl_core.screen.image_list import cut_into_chunks, scan_list, write_chunks
-from nucdl_core.screen.plan import ScreenFolder, read_rows
+from nucdl_core.screen.core.image_list import cut_into_chunks, scan_list, write_chunks
+from nucdl_core.screen.core.plan import ScreenFolder, read_rows
 
 NAMES = ["a b.tif", "c#1.tif", "d%20e.tif", "f+g.tif", "h?i=1&j.tif", "k;l.tif", "m[1].tif", "n'o.tif", "ü,ö.tif"]
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from nucdl_core.bundle import ZOO
-from nucdl_core.compare import compare
+from nucdl_core.cellprofiler.headless import LOG_NAME, HeadlessError, check_tables
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
-from nucdl_core.evaluate import evaluate_folders
-from nucdl_core.files import read_image, read_labels
-from nucdl_core.headless import LOG_NAME, HeadlessError, check_tables
+from nucdl_core.files.reading import read_image, read_labels
+from nucdl_core.model.bundle import ZOO
+from nucdl_core.reports.folders import evaluate_folders
+from nucdl_core.scores.compare import compare
 from nucdl_core.segment import segment
 
 REPOSITORY = Path(__file__).resolve().parents[2]

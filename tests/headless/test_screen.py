@@ -15,10 +15,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nucdl_core.cli_words import NOT_FINISHED, SOME_FAILED
-from nucdl_core.plate import simulate_plate
-from nucdl_core.screen.engine import find_snakemake
-from nucdl_core.screen.plan import ScreenError
+from nucdl_core.cli.words import NOT_FINISHED, SOME_FAILED
+from nucdl_core.screen.cellprofiler.engine import find_snakemake
+from nucdl_core.screen.core.plan import ScreenError
+from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "plugins"
@@ -223,7 +223,11 @@ def planned(pipeline, fields, tmp_path_factory):
 def one_chunk(planned, folder, faults):
     """Copy the planned screen; return its folder, the command that runs its chunk, and the variables."""
     output = shutil.copytree(planned, folder / "screen")
-    return output, [sys.executable, "-m", "nucdl_core.screen.chunk", str(output), "1"], environment(folder, faults)
+    return (
+        output,
+        [sys.executable, "-m", "nucdl_core.screen.cellprofiler.chunk", str(output), "1"],
+        environment(folder, faults),
+    )
 
 
 def test_a_crash_of_the_process_is_blamed_on_its_image(planned, tmp_path):

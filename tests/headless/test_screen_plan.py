@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nucdl_core.cli import main
-from nucdl_core.screen.plan import ScreenError, ScreenFolder, read_plan
-from nucdl_core.screen.planner import PlanRequest, plan_screen
+from nucdl_core.cli.main import main
+from nucdl_core.screen.cellprofiler.planner import PlanRequest, plan_screen
+from nucdl_core.screen.core.plan import ScreenError, ScreenFolder, read_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLUGINS = REPOSITORY / "plugins"

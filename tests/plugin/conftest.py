@@ -19,7 +19,7 @@ def cellprofiler():
     """CellProfiler's list of modules after it has loaded our folder of plugins."""
     if importlib.util.find_spec("cellprofiler_core") is None:
         pytest.skip("CellProfiler is not installed in this Python")
-    from nucdl_core.headless import find_java_home
+    from nucdl_core.cellprofiler.headless import find_java_home
 
     os.environ.setdefault("JAVA_HOME", str(find_java_home()))
     from cellprofiler_core import preferences

@@ -115,7 +115,7 @@ def test_the_flags_add_up_to_the_counts_of_the_image(run):
 
 
 def test_the_image_gets_the_scores_of_the_engine(run):
-    from nucdl_core.metrics import THRESHOLDS, image_scores
+    from nucdl_core.scores.matching import THRESHOLDS, image_scores
 
     workspace, expected = run(), image_scores(CLASSIC, DEEP)
     assert (of_image(workspace, "CountA"), of_image(workspace, "CountB")) == (5, 5)
@@ -282,7 +282,7 @@ def test_what_the_figure_shows_can_travel_between_processes(module, run):
 
 
 def test_every_class_is_seen_in_its_colour(module, run):
-    from nucdl_core.object_errors import COLOURS, ErrorClass
+    from nucdl_core.scores.object_errors import COLOURS, ErrorClass
 
     module.show_window = True
     shown = run().display_data

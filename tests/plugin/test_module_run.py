@@ -290,8 +290,8 @@ def test_an_image_from_a_cut_off_tiff_file_is_refused(module, make_workspace, en
 
 @pytest.fixture
 def real_model():
-    from nucdl_core.bundle import list_bundles
     from nucdl_core.config import DEFAULT_MODEL
+    from nucdl_core.model.bundle import list_bundles
 
     if DEFAULT_MODEL not in list_bundles():
         pytest.skip(f"the model {DEFAULT_MODEL} is not bundled")
@@ -348,11 +348,11 @@ def test_pixels_that_are_not_a_number_are_refused(module, make_workspace, real_m
 
 
 def test_the_model_is_loaded_once_for_all_images(module, make_workspace, real_model, monkeypatch):
-    from nucdl_core import predict
+    from nucdl_core.model import predictor as predict
 
     loaded = []
     monkeypatch.setattr(predict, "read_bundle", lambda folder: loaded.append(folder) or read_bundle(folder))
-    from nucdl_core.bundle import read_bundle
+    from nucdl_core.model.bundle import read_bundle
 
     predict._predictor.cache_clear()
     for _ in range(3):

@@ -46,8 +46,8 @@ def saved(cellprofiler):
 @pytest.fixture
 def zoo(tmp_path, monkeypatch):
     """A zoo in which the default model is a folder that looks like a bundle."""
-    from nucdl_core import bundle
     from nucdl_core.config import DEFAULT_MODEL
+    from nucdl_core.model import bundle
 
     folder = tmp_path / "zoo" / DEFAULT_MODEL
     folder.mkdir(parents=True)
@@ -351,8 +351,8 @@ def test_a_run_without_the_model_that_the_chosen_one_relies_on_is_refused_before
 def test_a_run_on_a_missing_gpu_is_refused_before_the_first_image(module, make_workspace, monkeypatch):
     import torch
 
-    from nucdl_core import bundle
     from nucdl_core.errors import DeviceError
+    from nucdl_core.model import bundle
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(bundle, "find_bundle", lambda name: name)

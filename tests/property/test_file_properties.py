@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from nucdl_core import files
 from nucdl_core.errors import ImageError
+from nucdl_core.files import reading as files
+from nucdl_core.files import writing
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40)
 NOISE = np.random.default_rng(8).integers(0, 4096, (24, 33)).astype(np.uint16)
@@ -136,7 +137,7 @@ def test_random_bytes_are_refused(data, start):
 @given(arrays(np.int32, SHAPES, elements=st.integers(0, 2**31 - 1)))
 def test_labels_that_are_written_are_read_again(labels):
     path = FOLDER / "field_labels.tif"
-    files.write_labels(path, labels)
+    writing.write_labels(path, labels)
     again = files.read_labels(path)
     assert again.dtype == np.int32
     assert np.array_equal(again, labels)

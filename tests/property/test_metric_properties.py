@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from nucdl_core import metrics
-from nucdl_core.all_scores import ALL_AVERAGED, all_scores
-from nucdl_core.error_rules import SIZE_CLASSES
+from nucdl_core.scores import matching as metrics
+from nucdl_core.scores.all_scores import ALL_AVERAGED, all_scores
+from nucdl_core.scores.author_rules import SIZE_CLASSES
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10)
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nucdl_core.field import RANGES
-from nucdl_core.simulate import SMALLEST_AREA, FieldConfig, random_config, simulate_field
+from nucdl_core.simulate.field import RANGES, FieldConfig, random_config
+from nucdl_core.simulate.image import SMALLEST_AREA, simulate_field
 
 SIZES = st.tuples(st.integers(1, 60), st.integers(1, 60))
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,8 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from nucdl_core import cli_fast_worker
-from nucdl_core.screen import fast_images, report
+from nucdl_core.cli import fast_worker as cli_fast_worker
+from nucdl_core.screen.core import report
+from nucdl_core.screen.fast import images as fast_images
 
 CRASHES, HANGS, KILLS_ONCE, KILLS_PARENT = 41, 42, 43, 44
 TESTS = Path(__file__).resolve().parents[1]

@@ -4,12 +4,12 @@ import csv
 
 import numpy as np
 import tifffile
-from test_segment import field
+from drawings import field
 
 from nucdl_core.config import SegmentConfig
-from nucdl_core.screen.fast_plan import plan_fast
-from nucdl_core.screen.fast_run import run_fast
-from nucdl_core.screen.fast_task import FastRequest
+from nucdl_core.screen.fast.plan import plan_fast
+from nucdl_core.screen.fast.run import run_fast
+from nucdl_core.screen.fast.task import FastRequest
 
 CONFIG = SegmentConfig(diameter=24)
 

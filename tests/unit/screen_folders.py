@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from nucdl_core import headless
-from nucdl_core.files import file_sha256, write_table
-from nucdl_core.screen.attempt import write_rows
-from nucdl_core.screen.plan import (
+from nucdl_core.cellprofiler import headless
+from nucdl_core.files.writing import file_sha256, write_table
+from nucdl_core.screen.cellprofiler.attempt import write_rows
+from nucdl_core.screen.core.inspection import ImageFacts, ImageSetInspection
+from nucdl_core.screen.core.plan import (
     FORMAT,
     Chunk,
     PlannedImages,
@@ -25,11 +26,10 @@ from nucdl_core.screen.plan import (
     read_rows,
     write_plan,
 )
-from nucdl_core.screen.process import Failure
-from nucdl_core.screen.publish import FAILED, INSPECTION, Manifest, publish
-from nucdl_core.screen.records import Finished, describe_chunk, failure_table, inspection_table
-from nucdl_core.screen.strict import ImageFacts, ImageSetInspection
-from nucdl_core.screen.verify import VerifiedTables
+from nucdl_core.screen.core.process import Failure
+from nucdl_core.screen.core.publish import FAILED, INSPECTION, Manifest, publish
+from nucdl_core.screen.core.records import Finished, describe_chunk, failure_table, inspection_table
+from nucdl_core.screen.core.verify import VerifiedTables
 
 MODULES = ("LoadData", "Find", "ExportToSpreadsheet")
 

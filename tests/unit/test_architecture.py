@@ -10,24 +10,37 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENGINE = REPOSITORY / "nucdl_core"
 # It is run by CellProfiler's own Python, as a process, and imported by nothing.
-CELLPROFILER_PROGRAM = ENGINE / "screen" / "cellprofiler_check.py"
+CELLPROFILER_PROGRAM = ENGINE / "screen" / "cellprofiler" / "cellprofiler_check.py"
 LONGEST_BODY = 60
 LONGEST_FILE = 500
 
-# The bands of docs/architecture.md from the bottom to the top. A module imports only what stands before it.
-BANDS = {
-    "WORDS": "arrays errors config progress",
-    "NUMPY": "large labels results normalize instances tiling stitch scales size metrics object_errors compare tta"
-    " detections contours edits pictures source files bundle model_card filters overlay error_rules region_scores"
-    " all_scores significance strata shapes field layout population optics simulate plate",
-    "TORCH": "device models predict together predict_instances training synthesis",
-    "RECIPES": "segment refine batch evaluate evaluate_methods report_data report_tables report_figures report_gallery"
-    " report refine_files calibrate train tune adapt headless demo screen",
-    "PROGRAM": "cli_words cli_evaluate cli_screen cli_screen_run cli_fast_worker cli_fast cli",
-}
-ORDER = [module for band in BANDS.values() for module in band.split()]
-MODULES = sorted(path.stem for path in ENGINE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file())
-MODULES.remove("__init__")
+# From the bottom to the top: a file imports only what stands before it, or what lies in its own package.
+PACKAGES = [
+    "arrays",
+    "errors",
+    "config",
+    "progress",
+    "large",
+    "labels",
+    "overlap",
+    "results",
+    "files",
+    "steps",
+    "model",
+    "segment",
+    "refine",
+    "scores",
+    "reports",
+    "simulate",
+    "training",
+    "cellprofiler",
+    "batch",
+    "screen",
+    "cli",
+]
+# The same for the packages in screen; the two ways to run a screen know nothing of each other.
+SCREEN_PACKAGES = ["core", "fast", "cellprofiler"]
+
 CODE = [
     path
     for folder in ("nucdl_core", "plugins", "pipelines", "benchmarks", "tests")
@@ -50,26 +63,38 @@ def imported_names(path):
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
-def files_of(module):
-    folder = ENGINE / module
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+def members(folder):
+    """Names of the modules and packages of a package."""
+    names = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    return names - {"__init__"}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_of_the_engine_stands_in_a_band(module):
-    assert module in ORDER
+def files_of(path):
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module in ORDER])
-def test_imports_point_down_a_band_or_left_within_it(module):
-    imported = {
-        name.split(".")[1]
-        for path in files_of(module)
-        for name in imported_names(path)
-        if name.startswith("nucdl_core.")
-    }
-    upwards = {name for name in imported & set(MODULES) if ORDER.index(name) > ORDER.index(module)}
-    assert not upwards
+def imported_below(path, package):
+    """First names after ``package.`` of what a module or package imports."""
+    names = (name for file in files_of(path) for name in imported_names(file))
+    return {name[len(package) + 1 :].split(".")[0] for name in names if name.startswith(package + ".")}
+
+
+def test_the_order_names_exactly_the_packages_and_modules_that_there_are():
+    assert sorted(PACKAGES) == sorted(members(ENGINE))
+    assert sorted(SCREEN_PACKAGES) == sorted(members(ENGINE / "screen"))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_imports_point_to_what_stands_before(name):
+    imported = imported_below(ENGINE / name, "nucdl_core") & set(PACKAGES)
+    assert not {other for other in imported if PACKAGES.index(other) > PACKAGES.index(name)}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_package_says_in_one_sentence_what_it_is(name):
+    if (ENGINE / name).is_dir():
+        first_line = ast.get_docstring(parse(ENGINE / name / "__init__.py")).splitlines()[0]
+        assert first_line.endswith(".")
 
 
 @pytest.mark.parametrize("path", sorted(ENGINE.rglob("*.py")), ids=lambda path: str(path.relative_to(ENGINE)))
@@ -80,7 +105,7 @@ def test_the_engine_never_imports_cellprofiler(path):
     assert not any(CELLPROFILER_PROGRAM.stem in name for name in names)
 
 
-@pytest.mark.parametrize("module", ["nucdl_core", "nucdl_core.cli"])
+@pytest.mark.parametrize("module", ["nucdl_core", "nucdl_core.cli.main"])
 def test_importing_it_loads_neither_torch_nor_cellprofiler(module):
     code = f"import {module}, sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)

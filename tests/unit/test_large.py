@@ -12,15 +12,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import disks
+from drawings import disks
 
-from nucdl_core import files, filters, instances, large, normalize, scales, segment
 from nucdl_core import labels as lb
+from nucdl_core import large, segment
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import ImageError
-from nucdl_core.instances import Decision, Maps, Prediction
-from nucdl_core.normalize import NormalizedImage
+from nucdl_core.files import reading as files
+from nucdl_core.files import writing
 from nucdl_core.results import Segmentation
+from nucdl_core.steps import filters, instances, normalize, scales
+from nucdl_core.steps.instances import Decision, Maps, Prediction
+from nucdl_core.steps.normalize import NormalizedImage
 
 SHAPE = (40, 60)
 RNG = np.random.default_rng(0)
@@ -123,7 +126,7 @@ def test_strips_show_all_rows_of_all_arrays_once(monkeypatch):
 
 def written(labels):
     with tempfile.TemporaryDirectory() as folder:
-        files.write_labels(Path(folder, "a.tif"), labels)
+        writing.write_labels(Path(folder, "a.tif"), labels)
         return files.read_labels(Path(folder, "a.tif"))
 
 
@@ -214,7 +217,7 @@ def test_a_large_image_is_segmented_and_written_in_less_memory_than_its_label_im
         everything = segment.segment_normalized(image, Threshold(), config)
         kept = filters.filter_nuclei(everything, config).segmentation
         lb.centroids(kept.labels)
-        files.write_labels(tmp_path / "labels.tif", kept.labels)
+        writing.write_labels(tmp_path / "labels.tif", kept.labels)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

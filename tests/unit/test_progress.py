@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from nucdl_core import cli, progress
+from nucdl_core import progress
+from nucdl_core.cli import main as cli
 from nucdl_core.progress import LoggedProgress
 
 

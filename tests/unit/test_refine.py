@@ -3,21 +3,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import disks
-from test_segment import field
+from drawings import disks, field
 
 from nucdl_core import refine as refine_module
-from nucdl_core.bundle import find_bundle
 from nucdl_core.config import DEFAULT_MODEL
-from nucdl_core.contours import CONTOURS_ONLY, RefineConfig, Refinement
 from nucdl_core.errors import BundleError, ImageError, OutOfMemoryError
-from nucdl_core.instances import Decision
 from nucdl_core.labels import areas, offset_outlines, relabel
-from nucdl_core.metrics import image_scores
-from nucdl_core.normalize import NormalizedImage
-from nucdl_core.predict import load_predictor
+from nucdl_core.model.bundle import find_bundle
+from nucdl_core.model.predictor import load_predictor
 from nucdl_core.refine import chosen_refinement, look, look_in_tiles, refine, typical_diameter
-from nucdl_core.tta import VIEW_SETS
+from nucdl_core.scores.matching import image_scores
+from nucdl_core.steps.contours import CONTOURS_ONLY, RefineConfig, Refinement
+from nucdl_core.steps.instances import Decision
+from nucdl_core.steps.normalize import NormalizedImage
+from nucdl_core.steps.views import VIEW_SETS
 
 EVERYTHING = {"split": True, "merge": True, "remove": True, "add": True}
 QUICK = RefineConfig(views="none")

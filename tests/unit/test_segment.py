@@ -2,29 +2,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import disks
+from drawings import disks, field
 from scipy import ndimage
 
-from nucdl_core import normalize as normalizing
 from nucdl_core import segment as segmenting
-from nucdl_core.bundle import find_bundle
 from nucdl_core.config import SegmentConfig
-from nucdl_core.contours import CONTOURS_ONLY
 from nucdl_core.errors import BundleError, ImageError, OutOfMemoryError
-from nucdl_core.metrics import image_scores
-from nucdl_core.normalize import NormalizedImage
-from nucdl_core.predict import load_predictor
+from nucdl_core.model.bundle import find_bundle
+from nucdl_core.model.predictor import load_predictor
+from nucdl_core.scores.matching import image_scores
 from nucdl_core.segment import corrected, segment, segment_normalized, segment_tiles, segment_unfiltered
-
-
-def field(radius=12, dtype=np.uint16, peak=3000, shape=(160, 240)):
-    """Blurred disks with a little noise, and their truth."""
-    step = 3 * radius
-    centres = [(r, c) for r in range(step, shape[0] - radius, step) for c in range(step, shape[1] - radius, step)]
-    truth = disks(shape, centres, radius)
-    noise = np.random.default_rng(0).normal(0, 0.02, shape)
-    image = 0.1 + ndimage.gaussian_filter((truth > 0).astype(float), 1) * 0.8 + noise
-    return (np.clip(image, 0, 1) * peak).astype(dtype), truth
+from nucdl_core.steps import normalize as normalizing
+from nucdl_core.steps.contours import CONTOURS_ONLY
+from nucdl_core.steps.normalize import NormalizedImage
 
 
 @pytest.mark.parametrize("dtype, peak", [(np.uint8, 255), (np.uint16, 4095), (np.uint16, 300), (np.float32, 1.0)])

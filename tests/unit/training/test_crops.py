@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import disks
+from drawings import disks
 
 from nucdl_core.training.augment import augment_intensity
 from nucdl_core.training.config import TrainConfig

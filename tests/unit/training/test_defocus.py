@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from conftest import disks
+from drawings import disks
 
-from nucdl_core.field import FieldConfig
 from nucdl_core.labels import equivalent_diameters
-from nucdl_core.simulate import simulate_field
+from nucdl_core.simulate.field import FieldConfig
+from nucdl_core.simulate.image import simulate_field
 from nucdl_core.training.defocus import as_annotated, defocus, simulate_annotated
 from nucdl_core.training.superpose import Layers
 from nucdl_core.training.targets import normalized_distance

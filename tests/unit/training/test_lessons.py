@@ -3,9 +3,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from nucdl_core.bundle import WEIGHTS, find_bundle
 from nucdl_core.errors import BundleError, ConfigError
-from nucdl_core.models.maskrcnn import NucleusMaskRCNN
+from nucdl_core.model.bundle import WEIGHTS, find_bundle
+from nucdl_core.model.networks.maskrcnn import NucleusMaskRCNN
 from nucdl_core.training.config import Stage, TrainConfig
 from nucdl_core.training.lessons import instance_crop, instance_losses, instance_targets, start_from
 from nucdl_core.training.loop import learning_rate, set_pace

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import disks
+from drawings import disks
 
 from nucdl_core.training.superpose import VISIBLE, Layers, superpose
 from nucdl_core.training.targets import normalized_distance

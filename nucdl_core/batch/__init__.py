@@ -1,0 +1,1 @@
+"""Folders of image files through the engine, one image after the other."""

@@ -1,0 +1,225 @@
+"""Segmentation of many image files without CellProfiler: label images, one table, one record of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+
+from nucdl_core import __version__
+from nucdl_core.arrays import Labels
+from nucdl_core.config import SegmentConfig
+from nucdl_core.errors import ImageError, OutOfMemoryError
+from nucdl_core.files.folders import LABEL_SUFFIX, refuse_same_names
+from nucdl_core.files.reading import read_image
+from nucdl_core.files.writing import make_folder, write_json, write_labels, write_table
+from nucdl_core.labels import areas, centroids, equivalent_diameters
+from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
+from nucdl_core.model.device import format_name, resolve_device
+from nucdl_core.model.maskrcnn_predictor import load_model
+from nucdl_core.model.predictor import dtype_for
+from nucdl_core.results import Segmentation
+from nucdl_core.segment import Progress, segment
+
+OBJECT_COLUMNS = (
+    "ImageNumber",
+    "ObjectNumber",
+    "FileName",
+    "Location_Center_X",
+    "Location_Center_Y",
+    "AreaShape_Area",
+    "AreaShape_EquivalentDiameter",
+    "NucDL_Confidence",
+)
+Job = TypeVar("Job")
+LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageRecord:
+    """What happened to one file.
+
+    Attributes
+    ----------
+    file : str
+        Its path.
+    seconds : float
+        From reading to writing.
+    nuclei : int or None
+        None where it failed.
+    diameter : float or None
+        Typical nucleus diameter in pixels; None where it failed or no nucleus was found.
+    error : str or None
+        Why it failed.
+    """
+
+    file: str
+    seconds: float
+    nuclei: Optional[int] = None
+    diameter: Optional[float] = None
+    error: Optional[str] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageResult:
+    """What was made of one file.
+
+    Attributes
+    ----------
+    labels : int32 array (H, W)
+        1..N without gaps.
+    objects : pandas.DataFrame
+        One row per nucleus.
+    diameter : float or None
+        See `ImageRecord`.
+    """
+
+    labels: Labels
+    objects: pd.DataFrame
+    diameter: Optional[float] = None
+
+
+def segment_files(
+    files: Sequence[Path],
+    output: Path,
+    config: SegmentConfig,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+    tile_progress: Optional[Progress] = None,
+) -> List[ImageRecord]:
+    """Segment image files one by one; a file that cannot be used does not stop the others.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    output : Path
+        Receives ``STEM_labels.tif`` for each file, ``objects.csv`` and ``run.json``.
+    config : SegmentConfig
+    progress : callable
+        Wraps the iteration over the files, for example in a progress bar.
+    tile_progress : callable, optional
+        See `segment.segment`; called for images that are larger than a tile.
+
+    Returns
+    -------
+    list of ImageRecord
+        One per file, in order.
+
+    Raises
+    ------
+    ImageError
+        If two files would write the same label image.
+    BundleError, DeviceError
+        If the model or the device cannot be used; nothing is written then.
+    """
+
+    def find(path: Path, number: int) -> ImageResult:
+        found = segment(read_image(path), config, progress=tile_progress)
+        diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
+        return ImageResult(found.labels, object_table(found, number, path.name), diameter)
+
+    refuse_same_names(files)
+    config = dataclasses.replace(config, keep_probability=False)
+    bundle = read_bundle(find_bundle(config.model))
+    load_model(bundle.folder, resolve_device(config.device))
+    make_folder(output)
+    records = do_each(((path, path) for path in progress(files)), find, output, OBJECT_COLUMNS)
+    write_json(output / "run.json", describe_run(config, bundle, records))
+    return records
+
+
+def do_each(
+    jobs: Iterable[Tuple[Path, Job]], do: Callable[[Job, int], ImageResult], output: Path, columns: Sequence[str]
+) -> List[ImageRecord]:
+    """Find or refine nuclei job by job; one that cannot be done does not stop the others.
+
+    Parameters
+    ----------
+    jobs : iterable of (Path, any)
+        The file that names the job, and what `do` needs to know of it.
+    do : callable
+        Called with that, and the number of the job from 1; what it raises about an image is recorded.
+    output : Path
+        Receives ``STEM_labels.tif`` for each file, and ``objects.csv``.
+    columns : sequence of str
+        Of the tables that `do` returns.
+
+    Returns
+    -------
+    list of ImageRecord
+        One per job, in order.
+    """
+    records, tables = [], [pd.DataFrame(columns=list(columns))]
+    for number, (path, job) in enumerate(jobs, start=1):
+        start = time.perf_counter()
+        try:
+            result = do(job, number)
+        except (ImageError, OutOfMemoryError, OSError, MemoryError) as error:
+            records.append(ImageRecord(str(path), seconds_since(start), error=str(error) or type(error).__name__))
+            continue
+        write_labels(output / f"{path.stem}{LABEL_SUFFIX}", result.labels)
+        tables.append(result.objects)
+        records.append(ImageRecord(str(path), seconds_since(start), len(result.objects), result.diameter))
+    filled = [table for table in tables if len(table)] or tables
+    write_table(output / "objects.csv", pd.concat(filled, ignore_index=True))
+    return records
+
+
+def object_table(found: Segmentation, image_number: int, file_name: str) -> pd.DataFrame:
+    """List the nuclei of an image under CellProfiler's column names.
+
+    Parameters
+    ----------
+    found : Segmentation
+    image_number : int
+        Position of the image in the run, from 1.
+    file_name : str
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per nucleus, with the columns `OBJECT_COLUMNS`; positions and sizes in pixels.
+    """
+    centres = centroids(found.labels)
+    columns: Dict[str, Any] = {
+        "ImageNumber": np.full(found.count, image_number),
+        "ObjectNumber": np.arange(1, found.count + 1),
+        "FileName": np.full(found.count, file_name, dtype=object),
+        "Location_Center_X": centres[:, 1].round(3),
+        "Location_Center_Y": centres[:, 0].round(3),
+        "AreaShape_Area": areas(found.labels),
+        "AreaShape_EquivalentDiameter": equivalent_diameters(found.labels).round(3),
+        "NucDL_Confidence": found.scores.astype(np.float64).round(4),
+    }
+    return pd.DataFrame(columns, columns=list(OBJECT_COLUMNS))
+
+
+def describe_run(config: SegmentConfig, bundle: Bundle, records: Sequence[ImageRecord]) -> Dict[str, Any]:
+    """Everything needed to repeat a run and to trust it, as plain values for JSON."""
+    device = resolve_device(config.device)
+    settings = dataclasses.asdict(config)
+    # JSON knows no infinity.
+    settings["maximum_diameter"] = None if np.isinf(config.maximum_diameter) else config.maximum_diameter
+    return {
+        "nucdl": __version__,
+        "config": settings,
+        "model": {"name": bundle.description.name, "sha256": bundle.sha256},
+        "device": device,
+        "number_format": format_name(dtype_for(bundle.description, device)),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
+        "images": len(records),
+        "failed": sum(record.error is not None for record in records),
+        "results": [dataclasses.asdict(record) for record in records],
+    }
+
+
+def seconds_since(start: float) -> float:
+    """Return the seconds since a value of `time.perf_counter`, rounded for a table."""
+    return round(time.perf_counter() - start, 4)

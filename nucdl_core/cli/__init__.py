@@ -1,0 +1,1 @@
+"""The command ``nucdl``, one file for each group of commands."""

@@ -1,0 +1,127 @@
+"""The commands that run screens, go on with them, and tell about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import click
+
+from nucdl_core.cli.screen_plan import CORES, Command, plan_request, planning_options, screen
+from nucdl_core.cli.words import EXISTING_FOLDER, NOT_FINISHED, SOME_FAILED
+
+if TYPE_CHECKING:
+    from nucdl_core.screen.cellprofiler.run import ScreenEnd
+
+__all__ = ["screen"]
+
+MOST_SHOWN = 10
+SCREEN = click.option("--output", type=EXISTING_FOLDER, required=True, help="Folder of the screen.")
+
+
+def engine_options(command: Command) -> Command:
+    """Give a command the options that say where and how the chunks run."""
+    options = (
+        CORES,
+        click.option("--profile", default=None, help="Snakemake profile, for SLURM, Kubernetes or a cloud."),
+        click.option(
+            "--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs; a chunk holds one."
+        ),
+        click.option(
+            "--retries", type=click.IntRange(min=0), default=1, show_default=True, help="Of a chunk that fails."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@screen.command()
+@planning_options
+@engine_options
+def run(output: Path, cores: Optional[int], profile: Optional[str], gpus: int, retries: int, **planning: Any) -> None:
+    """Plan a screen and run it to its end: chunks, merged tables, report.
+
+    If the screen has been begun with the same pipeline and list, it goes on. Exit code: 0 if every image set
+    succeeded, 3 if some failed, which are named then, 4 if the run did not finish.
+    """
+    from nucdl_core.screen.cellprofiler.engine import EngineOptions
+    from nucdl_core.screen.cellprofiler.planner import plan_screen
+
+    # On a cluster there are more cores than this computer has; there the chunks are as large as they should be.
+    at_once = cores if profile is None else cores or 1
+    plan_screen(plan_request({"output": output, "cores": at_once, **planning}))
+    _finish(output, EngineOptions(cores, profile, gpus, retries=retries))
+
+
+@screen.command()
+@SCREEN
+@engine_options
+@click.option("--retry-failed", is_flag=True, help="Do chunks with failed image sets again.")
+def resume(
+    output: Path, cores: Optional[int], profile: Optional[str], gpus: int, retries: int, retry_failed: bool
+) -> None:
+    """Go on with a screen that was stopped or killed; what is finished is kept. Exit codes as of run."""
+    from nucdl_core.screen.cellprofiler.engine import EngineOptions
+
+    _finish(output, EngineOptions(cores, profile, gpus, retries=retries), retry_failed)
+
+
+@screen.command()
+@SCREEN
+def status(output: Path) -> None:
+    """Show how far a screen is. Exit codes as of run."""
+    from nucdl_core.screen.core.plan import ScreenFolder
+    from nucdl_core.screen.core.status import describe_status, screen_status
+
+    found = screen_status(ScreenFolder(output.absolute()))
+    click.echo(describe_status(found))
+    if not (found.complete and found.merged):
+        raise SystemExit(NOT_FINISHED)
+    if found.failed:
+        raise SystemExit(SOME_FAILED)
+
+
+@screen.command()
+@SCREEN
+def report(output: Path) -> None:
+    """Check the results of a finished screen, merge them again, and write its report. Exit codes as of run."""
+    from nucdl_core.screen.cellprofiler.run import merge_again
+    from nucdl_core.screen.core.plan import ScreenFolder
+
+    tell_end(merge_again(ScreenFolder(output.absolute())))
+
+
+def _finish(output: Path, options: Any, retry_failed: bool = False) -> None:
+    from tqdm import tqdm
+
+    from nucdl_core.screen.cellprofiler.run import finish_screen
+    from nucdl_core.screen.core.plan import ScreenFolder, read_plan
+    from nucdl_core.screen.core.process import StopRequest
+
+    folder = ScreenFolder(output.absolute())
+    try:
+        with tqdm(total=read_plan(folder).chunks, desc="chunks", disable=None) as bar:
+            end = finish_screen(folder, options, lambda finished: bar.update(finished - bar.n), retry_failed)
+    except StopRequest as request:
+        click.echo(f"stopped; go on with: nucdl screen resume --output {output}", err=True)
+        raise SystemExit(request.code) from None
+    tell_end(end, f"nucdl screen resume --output {output}")
+
+
+def tell_end(end: ScreenEnd, go_on: str = "") -> None:
+    """Say how a run ended, and how to go on where it did not finish; end with the exit codes of run."""
+    for name, reason in list(end.unfinished.items())[:MOST_SHOWN]:
+        click.echo(f"chunk {name}: {reason}", err=True)
+    if end.merged is None:
+        click.echo(
+            f"{len(end.unfinished)} chunks could not be finished; mend the cause, then: {go_on}",
+            err=True,
+        )
+        raise SystemExit(NOT_FINISHED)
+    formats = "CSV, SQLite and Parquet" if end.merged.parquet else "CSV and SQLite (Parquet needs pyarrow)"
+    click.echo(f"{end.succeeded} image sets succeeded, {end.failed} failed")
+    click.echo(f"tables ({formats}) in {end.merged.folder}, report: {end.report}")
+    if end.failed:
+        click.echo(f"failed: see {end.merged.folder / 'failed_image_sets.csv'}", err=True)
+        raise SystemExit(SOME_FAILED)

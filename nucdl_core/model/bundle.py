@@ -1,0 +1,291 @@
+"""Model bundles: a finished model as a described, hashed folder.
+
+A bundle holds ``bundle.json`` (what the model is, how it must be fed, how its output is decided, what it was
+trained on and what it reached), ``weights.safetensors``, ``test.safetensors`` (an input with its expected
+output) and ``README.md`` (the model card), and for a U-Net ``ranges.safetensors`` (how large its features become).
+The words are those of the bioimage.io model description where it has one. Nothing in a bundle is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from nucdl_core.arrays import AnyArray
+from nucdl_core.config import FAMILIES, from_mapping, require
+from nucdl_core.errors import BundleError, ConfigError
+from nucdl_core.files.writing import write_json
+from nucdl_core.steps.contours import Refinement
+from nucdl_core.steps.instances import Decision
+
+ZOO = Path(__file__).resolve().parents[1] / "zoo"
+DESCRIPTION = "bundle.json"
+WEIGHTS = "weights.safetensors"
+TEST = "test.safetensors"
+# Only where a network can also be computed in 8-bit integers, see `models.int8`.
+RANGES = "ranges.safetensors"
+CARD = "README.md"
+FORMAT = 1
+# A description is a page of text; anything longer is not one.
+LONGEST_DESCRIPTION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A bundle that another one relies on.
+
+    Attributes
+    ----------
+    name : str
+        See `find_bundle`.
+    sha256 : str
+        Its identity, see `Bundle`.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BundleDescription:
+    """The content of ``bundle.json``.
+
+    Attributes
+    ----------
+    format : int
+        Version of this layout.
+    name, description, licence : str
+        What people see.
+    family : str
+        Kind of model, a key of `config.FAMILIES`.
+    architecture, arguments : str, dict
+        Registered network and its arguments.
+    normalization : dict
+        Name and percentiles of the intensity normalization that the network was trained with.
+    canonical_diameter : float
+        Nucleus diameter in pixels that images are rescaled to.
+    decision : Decision
+        How the maps become nuclei, calibrated on validation data.
+    files : dict
+        sha256 of every other file of the bundle, by name.
+    refinement : Refinement or None
+        How outlines are corrected, where ``nucdl tune`` has found that out; None corrects them by one
+        pixel at most, with the threshold of the decision, and drops and merges nothing.
+    companion : Companion or None
+        The U-Net by which a model of the family "maskrcnn" estimates sizes and corrects outlines.
+    tolerance : float
+        Largest difference to the expected test output that is accepted.
+    training, metrics : dict
+        The training data and settings, and what the model reached on which images.
+    """
+
+    format: int
+    name: str
+    description: str
+    licence: str
+    family: str
+    architecture: str
+    arguments: Dict[str, Any]
+    normalization: Dict[str, Any]
+    canonical_diameter: float
+    decision: Decision
+    files: Dict[str, str]
+    refinement: Optional[Refinement] = None
+    companion: Optional[Companion] = None
+    tolerance: float = 0.05
+    training: Dict[str, Any] = field(default_factory=dict)
+    metrics: Dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require(self.format == FORMAT, f"bundle format {self.format} is not {FORMAT}; install the matching version")
+        require(
+            math.isfinite(self.canonical_diameter) and self.canonical_diameter > 0,
+            f"canonical_diameter is {self.canonical_diameter}; it must be a positive number of pixels",
+        )
+        for name in self.files:
+            require(Path(name).name == name and name not in ("", ".", ".."), f"file name {name!r} is not a plain name")
+        for name in (WEIGHTS, TEST):
+            require(name in self.files, f"the list of files lacks {name}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes
+    ----------
+    folder : Path
+    description : BundleDescription
+    sha256 : str
+        Identity of the model: hash of its description, which holds the hashes of all its files.
+    """
+
+    folder: Path
+    description: BundleDescription
+    sha256: str
+
+
+def list_bundles() -> Tuple[str, ...]:
+    """Name the bundled models, in alphabetical order."""
+    return tuple(sorted(path.parent.name for path in ZOO.glob(f"*/{DESCRIPTION}")))
+
+
+def find_bundle(name_or_folder: str) -> Path:
+    """Locate a bundle, without reading it.
+
+    Parameters
+    ----------
+    name_or_folder : str
+        Name of a bundled model, or path of a folder.
+
+    Returns
+    -------
+    Path
+        A folder that holds a description.
+
+    Raises
+    ------
+    BundleError
+        If there is none.
+    """
+    if name_or_folder in list_bundles():
+        return ZOO / name_or_folder
+    folder = Path(name_or_folder)
+    if (folder / DESCRIPTION).is_file():
+        return folder
+    raise BundleError(
+        f"model {name_or_folder!r} is neither a bundled model ({', '.join(list_bundles()) or 'none is installed'}) "
+        f"nor a folder with a {DESCRIPTION}; choose one of these names or give the path of a model folder"
+    )
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle's description and verify every file against its hash.
+
+    Raises
+    ------
+    BundleError
+        If the description cannot be understood, or a file is missing or altered.
+    """
+    raw = _read(folder)
+    description = _parse(folder / DESCRIPTION, raw)
+    for name, expected in description.files.items():
+        _verify(folder / name, expected)
+    return Bundle(folder, description, hashlib.sha256(raw).hexdigest())
+
+
+def read_description(folder: Path) -> BundleDescription:
+    """Read a bundle's description only, which is quick; no file is verified.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be understood.
+    """
+    return _parse(folder / DESCRIPTION, _read(folder))
+
+
+def require_family(description: BundleDescription, family: str) -> None:
+    """Refuse a model of another family than the one that is needed.
+
+    Raises
+    ------
+    BundleError
+    """
+    if description.family != family:
+        raise BundleError(
+            f"the model {description.name} is of the family {description.family}, but one of the family {family} is "
+            "needed here; choose another model"
+        )
+
+
+def default_model(family: str) -> str:
+    """Name the bundled model of a family.
+
+    Raises
+    ------
+    BundleError
+        If this version comes without one.
+    """
+    name = FAMILIES[family]
+    if name not in list_bundles():
+        raise BundleError(
+            f"this version comes without a model of the family {family}; train one with 'nucdl train "
+            f"training/{name}.json --data FOLDER --output FOLDER', and name its folder with --model"
+        )
+    return name
+
+
+def read_tensors(path: Path) -> Dict[str, AnyArray]:
+    """Read a safetensors file of a bundle.
+
+    Raises
+    ------
+    BundleError
+        If it is damaged or holds NaN or infinite numbers.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise BundleError(f"{path} is damaged ({error}); install the model again") from error
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise BundleError(f"{path}: tensor {name} holds NaN or infinite numbers; install the model again")
+    return tensors
+
+
+def write_description(folder: Path, description: BundleDescription) -> None:
+    """Write ``bundle.json``, with the hashes of the other files of the folder as they are now."""
+    names: List[str] = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != DESCRIPTION)
+    values = asdict(description)
+    values["files"] = {name: sha256_of(folder / name) for name in names}
+    write_json(folder / DESCRIPTION, values)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read(folder: Path) -> bytes:
+    path = folder / DESCRIPTION
+    try:
+        return path.read_bytes()[: LONGEST_DESCRIPTION + 1]
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); give the path of a model folder") from error
+
+
+def _parse(path: Path, raw: bytes) -> BundleDescription:
+    if len(raw) > LONGEST_DESCRIPTION:
+        raise BundleError(f"{path} has more than {LONGEST_DESCRIPTION} bytes; it is not a model description")
+    try:
+        values = json.loads(raw)
+        if not isinstance(values, dict) or not isinstance(values.get("decision"), dict):
+            raise ConfigError("a JSON object with the key 'decision' was expected")
+        parts: Dict[str, Any] = {"decision": from_mapping(Decision, values["decision"])}
+        if values.get("refinement") is not None:
+            parts["refinement"] = from_mapping(Refinement, values["refinement"])
+        if values.get("companion") is not None:
+            parts["companion"] = from_mapping(Companion, values["companion"])
+        return from_mapping(BundleDescription, {**values, **parts})
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"{path} is not a model description that can be used: {error}") from error
+
+
+def _verify(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise BundleError(f"{path} is missing; install the model again")
+    found = sha256_of(path)
+    if found != expected:
+        raise BundleError(
+            f"{path} was altered: its sha256 is {found[:12]}..., the description says {str(expected)[:12]}...; "
+            "install the model again"
+        )

@@ -1,0 +1,128 @@
+"""The model card that goes into a freshly trained bundle, in Markdown."""
+
+from __future__ import annotations
+
+from typing import Mapping, Union
+
+from nucdl_core.model.bundle import BundleDescription
+
+CARD = """# {name}
+
+{description}. Licence: {licence}.
+
+## Use
+
+For images of one fluorescent nuclear stain, nuclei bright on a dark background, one plane, any size and bit depth.
+Not for stained tissue sections, brightfield or phase contrast images, whole cells or bacteria: it is not validated on
+them.
+Images are rescaled so that a typical nucleus is {diameter:g} px across; {estimator} estimates that size.
+
+## Training
+
+{images} annotated images, inverted where their nuclei are dark, and {simulated:.0%} simulated crops; {steps} steps of
+{batch} crops of {crop} px, scaled to nuclei of about {canonical:g} px, and for {any_scale:.0%} of the crops to any size
+from {smallest:g} to {largest:g} px{initial}.
+Over {superposed:.0%} of the annotated crops nuclei of a second one were laid, and {plain:.0%} kept their intensities.
+Network: `{architecture}` with the arguments `{arguments}`. All settings are in
+`bundle.json`.
+
+## Decision
+
+Calibrated on {validation} validation images, which were not trained on, and on simulated fields. Each
+laboratory counts the same, and the simulated fields as one: the next laboratory may draw its outlines like any of them.
+The simulated fields have no say in the threshold (`foreground`), since they do not show how far out annotators draw.
+Numbers leave their usual values only if the gain, of one or of all together, is larger than its standard error.
+Chosen: `{decision}`.
+
+| way to part nuclei | best mean F1 on these images, weighted so |
+| --- | --- |
+{decoders}
+
+## Reached on the validation images, size estimated
+
+| measure | value |
+| --- | --- |
+{metrics}
+
+A score is the mean over images; `missed`, `merges`, `splits` and the numbers of nuclei are sums.
+
+## Limits
+
+Outlines follow the annotators of the training images, who did not draw alike: other laboratories' outlines may be wider
+or tighter. Very dim nuclei are missed and crowded ones merged more often than others. Nuclei that differ very much in
+size within one image are found where there are many of each size; single ones may be missed.
+"""
+
+
+def model_card(description: BundleDescription) -> str:
+    """Write the card of a calibrated model from its description.
+
+    Parameters
+    ----------
+    description : BundleDescription
+        With training and metrics as `nucdl_core.training.recipe.make_bundle` fills them.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    config, metrics = description.training["config"], description.metrics
+    smallest, largest = config["diameter_range"]
+    companion = description.companion
+    return CARD.format(
+        name=description.name,
+        description=description.description,
+        licence=description.licence,
+        diameter=description.canonical_diameter,
+        estimator="the model itself" if companion is None else f"the model `{companion.name}`",
+        initial=f", beginning with the weights of `{config['initial']}`" if config.get("initial") else "",
+        images=description.training["images"],
+        simulated=config["simulated_share"],
+        steps=config["steps"],
+        batch=config["batch"],
+        crop=config["crop_size"],
+        canonical=config["canonical_diameter"],
+        superposed=config["superposed_share"],
+        plain=config["plain_share"],
+        any_scale=config["any_scale_share"],
+        smallest=smallest,
+        largest=largest,
+        architecture=description.architecture,
+        arguments=description.arguments,
+        validation=metrics["validation_images"],
+        decision=description.decision,
+        decoders=_rows(metrics["decoders"]),
+        metrics=_rows(metrics["validation"]),
+    )
+
+
+TUNED = """# {name}
+
+The model that is described below, with other numbers for the decision and the contour correction: found by a genetic
+algorithm on {images} annotated images, judged on {judges} others, where they reach a DSB score of {dsb_score:.3f}.
+
+* `{decision}`
+* `{refinement}`
+
+---
+
+"""
+
+
+def tuned_card(description: BundleDescription, card: str) -> str:
+    """Put what `nucdl_core.training.tune` has changed before the card of the model that it started from."""
+    return (
+        TUNED.format(
+            name=description.name,
+            decision=description.decision,
+            refinement=description.refinement,
+            **description.metrics["tuned"],
+        )
+        + card
+    )
+
+
+def _rows(values: Mapping[str, Union[int, float]]) -> str:
+    texts = {key: str(value) if isinstance(value, int) else f"{value:.3f}" for key, value in values.items()}
+    return "\n".join(f"| {key} | {text} |" for key, text in texts.items())

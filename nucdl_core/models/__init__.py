@@ -1,1 +1,0 @@
-"""Networks, found by the name that a bundle gives."""

@@ -1,0 +1,1 @@
+"""Folders of label images compared with the truth: tables, figures, pictures with outlines, one HTML page."""

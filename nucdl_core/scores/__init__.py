@@ -1,0 +1,1 @@
+"""How well a segmentation agrees with the truth or with another one, by the rules of several authors."""

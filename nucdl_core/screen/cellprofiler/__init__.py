@@ -1,0 +1,1 @@
+"""Screens that run a CellProfiler pipeline in chunks, with Snakemake on one computer or on a cluster."""

@@ -1,0 +1,1 @@
+"""What every screen needs, whoever does the work: plan, lists, chunks, checks, publishing, merging, report."""

@@ -1,0 +1,353 @@
+"""The folder of a screen: what will be done, written before anything is done, and never changed afterwards.
+
+::
+
+    OUTPUT/
+      plan.json          written last; without it there is no plan
+      pipeline.cppipe    copy of the pipeline; segmentation.json in its place where NucDL alone does the work
+      chunks/chunks.csv  one row per chunk: number, first image number, image sets
+      chunks/000001.csv  LoadData's list of the image sets of a chunk
+      results/000001/    tables of a finished chunk
+      work/  merged/     private folders of running chunks; the tables of the whole screen
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from nucdl_core.config import from_mapping, require
+from nucdl_core.errors import ConfigError, NucDLError
+
+FORMAT = 1
+SETTINGS = "segmentation.json"
+"""In the place of the pipeline where 'nucdl segment --csv' made the folder, see `fast_plan`."""
+LONGEST_PLAN = 10_000_000
+"""Bytes; a plan is a few pages of text."""
+
+
+class ScreenError(NucDLError, RuntimeError):
+    """A screen cannot be planned, or its folder is not what it should be."""
+
+
+@dataclass(frozen=True)
+class ScreenLimits:
+    """What one image set may cost; above, it fails and is named.
+
+    Attributes
+    ----------
+    pixels : int
+        Height times width of an image.
+    decoded_bytes : int
+        Bytes of an image in memory.
+    seconds : float
+        Time for one image set in CellProfiler.
+    read_seconds : float
+        Time for reading and checking one image file.
+    memory_mb : int
+        Memory of one CellProfiler process in MiB (2**20 bytes).
+    colour : bool
+        Whether images may be in colour; otherwise red, green and blue must be equal.
+    """
+
+    pixels: int = 100_000_000
+    decoded_bytes: int = 2**30
+    seconds: float = 600.0
+    read_seconds: float = 60.0
+    memory_mb: int = 8192
+    colour: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            require(name == "colour" or value > 0, f"the limit {name} is {value}; it must be above 0")
+
+
+@dataclass(frozen=True)
+class PlannedPipeline:
+    """The pipeline of a screen.
+
+    Attributes
+    ----------
+    name : str
+        File name that it had.
+    sha256 : str
+        Of the copy in the folder of the screen.
+    modules : tuple of str
+        Names of the enabled modules in order.
+    channels : tuple of str
+        Image names that it takes from LoadData, such as "DNA".
+    tables : tuple of str
+        CSV files that it writes beside ``Image.csv``, one for each kind of object, without ``.csv``.
+    changes : tuple of str
+        How the copy differs from the file, see `pipeline_rules.adapt_pipeline`.
+    """
+
+    name: str
+    sha256: str
+    modules: Tuple[str, ...]
+    channels: Tuple[str, ...]
+    tables: Tuple[str, ...]
+    changes: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedImages:
+    """The list of image sets.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the CSV file that was given, or of the one that was made of a folder.
+    image_sets : int
+        Its rows.
+    columns : tuple of str
+        Columns of the chunks' lists.
+    channels : tuple of str
+        Names of the images, such as "DNA".
+    """
+
+    sha256: str
+    image_sets: int
+    columns: Tuple[str, ...]
+    channels: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """A model that the pipeline uses: its name or folder, and its identity as `bundle.Bundle.sha256`."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Measured seconds of one process: before its first image set, and for each."""
+
+    start_seconds: float
+    image_set_seconds: float
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            require(0 < value < float("inf"), f"{name} is {value}; it must be a positive number of seconds")
+
+
+@dataclass(frozen=True)
+class ScreenPlan:
+    """All that is decided before the work; ``plan.json``.
+
+    Attributes
+    ----------
+    format : int
+        Version of this layout.
+    nucdl : str
+        Version that planned.
+    pipeline : PlannedPipeline
+    images : PlannedImages
+    plugins : str or None
+        Absolute folder of CellProfiler plugins.
+    grouping : tuple of str
+        Metadata whose groups are kept in one chunk, without ``Metadata_``; empty for none.
+    chunk_size : int
+        Image sets per chunk aimed at.
+    chunks : int
+        How many there are.
+    limits : ScreenLimits
+    models : tuple of PlannedModel
+    costs : Costs or None
+        What the chunk size was computed from, where it was measured.
+    """
+
+    format: int
+    nucdl: str
+    pipeline: PlannedPipeline
+    images: PlannedImages
+    plugins: Optional[str]
+    grouping: Tuple[str, ...]
+    chunk_size: int
+    chunks: int
+    limits: ScreenLimits
+    models: Tuple[PlannedModel, ...] = ()
+    costs: Optional[Costs] = None
+
+    def __post_init__(self) -> None:
+        require(self.format == FORMAT, f"the plan has format {self.format}, not {FORMAT}; use the NucDL that made it")
+        require(self.chunk_size >= 1, f"chunk_size is {self.chunk_size}; it must be at least 1")
+        require(
+            1 <= self.chunks <= self.images.image_sets,
+            f"{self.chunks} chunks cannot hold {self.images.image_sets} image sets; each has at least one",
+        )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a screen: its number and the number of its first image set (both from 1), and how many it holds."""
+
+    number: int
+    first_image_number: int
+    image_sets: int
+
+    @property
+    def name(self) -> str:
+        """Name of its files and folders, such as ``000001``."""
+        return f"{self.number:06d}"
+
+
+@dataclass(frozen=True)
+class ScreenFolder:
+    """Where everything of a screen lies; making one touches no disk.
+
+    Attributes
+    ----------
+    root : Path
+    pipeline_name : str
+        Name of what is done to each image set: a copy of the pipeline, or settings of the fast path.
+    """
+
+    root: Path
+    pipeline_name: str = "pipeline.cppipe"
+
+    @property
+    def plan(self) -> Path:
+        """The plan; a folder without it is no screen."""
+        return self.root / "plan.json"
+
+    @property
+    def pipeline(self) -> Path:
+        """The copy of the pipeline that is run."""
+        return self.root / self.pipeline_name
+
+    @property
+    def chunks(self) -> Path:
+        """Folder of the lists of image sets."""
+        return self.root / "chunks"
+
+    @property
+    def chunk_list(self) -> Path:
+        """Table of the chunks."""
+        return self.chunks / "chunks.csv"
+
+    @property
+    def results(self) -> Path:
+        """Folder with one folder for each finished chunk."""
+        return self.root / "results"
+
+    @property
+    def work(self) -> Path:
+        """Private folders of chunks that run."""
+        return self.root / "work"
+
+    @property
+    def merged(self) -> Path:
+        """The tables of the whole screen."""
+        return self.root / "merged"
+
+    def chunk_csv(self, chunk: Chunk) -> Path:
+        """LoadData's list of a chunk's image sets."""
+        return self.chunks / f"{chunk.name}.csv"
+
+    def result(self, chunk: Chunk) -> Path:
+        """Folder of a finished chunk."""
+        return self.results / chunk.name
+
+
+def write_plan(folder: ScreenFolder, plan: ScreenPlan) -> None:
+    """Write ``plan.json``, completely or not at all.
+
+    Raises
+    ------
+    NucDLError
+        If it cannot be written.
+    """
+    # Late, so that a process that only watches others stays small.
+    from nucdl_core.files.writing import write_json
+
+    write_json(folder.plan, dataclasses.asdict(plan))
+
+
+def read_plan(folder: ScreenFolder) -> ScreenPlan:
+    """Read ``plan.json``.
+
+    Raises
+    ------
+    ScreenError
+        If there is none, or it was altered or made by another version.
+    """
+    values = _read_json(folder.plan)
+    try:
+        return _plan_from(values)
+    except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ScreenError(f"{folder.plan} is no plan of this version ({error}); plan into a new folder") from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        if path.stat().st_size > LONGEST_PLAN:
+            raise ScreenError(f"{path} has more than {LONGEST_PLAN} bytes and is no plan; plan into a new folder")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ScreenError(f"{path.parent} holds no plan; run 'nucdl screen plan' first") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ScreenError(f"{path} cannot be read ({error}); plan into a new folder") from error
+
+
+def _plan_from(values: Dict[str, Any]) -> ScreenPlan:
+    pipeline, images = dict(values["pipeline"]), dict(values["images"])
+    for name in ("modules", "channels", "tables", "changes"):
+        pipeline[name] = tuple(pipeline[name])
+    for name in ("columns", "channels"):
+        images[name] = tuple(images[name])
+    costs = values.get("costs")
+    parts = {
+        "pipeline": from_mapping(PlannedPipeline, pipeline),
+        "images": from_mapping(PlannedImages, images),
+        "grouping": tuple(values["grouping"]),
+        "limits": from_mapping(ScreenLimits, values["limits"]),
+        "models": tuple(from_mapping(PlannedModel, model) for model in values["models"]),
+        "costs": None if costs is None else from_mapping(Costs, costs),
+    }
+    return from_mapping(ScreenPlan, {**values, **parts})
+
+
+def read_chunks(folder: ScreenFolder) -> List[Chunk]:
+    """Read the table of the chunks, in order.
+
+    Raises
+    ------
+    ScreenError
+        If it is missing, cannot be read, or the chunks do not follow each other without gaps.
+    """
+    try:
+        with folder.chunk_list.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.reader(stream))
+        chunks = [Chunk(*map(int, row)) for row in rows[1:]]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise ScreenError(f"{folder.chunk_list} cannot be read ({error}); plan into a new folder") from error
+    first = 1
+    for number, chunk in enumerate(chunks, start=1):
+        if (chunk.number, chunk.first_image_number) != (number, first) or chunk.image_sets < 1:
+            raise ScreenError(f"{folder.chunk_list} was altered at chunk {number}; plan into a new folder")
+        first += chunk.image_sets
+    return chunks
+
+
+def read_rows(path: Path) -> List[Dict[str, str]]:
+    """Read a list of image sets as text, one dictionary per image set by column, file names unchanged.
+
+    Raises
+    ------
+    ScreenError
+        If it is missing, cannot be read, or a row has another number of columns than the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            records = list(csv.reader(stream, strict=True))
+    except (OSError, csv.Error) as error:
+        raise ScreenError(f"{path} cannot be read ({error}); plan into a new folder") from error
+    if not records or any(len(record) != len(records[0]) for record in records):
+        raise ScreenError(f"{path} is empty, or a row of it is cut; plan into a new folder")
+    return [dict(zip(records[0], record)) for record in records[1:]]

@@ -1,0 +1,162 @@
+"""The tables and the manifest that describe what became of a chunk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+import time
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import pandas as pd
+
+from nucdl_core import __version__
+from nucdl_core.files.writing import file_sha256
+from nucdl_core.screen.cellprofiler.attempt import Attempt
+from nucdl_core.screen.core.columns import METADATA, image_columns, image_files
+from nucdl_core.screen.core.inspection import ImageFacts, ImageSetInspection
+from nucdl_core.screen.core.plan import Chunk, ScreenError, ScreenFolder, ScreenPlan
+from nucdl_core.screen.core.process import Failure
+from nucdl_core.screen.core.publish import FORMAT, describe_files
+from nucdl_core.screen.core.verify import IMAGE_NUMBER
+
+READING, CELLPROFILER = "reading images", "CellProfiler"
+FAILED_COLUMNS = ("Step", "Module", "Files", "Reason")
+LIBRARIES = ("cellprofiler", "numpy", "scipy", "scikit-image", "torch", "pandas")
+_LEFT_OUT = ("changed_ns",)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What CellProfiler made of a chunk.
+
+    Attributes
+    ----------
+    attempt : Attempt or None
+        The process that did all its work; None if there was no image set left for it.
+    positions : tuple of int
+        Image sets that it did, from 0 in the chunk.
+    failures : dict of int to Failure
+        The other image sets of the chunk.
+    """
+
+    attempt: Optional[Attempt]
+    positions: Tuple[int, ...]
+    failures: Mapping[int, Failure]
+
+
+@dataclass
+class Stopwatch:
+    """Seconds that each step took, by the clock unless another one is given."""
+
+    seconds: Dict[str, float] = field(default_factory=dict)
+    now: Callable[[], float] = time.perf_counter
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time until the end of the block to a step."""
+        begun = self.now()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0) + self.now() - begun, 3)
+
+
+def failure_table(
+    chunk: Chunk, rows: Sequence[Mapping[str, str]], failures: Mapping[int, Failure], step: str = CELLPROFILER
+) -> pd.DataFrame:
+    """List the image sets that failed.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    rows : sequence of mapping
+        Its list.
+    failures : dict of int to Failure
+        By position in the chunk, from 0.
+    step : str
+        What was being done where it was not the reading of images.
+
+    Returns
+    -------
+    DataFrame
+        ``ImageNumber`` (global), the metadata of the list, and `FAILED_COLUMNS`.
+    """
+    described = [name for name in rows[0] if name.startswith(METADATA)]
+    records = [
+        (
+            chunk.first_image_number + position,
+            *(rows[position][name] for name in described),
+            step if failure.module is not None else READING,
+            failure.module or "",
+            "; ".join(_file_names(rows[position])),
+            failure.reason,
+        )
+        for position, failure in sorted(failures.items())
+    ]
+    return pd.DataFrame(records, columns=[IMAGE_NUMBER, *described, *FAILED_COLUMNS])
+
+
+def _file_names(row: Mapping[str, str]) -> List[str]:
+    try:
+        return [str(file.path) for file in image_files(row, image_columns(list(row)))]
+    except ScreenError:
+        return []
+
+
+def inspection_table(chunk: Chunk, inspections: Sequence[ImageSetInspection]) -> pd.DataFrame:
+    """List what was found in the image files.
+
+    Returns
+    -------
+    DataFrame
+        One row per file that could be used: ``ImageNumber`` (global) and the fields of `strict.ImageFacts`.
+    """
+    names = [each.name for each in dataclasses.fields(ImageFacts) if each.name not in _LEFT_OUT]
+    records = [
+        (chunk.first_image_number + position, *(_plain(getattr(fact, name)) for name in names))
+        for position, found in enumerate(inspections)
+        for fact in found.images
+    ]
+    return pd.DataFrame(records, columns=[IMAGE_NUMBER, *names])
+
+
+def _plain(value: Any) -> Any:
+    return ";".join(value) if isinstance(value, tuple) else value
+
+
+def describe_chunk(
+    folder: ScreenFolder, plan: ScreenPlan, chunk: Chunk, finished: Finished, result: Path
+) -> Dict[str, Any]:
+    """Collect what the manifest says of the plan and of the tables, the figures of the run left out."""
+    tables = finished.attempt.tables if finished.attempt else None
+    return {
+        "format": FORMAT,
+        "chunk": chunk.number,
+        "first_image_number": chunk.first_image_number,
+        "image_sets": chunk.image_sets,
+        "succeeded": tuple(chunk.first_image_number + position for position in finished.positions),
+        "failed": len(finished.failures),
+        "plan_sha256": file_sha256(folder.plan),
+        "list_sha256": file_sha256(folder.chunk_csv(chunk)),
+        "pipeline_sha256": plan.pipeline.sha256,
+        "models": {model.name: model.sha256 for model in plan.models},
+        "versions": versions(),
+        "prefix": tables.prefix if tables else "",
+        "tables": tables.rows if tables else {},
+        "module_seconds": tables.module_seconds if tables else {},
+        "files": describe_files(result),
+        "work_folder": str(result),
+    }
+
+
+def versions() -> Dict[str, str]:
+    """Return the versions of the programs that take part."""
+    found = {"nucdl": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

@@ -1,0 +1,137 @@
+"""What became of a screen: ``run_report.json`` for programs, ``report.html`` for people."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set
+
+import pandas as pd
+
+from nucdl_core.files.writing import file_sha256, write_json
+from nucdl_core.screen.core.html import can_write_html, write_html
+from nucdl_core.screen.core.merge import FinishedChunk
+from nucdl_core.screen.core.plan import ScreenFolder, ScreenPlan, read_plan
+from nucdl_core.screen.core.publish import FAILED
+from nucdl_core.screen.core.wells import well_table
+
+RUN_REPORT = "run_report.json"
+HTML_REPORT = "report.html"
+MOST_REASONS = 20
+
+
+def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict[str, Any]:
+    """Collect what a screen's chunks and merged tables tell.
+
+    Parameters
+    ----------
+    folder : ScreenFolder
+        Merged.
+    finished : sequence of FinishedChunk
+        All its chunks, from `merge.collect_chunks`.
+
+    Returns
+    -------
+    dict
+        Plain values, see `write_report`.
+    """
+    plan = read_plan(folder)
+    manifests = [each.manifest for each in finished]
+    succeeded = sum(len(manifest.succeeded) for manifest in manifests)
+    wells = well_table(folder.merged)
+    return {
+        "nucdl_screen_report": 1,
+        "pipeline": plan.pipeline.name,
+        "image_sets": plan.images.image_sets,
+        "succeeded": succeeded,
+        "failed": sum(manifest.failed for manifest in manifests),
+        "failures": _reasons(folder.merged / FAILED),
+        "chunks": len(finished),
+        "processes": sum(manifest.processes for manifest in manifests),
+        "peak_memory_mb": max(manifest.peak_memory_mb for manifest in manifests),
+        "throughput": _throughput(finished, plan.images.image_sets),
+        "seconds_per_step": _sum(manifest.seconds for manifest in manifests),
+        "processor_seconds_per_module": _sum(manifest.module_seconds for manifest in manifests),
+        "versions": _versions(manifest.versions for manifest in manifests),
+        "hashes": _hashes(folder, plan),
+        "objects": wells.attrs["objects"],
+        "wells": wells.to_dict(orient="records"),
+    }
+
+
+def _reasons(path: Path) -> List[Dict[str, Any]]:
+    """Count the failures for each reason, the most frequent first."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
+    counts = Counter(zip(table["Step"], table["Module"], table["Reason"]))
+    return [
+        {"step": step, "module": module, "reason": reason, "image_sets": count}
+        for (step, module, reason), count in counts.most_common(MOST_REASONS)
+    ]
+
+
+def _throughput(finished: Sequence[FinishedChunk], image_sets: int) -> Dict[str, float]:
+    """Compute image sets per hour, by the clock of one process and from the first start to the last end."""
+    seconds = [sum(each.manifest.seconds.values()) for each in finished]
+    begun = [datetime.datetime.fromisoformat(each.manifest.begun).timestamp() for each in finished]
+    span = max(start + length for start, length in zip(begun, seconds)) - min(begun)
+    return {
+        "process_hours": round(sum(seconds) / 3600, 4),
+        "image_sets_per_process_hour": round(3600 * image_sets / max(sum(seconds), 1e-3), 1),
+        "hours_from_first_to_last": round(span / 3600, 4),
+        "image_sets_per_hour": round(3600 * image_sets / max(span, 1e-3), 1),
+    }
+
+
+def _sum(parts: Iterable[Mapping[str, float]]) -> Dict[str, float]:
+    total: Dict[str, float] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0.0) + value
+    return {name: round(value, 2) for name, value in sorted(total.items())}
+
+
+def _versions(parts: Iterable[Mapping[str, str]]) -> Dict[str, List[str]]:
+    """List every version of each program that took part; more than one is worth a look."""
+    found: Dict[str, Set[str]] = {}
+    for part in parts:
+        for name, version in part.items():
+            found.setdefault(name, set()).add(version)
+    return {name: sorted(versions) for name, versions in found.items()}
+
+
+def _hashes(folder: ScreenFolder, plan: ScreenPlan) -> Dict[str, Any]:
+    tables = sorted(path for path in folder.merged.iterdir() if path.name not in (RUN_REPORT, HTML_REPORT))
+    return {
+        "plan": file_sha256(folder.plan),
+        "pipeline": plan.pipeline.sha256,
+        "list": plan.images.sha256,
+        "models": {model.name: model.sha256 for model in plan.models},
+        "tables": {path.name: file_sha256(path) for path in tables},
+    }
+
+
+def write_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> bool:
+    """Write the report of a merged screen.
+
+    Parameters
+    ----------
+    folder : ScreenFolder
+    finished : sequence of FinishedChunk
+
+    Returns
+    -------
+    bool
+        Whether ``report.html`` was written beside ``run_report.json``; it needs jinja2 and matplotlib.
+
+    Raises
+    ------
+    NucDLError
+        If they cannot be written.
+    """
+    report = make_report(folder, finished)
+    write_json(folder.merged / RUN_REPORT, report)
+    if not can_write_html():
+        return False
+    write_html(folder.merged / HTML_REPORT, report)
+    return True

@@ -1,0 +1,1 @@
+"""Screens that NucDL does alone, without CellProfiler, in one watched process."""

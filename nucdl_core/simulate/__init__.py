@@ -1,0 +1,1 @@
+"""Simulated fluorescence fields and plates whose nuclei are known exactly."""

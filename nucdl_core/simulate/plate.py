@@ -1,0 +1,160 @@
+"""A simulated plate as files: images in the usual naming, truth, and a CSV for CellProfiler's LoadData."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Callable, List, Optional, Tuple
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from nucdl_core.arrays import AnyArray
+from nucdl_core.config import require
+from nucdl_core.errors import NucDLError
+from nucdl_core.files.folders import LABEL_SUFFIX
+from nucdl_core.files.writing import make_folder, write_json, write_labels, write_table
+from nucdl_core.simulate.field import FieldConfig, screen_config
+from nucdl_core.simulate.image import simulate_field
+
+MARKER = "simulation.json"
+"""File that tells that a folder was written by `simulate_plate` and may be overwritten by it."""
+PLATE = "Plate"
+SITES = 4
+"""Sites per well, as long as the wells suffice."""
+WELL_PLATES = ((8, 12), (16, 24))
+"""Rows and columns of the well plates, the smallest that suffices is used."""
+MAX_FIELDS = 1_000_000
+
+
+def simulate_plate(
+    folder: Path,
+    fields: int,
+    size: Tuple[int, int] = (520, 696),
+    seed: int = 0,
+    report: Optional[Callable[[str], None]] = None,
+) -> pd.DataFrame:
+    """Simulate a plate and write it.
+
+    Written are `images/Plate_A01_s1_w1.tif` (uint16), `labels/Plate_A01_s1_w1_labels.tif`, `load_data.csv` for
+    CellProfiler's LoadData (with absolute paths), `truth.csv` (the table that is returned) and `simulation.json`.
+    The wells differ in size, shape and density of the nuclei, the sites in density and focus. A field depends on
+    the seed and its number only, not on how many there are.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing; must be empty or hold a former simulated plate, whose files are replaced.
+    fields : int
+        Number of images in all, filling well after well.
+    size : (int, int)
+        Height and width of the images in pixels.
+    seed : int
+        From 0 on; the same seed gives the same plate.
+    report : callable or None
+        Called with the file name of each image once it is written.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image: its file, the label image's file, plate, well, site, number of nuclei and their median
+        equivalent diameter in pixels (NaN without nuclei).
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range, or the folder holds anything but a former simulated plate.
+    NucDLError
+        If something cannot be written.
+    """
+    require(1 <= fields <= MAX_FIELDS, f"{fields} fields were asked for; give 1 to {MAX_FIELDS}")
+    require(seed >= 0, f"seed is {seed}; it must be 0 or more")
+    FieldConfig(size=size)  # refuses an impossible size before anything is written
+    folder = Path(folder).absolute()
+    _prepare(folder)
+    write_json(folder / MARKER, {"fields": fields, "size": list(size), "seed": seed})
+    rows = []
+    for index, (well, site) in enumerate(plan_sites(fields)):
+        same_in_well = np.random.default_rng([seed, 0, *map(ord, well)])
+        config = screen_config(size, same_in_well, np.random.default_rng([seed, 1, index]))
+        field = simulate_field(config, np.random.default_rng([seed, 2, index]))
+        stem = f"{PLATE}_{well}_s{site}_w1"
+        _write_image(folder / "images" / f"{stem}.tif", field.image)
+        write_labels(folder / "labels" / f"{stem}{LABEL_SUFFIX}", field.labels)
+        rows.append(
+            (f"{stem}.tif", f"{stem}{LABEL_SUFFIX}", PLATE, well, site, int(field.labels.max()), field.diameter)
+        )
+        if report is not None:
+            report(f"{stem}.tif")
+    truth = pd.DataFrame(rows, columns=["image", "labels", "plate", "well", "site", "nuclei", "diameter"])
+    write_table(folder / "truth.csv", truth)
+    write_table(folder / "load_data.csv", _load_data(truth, folder / "images"))
+    return truth
+
+
+def plan_sites(fields: int) -> List[Tuple[str, int]]:
+    """Return well name and site number of `fields` images, filling well after well, row after row."""
+    for rows, columns in WELL_PLATES:
+        sites = SITES
+        if fields <= rows * columns * sites:
+            break
+    else:
+        sites = -(-fields // (rows * columns))
+    wells = [f"{string.ascii_uppercase[row]}{column:02d}" for row in range(rows) for column in range(1, columns + 1)]
+    return [(wells[index // sites], index % sites + 1) for index in range(fields)]
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folders and take out the files of a former simulated plate.
+
+    Raises
+    ------
+    ConfigError
+        If the folder is a file, or holds files but no simulated plate.
+    NucDLError
+        If a folder cannot be made or a file not be removed.
+    """
+    require(
+        not folder.exists() or folder.is_dir(),
+        f"{folder} is a file; give a folder for the simulated plate",
+    )
+    require(
+        not folder.exists() or (folder / MARKER).is_file() or not any(folder.iterdir()),
+        f"{folder} is not empty and holds no simulated plate; nothing was written. Give another folder, or empty it",
+    )
+    for name in ("images", "labels"):
+        make_folder(folder / name)
+    former = [*folder.glob(f"images/{PLATE}_*_w1.tif"), *folder.glob(f"labels/{PLATE}_*_w1{LABEL_SUFFIX}")]
+    for path in [folder / "load_data.csv", folder / "truth.csv", *former]:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise NucDLError(f"{path}: cannot be removed ({error.strerror}); check the folder") from error
+
+
+def _write_image(path: Path, image: AnyArray) -> None:
+    """Write a grey image as an uncompressed TIFF file.
+
+    Raises
+    ------
+    NucDLError
+        If the file cannot be written.
+    """
+    try:
+        tifffile.imwrite(path, image, photometric="minisblack", metadata=None)
+    except OSError as error:
+        raise NucDLError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
+
+
+def _load_data(truth: pd.DataFrame, images: Path) -> pd.DataFrame:
+    """Return the table that LoadData reads, one row per image."""
+    return pd.DataFrame(
+        {
+            "Image_FileName_DNA": truth["image"],
+            "Image_PathName_DNA": str(images),
+            "Metadata_Plate": truth["plate"],
+            "Metadata_Well": truth["well"],
+            "Metadata_Site": truth["site"],
+        }
+    )

@@ -1,0 +1,238 @@
+"""From a configuration file and annotated images to a finished bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.numpy import save_file
+from torch import nn
+
+from nucdl_core import __version__
+from nucdl_core.arrays import AnyArray
+from nucdl_core.config import from_mapping
+from nucdl_core.errors import ConfigError, ImageError
+from nucdl_core.model.bundle import (
+    CARD,
+    FORMAT,
+    RANGES,
+    TEST,
+    WEIGHTS,
+    BundleDescription,
+    Companion,
+    find_bundle,
+    read_bundle,
+    require_family,
+    write_description,
+)
+from nucdl_core.model.card import model_card
+from nucdl_core.model.device import resolve_device
+from nucdl_core.model.maskrcnn_predictor import AnyPredictor, InstancePredictor, load_companion
+from nucdl_core.model.networks.int8 import recorded_ranges
+from nucdl_core.model.networks.unet import UNet
+from nucdl_core.model.predictor import Predictor, load_weights
+from nucdl_core.model.registry import build_network
+from nucdl_core.scores.matching import image_scores, summarize
+from nucdl_core.segment import segment_normalized
+from nucdl_core.simulate.field import random_config
+from nucdl_core.steps.instances import Decision
+from nucdl_core.steps.normalize import HIGH_PERCENTILE, LOW_PERCENTILE, NormalizedImage
+from nucdl_core.training.calibrate import SEARCHES, PredictedImage, calibrate, predict_image
+from nucdl_core.training.checkpoint import load_average
+from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.defocus import simulate_annotated
+from nucdl_core.training.loop import train_network
+from nucdl_core.training.sources import (
+    AnnotatedImage,
+    image_of,
+    is_validation,
+    kind_weights,
+    prepare,
+    read_annotated_images,
+    truth_of,
+)
+
+TEST_SIDE = 96
+# Simulated fields for calibration; training crops come from other seeds.
+SIMULATED, SIMULATED_SEED = 40, 1_000_003
+
+
+def read_train_config(path: Path) -> TrainConfig:
+    """Read a training configuration, a JSON object with the attributes of `TrainConfig`.
+
+    Raises
+    ------
+    ConfigError
+        If it is not JSON, or holds unknown keys or values out of range.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is not a readable JSON file: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}; a JSON object with settings was expected")
+    return from_mapping(TrainConfig, values)
+
+
+def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", workers: int = 1) -> Path:
+    """Train, calibrate and bundle a model.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    data : Path
+        Folder with ``images`` and ``masks``; see `training.sources.read_annotated_images`.
+    output : Path
+        Receives the checkpoint, the log, and the bundle in a folder of the model's name. Training goes on from
+        a checkpoint that is there.
+    device : str
+        "auto", "cpu" or "cuda".
+    workers : int
+        Processes that make crops.
+
+    Returns
+    -------
+    Path
+        The bundle.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    # Refuses a companion that is missing before the hours of training, not after them.
+    companion_of(config)
+    training, validation = split(read_annotated_images(data), config)
+    checkpoint = train_network(config, training, output, resolve_device(device), workers)
+    return make_bundle(config, checkpoint, validation, output / config.name, len(training))
+
+
+def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
+    """Part images into training and validation; see `TrainConfig.modality` and `training.sources.is_validation`."""
+    held_out = [source for source in sources if is_validation(source.name, config.validation_parts)]
+    validation = [source for source in held_out if config.modality in ("", source.modality)]
+    training = [source for source in sources if not is_validation(source.name, config.validation_parts)]
+    if not training or not validation:
+        raise ImageError(
+            f"{len(sources)} images give {len(training)} for training and {len(validation)} for validation; "
+            "at least one each is needed: add images, or lower validation_parts"
+        )
+    return training, validation
+
+
+def make_bundle(
+    config: TrainConfig, checkpoint: Path, validation: Sequence[AnnotatedImage], folder: Path, trained_on: int
+) -> Path:
+    """Turn a checkpoint into a bundle with a decision calibrated on the validation images."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    weights = half_precision(config, checkpoint)
+    save_file(weights, folder / WEIGHTS)
+    network = build_network(config.architecture, config.arguments)
+    load_weights(network, weights, folder / WEIGHTS)
+    draft = draft_description(config)
+    predictor = draft_predictor(network, draft)
+    seen = observe(validation, predictor, folder)
+    decision, decoders = calibrate(seen, draft.canonical_diameter, SEARCHES[draft.family])
+    predictor.description = dataclasses.replace(draft, decision=decision)
+    rows = [
+        image_scores(truth_of(source), segment_normalized(NormalizedImage(image_of(source)), predictor).labels)
+        for source in validation
+    ]
+    metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows), "decoders": decoders}
+    training = {"images": trained_on, "config": dataclasses.asdict(config), "nucdl": __version__}
+    _write_test(predictor, validation[0], folder)
+    description = dataclasses.replace(predictor.description, training=training, metrics=metrics)
+    (folder / CARD).write_text(model_card(description), encoding="utf-8")
+    write_description(folder, description)
+    return folder
+
+
+def observe(validation: Sequence[AnnotatedImage], predictor: AnyPredictor, folder: Path) -> List[PredictedImage]:
+    """Predict what `predict_all` says; a U-Net's bundle also learns how large its features become."""
+    if not isinstance(predictor, Predictor):
+        return predict_all(validation, predictor)
+    with recorded_ranges(cast(UNet, predictor.network)) as ranges:
+        seen = predict_all(validation, predictor)
+    save_file(ranges, folder / RANGES)
+    return seen
+
+
+def predict_all(validation: Sequence[AnnotatedImage], predictor: AnyPredictor) -> List[PredictedImage]:
+    """Predict the validation images and as many fresh simulated fields, which no training crop shows.
+
+    Each laboratory counts the same, however many images it gave, since the next one, for which the decision is made,
+    may draw its outlines like any of them. The simulated fields count as one laboratory: they bring what annotators
+    seldom draw exactly, crowded nuclei of different size with outlines that are known.
+    """
+    generators = [np.random.default_rng([SIMULATED_SEED, number]) for number in range(SIMULATED)]
+    fields = [simulate_annotated(random_config(rng, (256, 256)), rng) for rng in generators]
+    simulated = [prepare("simulated", field.image, field.labels) for field in fields if field.labels.max() > 0]
+    images = [*validation, *simulated]
+    weights = np.concatenate([kind_weights(validation, 1.0), np.full(len(simulated), 1 / len(simulated))])
+    predicted = [
+        predict_image(image_of(source), truth_of(source), predictor, weight) for source, weight in zip(images, weights)
+    ]
+    return [dataclasses.replace(image, simulated=n >= len(validation)) for n, image in enumerate(predicted)]
+
+
+def draft_predictor(network: nn.Module, draft: BundleDescription) -> AnyPredictor:
+    """Make the predictor of a model that is not calibrated yet."""
+    if draft.companion is None:
+        return Predictor(network, draft, "cpu", torch.float32)
+    return InstancePredictor(network, draft, load_companion(draft, "cpu"), "cpu", torch.float32)
+
+
+def companion_of(config: TrainConfig) -> Optional[Companion]:
+    """Identify the U-Net that a Mask R-CNN will rely on; None for other networks."""
+    if config.architecture != "maskrcnn":
+        return None
+    bundle = read_bundle(find_bundle(config.companion))
+    require_family(bundle.description, "unet")
+    return Companion(config.companion, bundle.sha256)
+
+
+def draft_description(config: TrainConfig) -> BundleDescription:
+    """Describe a model before it is calibrated."""
+    return BundleDescription(
+        format=FORMAT,
+        name=config.name,
+        description="Nuclei in fluorescence images, of any size and from any laboratory",
+        licence="BSD-3-Clause",
+        family=config.architecture,
+        architecture=config.architecture,
+        arguments=config.arguments,
+        normalization={"name": "percentile", "low": LOW_PERCENTILE, "high": HIGH_PERCENTILE},
+        canonical_diameter=config.prediction_diameter or config.canonical_diameter,
+        decision=Decision(),
+        companion=companion_of(config),
+        files={WEIGHTS: "", TEST: ""},
+    )
+
+
+def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]:
+    """Take the averaged weights of a checkpoint in half the size.
+
+    Half precision suffices for the weights of convolutions and layers; the small vectors keep single precision.
+    """
+    network = build_network(config.architecture, config.arguments)
+    load_average(checkpoint, network)
+    if config.architecture == "unet" and config.prediction_diameter is not None:
+        network.shift_size(float(np.log2(config.canonical_diameter / config.prediction_diameter)))  # type: ignore[operator]
+    return {
+        name: tensor.numpy().astype(np.float16) if tensor.ndim >= 2 else tensor.numpy()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def _write_test(predictor: AnyPredictor, source: AnnotatedImage, folder: Path) -> None:
+    sample = np.ascontiguousarray(image_of(source)[:TEST_SIDE, :TEST_SIDE])
+    if isinstance(predictor, InstancePredictor):
+        save_file({"input": sample, **predictor.examine(sample)}, folder / TEST)
+        return
+    maps = predictor.maps(sample)
+    stacked = np.stack([maps.foreground, maps.boundary, maps.distance, maps.size]).astype(np.float16)
+    save_file({"input": sample, "maps": stacked}, folder / TEST)

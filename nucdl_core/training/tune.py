@@ -1,0 +1,253 @@
+"""Fitting a model's decisions to annotated images with a genetic algorithm, as nucleAIzer does.
+
+The network stays as it is; what changes is how its maps become nuclei: the four numbers of the decision and the six
+of the contour correction (Hollandi et al., Cell Systems 2020, found theirs with a genetic algorithm that maximizes
+the score of the Data Science Bowl on the training images). The algorithm here is scipy's differential evolution.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Callable, Dict, List, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import differential_evolution
+
+from nucdl_core.arrays import Floats, Labels
+from nucdl_core.config import DEFAULT_MODEL, require
+from nucdl_core.errors import ConfigError, ImageError
+from nucdl_core.files.writing import make_folder
+from nucdl_core.model.bundle import CARD, BundleDescription, find_bundle, read_bundle, write_description
+from nucdl_core.model.card import tuned_card
+from nucdl_core.model.device import resolve_device
+from nucdl_core.model.predictor import Predictor, load_predictor
+from nucdl_core.scores.matching import image_scores
+from nucdl_core.segment import FINE_DIAMETER, refinement_of
+from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement, correct_and_clean
+from nucdl_core.steps.instances import Decision, Prediction, decode
+from nucdl_core.steps.size import estimate_diameter
+from nucdl_core.steps.views import VIEW_SETS
+from nucdl_core.training.sources import AnnotatedImage, draw_of, image_of, read_annotated_images, truth_of
+
+# Where each number is searched.
+DECISION_RANGES: Dict[str, Tuple[float, float]] = {
+    "foreground": (0.2, 0.8),
+    "seed": (0.1, 0.8),
+    "smallest": (0.05, 0.4),
+    "score": (0.0, 0.85),
+}
+REFINEMENT_RANGES: Dict[str, Tuple[float, float]] = {
+    "merge_share": (0.05, 1.0),
+    "smallest_area": (0.0, 100.0),
+    "threshold": (0.2, 0.95),
+    "inwards": (0.0, 3.0),
+    "outwards": (0.0, 3.0),
+    "mean_probability": (0.0, 0.9),
+}
+# This share of the images judges the result and takes no part in the search.
+JUDGING_SHARE = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneConfig:
+    """How to tune.
+
+    Attributes
+    ----------
+    model : str
+        Name of a bundled model or path of a bundle folder.
+    generations : int
+        Of the genetic algorithm.
+    population : int
+        Candidates per generation.
+    seed : int
+        The same seed gives the same result.
+    device : str
+        See `config.SegmentConfig`.
+    """
+
+    model: str = DEFAULT_MODEL
+    generations: int = 10
+    population: int = 40
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require(self.generations >= 1, f"generations is {self.generations}; at least 1 is needed")
+        require(self.population >= 5, f"population is {self.population}; at least 5 candidates are needed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuned:
+    """What tuning reached.
+
+    Attributes
+    ----------
+    bundle : Path
+        The new bundle.
+    before, after : float
+        Mean DSB score of the old and the new numbers on the images that judge, both with contour correction.
+    judges : int
+        How many images these are.
+    """
+
+    bundle: Path
+    before: float
+    after: float
+    judges: int
+
+
+def tune(
+    data: Path, output: Path, config: TuneConfig = TuneConfig(), progress: Callable[[float], object] = float
+) -> Tuned:
+    """Tune a model's decision and contour correction on annotated images and write a new bundle.
+
+    Parameters
+    ----------
+    data : Path
+        Folder with ``images`` and ``masks``; see `training.sources.read_annotated_images`.
+    output : Path
+        The new bundle's folder; it must not exist. Its name becomes the model's.
+    config : TuneConfig
+    progress : callable
+        Called with the best score of the search after each generation.
+
+    Returns
+    -------
+    Tuned
+
+    Raises
+    ------
+    ImageError
+        If there are too few annotated images.
+    ConfigError
+        If the output exists already.
+    """
+    if output.exists():
+        raise ConfigError(f"{output} exists already; give a new folder for the tuned model")
+    bundle = read_bundle(find_bundle(config.model))
+    predictor = load_predictor(bundle.folder, resolve_device(config.device))
+    searching, judging = split_for_tuning(read_annotated_images(data))
+    old, canonical = bundle.description, bundle.description.canonical_diameter
+    parts = [[look_twice(source, predictor) for source in part] for part in (searching, judging)]
+    decision, refinement = search(parts[0], old.decision, canonical, config, progress)
+    before = mean_score(parts[1], old.decision, refinement_of(predictor, old.decision), canonical)
+    after = mean_score(parts[1], decision, refinement, canonical)
+    metrics = {**old.metrics, "tuned": {"images": len(searching), "judges": len(judging), "dsb_score": after}}
+    new = dataclasses.replace(old, name=output.name, decision=decision, refinement=refinement, metrics=metrics)
+    write_tuned(bundle.folder, output, new)
+    return Tuned(output, before, after, len(judging))
+
+
+def split_for_tuning(sources: Sequence[AnnotatedImage]) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
+    """Part images into those that are searched on and those that judge; by name, so that reruns agree."""
+    if len(sources) < 2:
+        raise ImageError(
+            f"{len(sources)} annotated image came; one to search on and one to judge by is the least, and some dozen "
+            "are advisable: add images"
+        )
+    drawn = sorted(sources, key=lambda source: draw_of(source.name))
+    judges = max(1, int(JUDGING_SHARE * len(drawn)))
+    return drawn[judges:], drawn[:judges]
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenTwice:
+    """An annotated image after the network, as `segment` with the configuration's `refine` sees it.
+
+    Attributes
+    ----------
+    truth : int32 array (H, W)
+    prediction : Prediction
+        Where the nuclei are found.
+    finer : float32 array (H, W)
+        Probability at the finer scale, by which outlines are corrected.
+    """
+
+    truth: Labels
+    prediction: Prediction
+    finer: Floats
+
+
+def look_twice(source: AnnotatedImage, predictor: Predictor) -> SeenTwice:
+    """Predict an annotated image at both scales, with the automatic size estimate."""
+    image, canonical = image_of(source), predictor.description.canonical_diameter
+    diameter = estimate_diameter(image, canonical, predictor.maps_at) or canonical
+    first, finer = (
+        predictor.predict(image, diameter * canonical / target, VIEW_SETS["none"])
+        for target in (canonical, FINE_DIAMETER)
+    )
+    return SeenTwice(truth_of(source), first, finer.probability)
+
+
+def search(
+    images: Sequence[SeenTwice],
+    start: Decision,
+    canonical_diameter: float,
+    config: TuneConfig,
+    progress: Callable[[float], object] = float,
+) -> Tuple[Decision, Refinement]:
+    """Find the numbers with the best mean DSB score on predicted images; `start` gives the decoder, which stays."""
+    scores = [0.0]
+
+    def loss(numbers: NDArray[np.float64]) -> float:
+        scores.append(mean_score(images, *from_numbers(numbers, start), canonical_diameter))
+        return -scores[-1]
+
+    def report(best: NDArray[np.float64], convergence: float) -> None:
+        progress(max(scores))
+
+    ranges = [*DECISION_RANGES.values(), *REFINEMENT_RANGES.values()]
+    lows, highs = np.array(ranges).T
+    population = np.random.default_rng(config.seed).uniform(lows, highs, (config.population, len(ranges)))
+    # The model's own decision takes part, with a correction of contours and nothing else.
+    untuned = dataclasses.replace(CONTOURS_ONLY, threshold=start.foreground)
+    own = [getattr(start, key) for key in DECISION_RANGES] + [getattr(untuned, key) for key in REFINEMENT_RANGES]
+    population[0] = np.clip(own, lows, highs)
+    result = differential_evolution(
+        loss,
+        ranges,
+        maxiter=config.generations,
+        init=population,
+        seed=config.seed,
+        polish=False,
+        callback=report,
+    )
+    return from_numbers(result.x, start)
+
+
+def from_numbers(numbers: NDArray[np.float64], start: Decision) -> Tuple[Decision, Refinement]:
+    """Turn the vector of the genetic algorithm into settings."""
+    rounded = [round(float(number), 4) for number in numbers]
+    decision = dataclasses.replace(start, **dict(zip(DECISION_RANGES, rounded)))  # type: ignore[arg-type]
+    return decision, Refinement(**dict(zip(REFINEMENT_RANGES, rounded[len(DECISION_RANGES) :])))
+
+
+def mean_score(
+    images: Sequence[SeenTwice], decision: Decision, refinement: Refinement, canonical_diameter: float
+) -> float:
+    """Return the mean DSB score that a decision and the correction of its contours reach."""
+    scores = [
+        float(image_scores(image.truth, decided(image, decision, refinement, canonical_diameter))["dsb_score"])
+        for image in images
+    ]
+    return float(np.mean(scores))
+
+
+def decided(image: SeenTwice, decision: Decision, refinement: Refinement, canonical_diameter: float) -> Labels:
+    """Find the nuclei of a predicted image, correct their contours, and clean up."""
+    return correct_and_clean(decode(image.prediction, decision, canonical_diameter), image.finer, refinement)
+
+
+def write_tuned(source: Path, target: Path, description: BundleDescription) -> None:
+    """Write a bundle with the weights of another one and its own description and card."""
+    make_folder(target)
+    for name in description.files:
+        shutil.copyfile(source / name, target / name)
+    card = source / CARD
+    text = card.read_text(encoding="utf-8") if card.exists() else ""
+    (target / CARD).write_text(tuned_card(description, text), encoding="utf-8")
+    write_description(target, description)

@@ -1,0 +1,341 @@
+"""The fast path from a list to merged tables: the same bytes however it is run, stopped or killed."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from fast_folders import CONFIG, make_plate, merged_bytes, plan, run, write_list
+
+from nucdl_core.errors import BundleError, NucDLError, OutOfMemoryError
+from nucdl_core.files.reading import read_labels
+from nucdl_core.screen.cellprofiler.run import merge_again
+from nucdl_core.screen.core.image_list import scan_list
+from nucdl_core.screen.core.plan import read_chunks
+from nucdl_core.screen.core.process import StopRequest
+from nucdl_core.screen.core.publish import is_published
+from nucdl_core.screen.core.work import private_folders, read_error
+from nucdl_core.screen.fast import images as fast_images
+from nucdl_core.screen.fast import run as fast_run
+from nucdl_core.screen.fast.culprits import add_blame
+from nucdl_core.screen.fast.images import ImageSet
+from nucdl_core.screen.fast.plan import FastSettings
+from nucdl_core.screen.fast.run import choose_crew, run_fast, try_image_set
+
+UNIT = Path(__file__).resolve().parents[2]
+FIRST, SECOND, THIRD = (ImageSet(number, {}, Path(), Path()) for number in (1, 2, 3))
+
+
+pytestmark = pytest.mark.usefixtures("no_figures")
+
+
+@pytest.fixture
+def plate(tmp_path):
+    return make_plate(tmp_path / "plate")
+
+
+def test_every_nucleus_gets_a_row_and_every_image_a_label_image(tmp_path):
+    path = make_plate(tmp_path / "plate", ["good", "black", "cut", "good"])
+    told = []
+    folder, end = run(path, tmp_path / "out", progress=told.append)
+    assert (end.succeeded, end.failed, sum(told)) == (3, 1, 4)
+    images = pd.read_csv(folder.merged / "Image.csv", dtype={"Metadata_Site": str}).set_index("ImageNumber")
+    nuclei = pd.read_csv(folder.merged / "Nuclei.csv")
+    assert list(images.index) == [1, 2, 4]
+    assert list(images["FileName_DNA"]) == ["001_good.tif", "002_black.tif", "004_good.tif"]
+    assert list(images["Metadata_Site"]) == ["01", "02", "02"]
+    assert list(images["Count_Nuclei"]) == [(nuclei["ImageNumber"] == number).sum() for number in (1, 2, 4)]
+    assert images["Count_Nuclei"][1] > 3 and images["Count_Nuclei"][2] == 0
+    for number, image in images.iterrows():
+        labels = read_labels(Path(image["ObjectsPathName_Nuclei"]) / image["ObjectsFileName_Nuclei"])
+        areas = np.bincount(labels.ravel())[1:]
+        assert list(areas) == list(nuclei.loc[nuclei["ImageNumber"] == number, "AreaShape_Area"])
+
+
+def test_an_image_that_cannot_be_read_is_named_and_has_no_rows(tmp_path):
+    path = make_plate(tmp_path / "plate", ["cut", "good", "black"])
+    folder, _ = run(path, tmp_path / "out")
+    (failed,) = pd.read_csv(folder.merged / "failed_image_sets.csv").to_dict("records")
+    assert (failed["ImageNumber"], failed["Step"], failed["Metadata_Well"]) == (1, "reading images", "A01")
+    assert "001_cut.tif" in failed["Files"] and failed["Reason"].startswith("DNA: ")
+    inspection = pd.read_csv(folder.merged / "inspection.csv", keep_default_na=False)
+    assert list(zip(inspection["ImageNumber"], inspection["flags"])) == [(2, ""), (3, "empty")]
+    told = json.loads((folder.merged / "run_report.json").read_text())
+    assert (told["succeeded"], told["failed"], told["pipeline"]) == (2, 1, "segmentation.json")
+    assert [well["empty"] for well in told["wells"]] == [0, 1]
+    assert "cellprofiler" not in told["versions"]
+
+
+def test_a_plate_of_which_nothing_can_be_read_ends_with_failures(tmp_path):
+    folder, end = run(make_plate(tmp_path / "plate", ["cut", "cut"]), tmp_path / "out")
+    assert (end.succeeded, end.failed) == (0, 2)
+    assert not (folder.merged / "Image.csv").exists()
+
+
+def test_the_bytes_do_not_depend_on_lanes(plate, tmp_path):
+    alone, _ = run(plate, tmp_path / "out", lanes=1)
+    expected = merged_bytes(alone)
+    labels = {path.name: path.read_bytes() for path in alone.results.rglob("*.tif")}
+    alone.root.rename(tmp_path / "alone")
+    overlapped, _ = run(plate, tmp_path / "out", lanes=3)
+    assert merged_bytes(overlapped) == expected
+    assert {path.name: path.read_bytes() for path in overlapped.results.rglob("*.tif")} == labels
+    assert len(labels) == 5
+
+
+def test_images_computed_together_give_the_nuclei_that_each_gives_alone(plate, tmp_path):
+    options = {"labels": "none", "chunk_size": 5}
+    alone, _ = run(plate, tmp_path / "alone", **options)
+    together, _ = run(plate, tmp_path / "together", lanes=2, together=3, **options)
+    one, other = (pd.read_csv(folder.merged / "Nuclei.csv") for folder in (alone, together))
+    assert list(one["ImageNumber"]) == list(other["ImageNumber"])
+    np.testing.assert_allclose(one["AreaShape_Area"], other["AreaShape_Area"], rtol=0.02)
+    np.testing.assert_allclose(one["NucDL_Confidence"], other["NucDL_Confidence"], atol=0.01)
+
+
+def test_a_group_with_a_broken_image_is_done_without_it(tmp_path):
+    path = make_plate(tmp_path / "plate", ["good", "cut", "good"])
+    _, end = run(path, tmp_path / "out", together=3, chunk_size=3)
+    assert (end.succeeded, end.failed) == (2, 1)
+
+
+KILLED = """
+import os, sys
+sys.path[:0] = {path!r}
+from fast_folders import run
+left = [{after}]
+def progress(count):
+    left[0] -= count
+    if left[0] <= 0:
+        os.kill(os.getpid(), 9)
+run(__import__("pathlib").Path({plate!r}), __import__("pathlib").Path({output!r}), lanes=2, progress=progress)
+"""
+
+
+def test_a_killed_run_is_finished_by_the_same_call_with_the_same_bytes(plate, tmp_path, monkeypatch):
+    calm, _ = run(plate, tmp_path / "out")
+    expected = merged_bytes(calm)
+    calm.root.rename(tmp_path / "calm")
+    code = KILLED.format(path=[str(UNIT), str(UNIT.parent)], after=4, plate=str(plate), output=str(tmp_path / "out"))
+    killed = subprocess.run([sys.executable, "-c", code], cwd=UNIT.parents[1], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    folder, made = plan(plate, tmp_path / "out")
+    assert not folder.merged.exists()
+    finished = [chunk for chunk in read_chunks(folder) if is_published(folder.result(chunk), chunk)]
+    done = []
+    monkeypatch.setattr(fast_images, "do_image_set", _remember(fast_images.do_image_set, done))
+    run_fast(folder, made, 2)
+    assert merged_bytes(folder) == expected
+    assert len(done) == 5 - sum(chunk.image_sets for chunk in finished)
+    assert not private_folders(folder)
+
+
+def _remember(function, done):
+    def remembering(image, *arguments):
+        done.append(image.image_number)
+        return function(image, *arguments)
+
+    return remembering
+
+
+def test_a_stopped_run_leaves_nothing_half_done_and_goes_on(plate, tmp_path):
+    folder, made = plan(plate, tmp_path / "out")
+    with pytest.raises(StopRequest):
+        run_fast(folder, made, 1, lambda count: count and os.kill(os.getpid(), signal.SIGTERM))
+    assert not private_folders(folder)
+    assert not folder.merged.exists()
+    assert run_fast(folder, made, 1).succeeded == 5
+
+
+def test_nobody_writes_into_the_folder_of_a_chunk_any_more_when_it_is_given_up(monkeypatch):
+    begun, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def do(images, *_):
+        if images == [SECOND]:
+            begun.set()
+            go.wait()
+            ended.set()
+        return images
+
+    monkeypatch.setattr(fast_run, "do_together", do)
+    with contextlib.closing(fast_run.Lanes(FastSettings(CONFIG, "cpu", "DNA", "none", 1, "int8"), None, 2)) as lanes:
+        work = lanes.work([FIRST, SECOND, THIRD])
+        assert next(work) == FIRST
+        begun.wait()
+        closing = threading.Thread(target=work.close)
+        closing.start()
+        closing.join(0.1)
+        waits = closing.is_alive()
+        go.set()
+        closing.join()
+        assert waits and ended.is_set()
+
+
+def test_after_a_stop_no_further_image_set_is_taken_up(monkeypatch):
+    monkeypatch.setattr(fast_run, "do_together", lambda images, *_: images)
+    with contextlib.closing(fast_run.Lanes(FastSettings(CONFIG, "cpu", "DNA", "none", 1, "int8"), None, 1)) as lanes:
+        assert list(lanes.work([FIRST])) == [FIRST]
+        lanes.stopped.set()
+        with pytest.raises(CancelledError):
+            list(lanes.work([SECOND]))
+
+
+def test_whoever_watches_is_told_which_image_sets_are_begun_and_ended_but_for_those_that_are_left_out(monkeypatch):
+    told, blamed = [], dataclasses.replace(SECOND, blame="why")
+
+    def do(images, *_):
+        if images[0] == THIRD:
+            raise ZeroDivisionError
+        return images
+
+    monkeypatch.setattr(fast_run, "do_together", do)
+    settings = FastSettings(CONFIG, "cpu", "DNA", "none", 2, "int8")
+    with contextlib.closing(fast_run.Lanes(settings, None, 1, trace=lambda *each: told.append(each))) as lanes:
+        list(lanes.work([FIRST, blamed]))
+        with pytest.raises(ZeroDivisionError):
+            list(lanes.work([THIRD]))
+    assert told == [("begin", [1]), ("end", [1]), ("begin", [3]), ("end", [3])]
+
+
+def test_an_image_set_that_is_to_blame_is_not_touched_but_named(plate, tmp_path):
+    folder, made = plan(plate, tmp_path / "out")
+    folder.work.mkdir(exist_ok=True)
+    add_blame(folder, 2, "why")
+    (plate.parent / "images" / "002_good.tif").unlink()
+    end = run_fast(folder, made, 1)
+    assert (end.succeeded, end.failed) == (4, 1)
+    (failed,) = pd.read_csv(folder.merged / "failed_image_sets.csv").to_dict("records")
+    assert (failed["ImageNumber"], failed["Step"], failed["Reason"]) == (2, "segmentation", "why")
+    assert list(pd.read_csv(folder.merged / "inspection.csv")["ImageNumber"]) == [1, 3, 4, 5]
+
+
+def test_an_image_set_can_be_tried_alone_and_leaves_nothing(plate, tmp_path):
+    folder, _ = plan(plate, tmp_path / "out")
+    told, before = [], sorted(folder.root.rglob("*"))
+    try_image_set(folder, 4, lambda *each: told.append(each))
+    assert told == [("begin", [4]), ("end", [4])]
+    assert sorted(folder.root.rglob("*")) == before
+
+
+def test_a_model_that_fails_its_own_test_is_no_fault_of_an_image(plate, tmp_path, monkeypatch):
+    def fail(*_):
+        raise BundleError("the model's output differs")
+
+    folder, _ = plan(plate, tmp_path / "out")
+    monkeypatch.setattr(fast_run, "check_model", fail)
+    told = []
+    with pytest.raises(BundleError):
+        try_image_set(folder, 4, lambda *each: told.append(each))
+    assert not told
+
+
+def test_a_full_disk_is_blamed_on_no_image_and_ends_the_run(plate, tmp_path, monkeypatch):
+    def fail(path, labels):
+        raise NucDLError(f"{path}: cannot be written (No space left on device)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fast_images, "write_label_image", fail)
+        folder, end = run(plate, tmp_path / "out", lanes=2)
+    assert end.merged is None
+    assert end.unfinished and all("No space left" in reason for reason in end.unfinished.values())
+    assert "No space left" in read_error(folder, next(iter(end.unfinished)))
+    assert not folder.results.exists()
+    assert run(plate, tmp_path / "out")[1].succeeded == 5
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError("too little free memory"), MemoryError()])
+def test_an_image_for_which_the_memory_does_not_suffice_is_named(plate, tmp_path, monkeypatch, error):
+    real = fast_images.segment_unfiltered
+
+    def short(pixels, *arguments, **options):
+        if pixels.shape == (9, 9):
+            raise error
+        return real(pixels, *arguments, **options)
+
+    tifffile.imwrite(plate.parent / "images" / "001_good.tif", np.zeros((9, 9), np.uint8))
+    monkeypatch.setattr(fast_images, "segment_unfiltered", short)
+    folder, end = run(plate, tmp_path / "out")
+    assert (end.succeeded, end.failed) == (4, 1)
+    (failed,) = pd.read_csv(folder.merged / "failed_image_sets.csv").to_dict("records")
+    assert (failed["ImageNumber"], failed["Step"]) == (1, "segmentation")
+    assert failed["Reason"] == (str(error) or "MemoryError")
+
+
+def test_an_error_that_nobody_foresaw_ends_the_run(plate, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(fast_images, "segment_unfiltered", broken)
+    with pytest.raises(ZeroDivisionError):
+        run(plate, tmp_path / "out", lanes=2)
+
+
+def test_a_damaged_chunk_is_done_again(plate, tmp_path):
+    folder, _ = run(plate, tmp_path / "out")
+    expected = merged_bytes(folder)
+    (folder.results / "000002" / "Nuclei.csv").write_text("")
+    run(plate, tmp_path / "out")
+    assert merged_bytes(folder) == expected
+
+
+def test_a_chunk_list_that_was_altered_is_refused(plate, tmp_path):
+    folder, made = plan(plate, tmp_path / "out")
+    lines = (folder.chunks / "000001.csv").read_text().splitlines(keepends=True)
+    (folder.chunks / "000001.csv").write_text("".join(lines[:-1]))
+    end = run_fast(folder, made, 1)
+    assert "000001.csv was altered" in end.unfinished["000001"]
+
+
+def test_failed_image_sets_are_done_again_on_request(tmp_path):
+    path = make_plate(tmp_path / "plate", ["good", "cut", "good"])
+    folder, _ = run(path, tmp_path / "out")
+    images = path.parent / "images"
+    (images / "002_cut.tif").write_bytes((images / "001_good.tif").read_bytes())
+    made = plan(path, tmp_path / "out")[1]
+    assert run_fast(folder, made, 1).failed == 1
+    assert run_fast(folder, made, 1, retry_failed=True).failed == 0
+
+
+def test_the_channel_is_chosen_and_the_other_images_are_named_for_later(plate, tmp_path):
+    header, *rows = [line.split(",") for line in plate.read_text().split()]
+    several = [[*each, rows[0][0], "images", "0"] for each in rows[1:3]]
+    write_list(plate, [*header, "Image_FileName_RNA", "Image_PathName_RNA", "Frame_RNA"], several)
+    folder, _ = run(plate, tmp_path / "out", channel="DNA")
+    images = pd.read_csv(folder.merged / "Image.csv")
+    assert list(images["FileName_RNA"]) == ["001_good.tif"] * 2
+    assert set(images.columns) >= {"PathName_RNA", "Frame_RNA", "Height_DNA", "Width_DNA", "NucDL_Diameter"}
+    again = scan_list(folder.merged / "Image.csv")
+    assert again.channels == ("DNA", "RNA")
+    assert [image.name for image in again.images if image.objects] == ["Nuclei"]
+
+
+def test_several_views_add_their_agreement(plate, tmp_path):
+    folder, _ = run(plate, tmp_path / "out", config=dataclasses.replace(CONFIG, views="flips"))
+    assert pd.read_csv(folder.merged / "Nuclei.csv")["NucDL_Agreement"].between(0, 1).all()
+
+
+def test_the_report_of_a_finished_run_can_be_made_again(plate, tmp_path):
+    folder, end = run(plate, tmp_path / "out", labels="none")
+    expected = merged_bytes(folder)
+    assert merge_again(folder).succeeded == end.succeeded
+    assert merged_bytes(folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "lanes", "expected"), [("cpu", None, 2), ("cpu", 1, 1), ("cuda", None, 3), ("cuda", 2, 2)]
+)
+def test_as_many_lanes_as_cores_work(monkeypatch, device, lanes, expected):
+    monkeypatch.setattr("nucdl_core.screen.fast.run.count_cores", lambda: 2)
+    crew = choose_crew(device, lanes)
+    assert crew.lanes == expected
+    assert crew.threads >= 1

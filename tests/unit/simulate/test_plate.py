@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import errno
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from nucdl_core.errors import ConfigError, NucDLError
+from nucdl_core.simulate import plate
+from nucdl_core.simulate.field import screen_config
+from nucdl_core.simulate.plate import MARKER, plan_sites, simulate_plate
+
+SIZE = (48, 64)
+
+
+def content(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_plate_holds_images_labels_and_tables(tmp_path):
+    simulate_plate(tmp_path / "p", 5, SIZE, 0)
+    names = ["Plate_A01_s1_w1", "Plate_A01_s2_w1", "Plate_A01_s3_w1", "Plate_A01_s4_w1", "Plate_A02_s1_w1"]
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == [
+        "images",
+        "labels",
+        "load_data.csv",
+        MARKER,
+        "truth.csv",
+    ]
+    assert sorted(path.name for path in (tmp_path / "p" / "images").iterdir()) == [f"{name}.tif" for name in names]
+    assert sorted(path.name for path in (tmp_path / "p" / "labels").iterdir()) == [
+        f"{name}_labels.tif" for name in names
+    ]
+
+
+def test_images_have_the_asked_size_and_differ(tmp_path):
+    simulate_plate(tmp_path, 3, SIZE, 0)
+    images = [tifffile.imread(path) for path in sorted((tmp_path / "images").iterdir())]
+    assert {(image.shape, image.dtype.name) for image in images} == {(SIZE, "uint16")}
+    assert not np.array_equal(images[0], images[1])
+
+
+def test_load_data_names_every_file_with_its_absolute_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    simulate_plate("relative", 6, SIZE, 0)
+    table = pd.read_csv(tmp_path / "relative" / "load_data.csv")
+    assert list(table.columns) == [
+        "Image_FileName_DNA",
+        "Image_PathName_DNA",
+        "Metadata_Plate",
+        "Metadata_Well",
+        "Metadata_Site",
+    ]
+    assert set(table["Image_PathName_DNA"]) == {str(tmp_path / "relative" / "images")}
+    assert all((tmp_path / "relative" / "images" / name).is_file() for name in table["Image_FileName_DNA"])
+    assert list(table["Metadata_Well"]) == ["A01"] * 4 + ["A02"] * 2
+    assert list(table["Metadata_Site"]) == [1, 2, 3, 4, 1, 2]
+
+
+def test_the_truth_table_counts_what_the_label_images_hold(tmp_path):
+    returned = simulate_plate(tmp_path, 3, (200, 200), 1)
+    written = pd.read_csv(tmp_path / "truth.csv")
+    pd.testing.assert_frame_equal(written, returned)
+    held = [int(tifffile.imread(tmp_path / "labels" / name).max()) for name in written["labels"]]
+    assert list(written["nuclei"]) == held
+    assert sum(held) > 0
+
+
+def test_the_same_seed_writes_the_same_files(tmp_path):
+    for name in ("a", "b"):
+        simulate_plate(tmp_path / name, 2, SIZE, 7)
+    first, second = content(tmp_path / "a"), content(tmp_path / "b")
+    for table in (first, second):
+        del table[next(path for path in table if path.name == "load_data.csv")]
+    assert first == second
+
+
+def test_another_seed_writes_other_images(tmp_path):
+    for seed in (1, 2):
+        simulate_plate(tmp_path / str(seed), 1, SIZE, seed)
+    name = "images/Plate_A01_s1_w1.tif"
+    assert (tmp_path / "1" / name).read_bytes() != (tmp_path / "2" / name).read_bytes()
+
+
+def test_a_field_does_not_depend_on_how_many_there_are(tmp_path):
+    simulate_plate(tmp_path / "few", 2, SIZE, 0)
+    simulate_plate(tmp_path / "many", 5, SIZE, 0)
+    few, many = content(tmp_path / "few" / "images"), content(tmp_path / "many" / "images")
+    assert all(many[name] == few[name] for name in few)
+
+
+def test_a_former_plate_is_replaced_and_other_files_stay(tmp_path):
+    simulate_plate(tmp_path, 5, SIZE, 0)
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "images" / "mine.tif").write_text("mine")
+    simulate_plate(tmp_path, 1, SIZE, 0)
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["Plate_A01_s1_w1.tif", "mine.tif"]
+    assert [path.name for path in (tmp_path / "labels").iterdir()] == ["Plate_A01_s1_w1_labels.tif"]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "data.txt").write_text("precious")
+    with pytest.raises(ConfigError, match="not empty"):
+        simulate_plate(tmp_path, 1, SIZE, 0)
+    assert content(tmp_path).keys() == {(tmp_path / "data.txt").relative_to(tmp_path)}
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="is a file"):
+        simulate_plate(tmp_path / "file", 1, SIZE, 0)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [((0, SIZE, 0), "0 fields"), ((10**7, SIZE, 0), "fields"), ((1, (0, 5), 0), "size"), ((1, SIZE, -1), "seed")],
+)
+def test_impossible_settings_are_refused_before_anything_is_written(tmp_path, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        simulate_plate(tmp_path / "new", *settings)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_broken_off_plate_has_no_list_and_can_be_made_again(tmp_path, monkeypatch):
+    simulate_plate(tmp_path, 2, SIZE, 0)
+
+    def full_disk(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plate.tifffile, "imwrite", full_disk)
+        with pytest.raises(NucDLError, match=r"Plate_A01_s1_w1\.tif: cannot be written \(No space left on device\)"):
+            simulate_plate(tmp_path, 2, SIZE, 0)
+    assert not (tmp_path / "load_data.csv").exists()
+    simulate_plate(tmp_path, 2, SIZE, 0)
+    assert (tmp_path / "load_data.csv").exists()
+
+
+def test_a_former_file_that_cannot_be_removed_is_named(tmp_path):
+    simulate_plate(tmp_path, 1, SIZE, 0)
+    (tmp_path / "truth.csv").unlink()
+    (tmp_path / "truth.csv").mkdir()
+    with pytest.raises(NucDLError, match=r"truth\.csv: cannot be removed"):
+        simulate_plate(tmp_path, 1, SIZE, 0)
+
+
+def test_each_written_image_is_reported(tmp_path):
+    seen = []
+    simulate_plate(tmp_path, 2, SIZE, 0, report=seen.append)
+    assert seen == ["Plate_A01_s1_w1.tif", "Plate_A01_s2_w1.tif"]
+
+
+def test_the_settings_are_kept_with_the_plate(tmp_path):
+    simulate_plate(tmp_path, 1, SIZE, 3)
+    assert json.loads((tmp_path / MARKER).read_text()) == {"fields": 1, "size": list(SIZE), "seed": 3}
+
+
+def test_wells_fill_row_after_row():
+    planned = plan_sites(60)
+    assert planned[:5] == [("A01", 1), ("A01", 2), ("A01", 3), ("A01", 4), ("A02", 1)]
+    assert planned[48] == ("B01", 1)
+
+
+@pytest.mark.parametrize(
+    "fields, last", [(384, ("H12", 4)), (385, ("E01", 1)), (1536, ("P24", 4)), (3840, ("P24", 10))]
+)
+def test_larger_plates_take_more_wells_then_more_sites(fields, last):
+    planned = plan_sites(fields)
+    assert planned[-1] == last
+    assert len(set(planned)) == fields
+
+
+def test_sites_of_a_well_share_the_kind_of_cell_and_differ_in_density():
+    first, second = (screen_config(SIZE, np.random.default_rng(5), np.random.default_rng(s)) for s in (1, 2))
+    assert first.diameter == second.diameter
+    assert first.coverage != second.coverage
+
+
+def test_screens_have_nuclei_of_the_usual_size():
+    sizes = [screen_config(SIZE, np.random.default_rng(s), np.random.default_rng(0)).diameter for s in range(50)]
+    assert 20 <= min(sizes) < max(sizes) <= 45

@@ -1,0 +1,228 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from conftest import REPOSITORY
+from safetensors.numpy import load_file
+
+from nucdl_core.errors import BundleError, ConfigError, ImageError
+from nucdl_core.model.bundle import read_bundle
+from nucdl_core.model.maskrcnn_predictor import check_model, load_model
+from nucdl_core.model.networks import maskrcnn
+from nucdl_core.model.predictor import check_predictor, load_predictor
+from nucdl_core.model.registry import build_network
+from nucdl_core.simulate.field import FieldConfig
+from nucdl_core.simulate.image import simulate_field
+from nucdl_core.training import recipe as training
+from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.lessons import start_from
+from nucdl_core.training.loop import learning_rate, train_network
+from nucdl_core.training.recipe import read_train_config, split, train
+from nucdl_core.training.sources import is_validation, read_annotated_images
+
+CONFIG = TrainConfig(
+    name="tiny",
+    arguments={"widths": [4, 8]},
+    crop_size=32,
+    batch=2,
+    steps=6,
+    checkpoint_every=3,
+    simulated_share=0.5,
+    validation_parts=2,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four small annotated images, on both sides of the split."""
+    folder = tmp_path_factory.mktemp("data")
+    names = [name for name in map(str, range(40)) if is_validation(name, 2)][:2]
+    names += [name for name in map(str, range(40)) if not is_validation(name, 2)][:2]
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+    for number, name in enumerate(names):
+        field = simulate_field(FieldConfig(size=(64, 80), diameter=16, count=8), np.random.default_rng(number))
+        tifffile.imwrite(folder / "images" / f"{name}.tif", field.image)
+        tifffile.imwrite(folder / "masks" / f"{name}.tif", field.labels.astype(np.uint16))
+    rows = "".join(f"{name},{'fluorescence' if number else 'other'}\n" for number, name in enumerate(names))
+    (folder / "index.csv").write_text("id,modality\n" + rows)
+    return folder
+
+
+def test_training_makes_a_bundle_that_passes_its_own_test(data, tmp_path):
+    folder = train(CONFIG, data, tmp_path, "cpu", workers=0)
+    bundle = read_bundle(folder)
+    check_predictor(load_predictor(folder, "cpu"), folder)
+    assert bundle.description.training["images"] == 2
+    assert set(bundle.description.metrics["decoders"]) == {"three_class", "distance", "combined"}
+    assert bundle.description.decision.decoder in (folder / "README.md").read_text()
+
+
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(data, tmp_path):
+    sources, config = read_annotated_images(data), dataclasses.replace(CONFIG, simulated_share=0.0)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole = train_network(config, sources, tmp_path / "whole", "cpu", workers=0)
+    with pytest.raises(KeyboardInterrupt):
+        train_network(config, Interrupted(sources, crops=7), tmp_path / "parts", "cpu", workers=0)
+    parts = train_network(config, sources, tmp_path / "parts", "cpu", workers=0)
+    expected, found = load_file(whole), load_file(parts)
+    assert set(expected) == set(found)
+    assert all(np.allclose(expected[name], found[name], atol=1e-6) for name in expected)
+
+
+class Interrupted(list):
+    """Sources of which the run is interrupted after some crops."""
+
+    def __init__(self, sources, crops):
+        super().__init__(sources)
+        self.left = crops
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+
+def test_a_checkpoint_of_another_network_is_refused(data, tmp_path):
+    sources = read_annotated_images(data)
+    train_network(CONFIG, sources, tmp_path, "cpu", workers=0)
+    with pytest.raises(BundleError, match="belongs to another network"):
+        train_network(dataclasses.replace(CONFIG, arguments={"widths": [4, 6]}), sources, tmp_path, "cpu", workers=0)
+
+
+def test_the_learning_rate_rises_and_then_falls():
+    config = dataclasses.replace(CONFIG, steps=1000)
+    rates = [learning_rate(config, step) for step in (0, 100, 200, 600, 999)]
+    assert rates[0] < rates[1] < rates[2] > rates[3] > rates[4] > 0
+
+
+def test_images_of_other_modalities_are_learnt_from_but_do_not_validate(data):
+    sources = read_annotated_images(data)
+    names = {source.name: source.modality for source in sources}
+    training, validation = split(sources, dataclasses.replace(CONFIG, modality="fluorescence"))
+    assert len(training) == 2
+    assert [names[source.name] for source in validation] == ["fluorescence"]
+
+
+def test_an_image_with_dark_nuclei_is_inverted(tmp_path):
+    labels = np.zeros((40, 40), np.uint8)
+    labels[10:20, 10:20] = 1
+    for kind, array in (("images", 200 - 150 * labels), ("masks", labels)):
+        (tmp_path / kind).mkdir()
+        tifffile.imwrite(tmp_path / kind / "a.tif", array.astype(np.uint8))
+    image = read_annotated_images(tmp_path)[0].pyramid[0][0, 0]
+    assert image[15, 15] > 0.5 > image[5, 5]
+
+
+def test_an_image_without_mask_is_refused_by_name(data, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", np.ones((9, 9), np.uint8))
+    tifffile.imwrite(tmp_path / "masks" / "b.tif", np.ones((9, 9), np.uint8))
+    with pytest.raises(ImageError, match=r"a.tif has no mask of the same name"):
+        read_annotated_images(tmp_path)
+
+
+def test_an_image_and_a_mask_of_different_shape_are_refused(tmp_path):
+    for kind, shape in (("images", (9, 9)), ("masks", (9, 8))):
+        (tmp_path / kind).mkdir()
+        tifffile.imwrite(tmp_path / kind / "a.tif", np.ones(shape, np.uint8))
+    with pytest.raises(ImageError, match="both must have the same shape"):
+        read_annotated_images(tmp_path)
+
+
+def test_too_few_images_to_split_are_refused(data):
+    with pytest.raises(ImageError, match="at least one each is needed"):
+        split(read_annotated_images(data)[:1], CONFIG)
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("{", "not a readable JSON file"),
+        ("[1]", "holds a list"),
+        (json.dumps({"name": "x", "stepz": 1}), "unknown setting stepz"),
+        (json.dumps({"name": "x", "steps": 0}), "steps is 0"),
+        (json.dumps({"name": "../x"}), "use letters, digits and underscores"),
+        (json.dumps({"steps": 1}), "incomplete"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_with_the_reason(tmp_path, text, reason):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=reason):
+        read_train_config(path)
+
+
+def test_training_is_the_same_with_the_same_seed(data, tmp_path):
+    sources = read_annotated_images(data)
+    weights = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        weights.append(load_file(train_network(CONFIG, sources, tmp_path / name, "cpu", workers=0)))
+    assert all(np.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in weights[0])
+    assert torch.initial_seed() == CONFIG.seed + CONFIG.steps - 1
+
+
+INSTANCES = dataclasses.replace(
+    CONFIG,
+    name="tiny_instances",
+    architecture="maskrcnn",
+    arguments={"widths": [4, 4, 8, 8, 8], "channels": 8},
+    crop_size=64,
+    steps=4,
+    checkpoint_every=2,
+    canonical_diameter=16,
+    simulated_share=0.0,
+    stages=({"until": 0.5, "learning_rate": 1e-3}, {"until": 1.0, "learning_rate": 1e-4, "trains": "heads"}),
+)
+
+
+def test_a_mask_r_cnn_is_trained_and_bundled_in_the_same_way(data, tmp_path, monkeypatch):
+    # The untrained network finds nuclei everywhere.
+    monkeypatch.setattr(maskrcnn, "MOST_NUCLEI", 20)
+    monkeypatch.setattr(training, "SIMULATED", 1)
+    folder = train(INSTANCES, data, tmp_path, "cpu", workers=0)
+    description = read_bundle(folder).description
+    assert description.decision.decoder == "instances"
+    assert description.companion.name == "nuclei_unet"
+    assert description.training["config"]["stages"][1]["trains"] == "heads"
+    assert "the model `nuclei_unet` estimates that size" in (folder / "README.md").read_text()
+    check_model(load_model(folder, "cpu"), folder)
+    # Once more: what has been trained is only calibrated anew.
+    trained = (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
+    assert train(INSTANCES, data, tmp_path, "cpu", workers=0) == folder
+    assert (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns == trained
+    assert read_bundle(folder).description.decision == description.decision
+
+
+def test_a_run_of_a_mask_r_cnn_that_was_stopped_ends_like_one_that_was_not(data, tmp_path):
+    sources = read_annotated_images(data)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole = train_network(INSTANCES, sources, tmp_path / "whole", "cpu", workers=0)
+    with pytest.raises(KeyboardInterrupt):
+        train_network(INSTANCES, Interrupted(sources, crops=5), tmp_path / "parts", "cpu", workers=0)
+    parts = train_network(INSTANCES, sources, tmp_path / "parts", "cpu", workers=0)
+    expected, found = load_file(whole), load_file(parts)
+    assert set(expected) == set(found)
+    assert all(np.allclose(expected[name], found[name], atol=1e-5) for name in expected)
+
+
+def test_a_companion_that_is_no_u_net_is_refused_before_training(data, tmp_path, tiny_instance_bundle):
+    with pytest.raises(BundleError, match="one of the family unet is needed"):
+        train(dataclasses.replace(INSTANCES, companion=str(tiny_instance_bundle)), data, tmp_path / "out", "cpu")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_configuration_of_the_second_family_fits_the_default_model():
+    config = read_train_config(REPOSITORY / "training" / "nuclei_maskrcnn.json")
+    network = build_network(config.architecture, config.arguments)
+    start_from(network, config.initial)
+    assert [stage.trains for stage in config.stages] == ["all", "late", "heads"]
+    assert [stage.learning_rate for stage in config.stages] == [1e-3, 5e-4, 1e-4]

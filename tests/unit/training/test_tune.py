@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import tifffile
+from drawings import disks, ideal_maps
+
+from nucdl_core.errors import ConfigError, ImageError
+from nucdl_core.model.bundle import read_bundle
+from nucdl_core.steps.contours import CONTOURS_ONLY
+from nucdl_core.steps.instances import Decision, Maps, Prediction
+from nucdl_core.training.tune import DECISION_RANGES, SeenTwice, TuneConfig, mean_score, search, tune
+
+QUICK = TuneConfig(generations=1, population=5)
+
+
+def predicted(rim=0.42):
+    """Two touching disks whose outermost ring the network gives only that probability."""
+    truth = disks((60, 90), [(30, 28), (30, 52)], 12)
+    core = disks((60, 90), [(30, 28), (30, 52)], 9)
+    ideal = ideal_maps(truth)
+    foreground = np.where(core > 0, 1, np.where(truth > 0, rim, 0)).astype(np.float32)
+    maps = Maps(foreground, ideal.boundary, ideal.distance, ideal.size)
+    return SeenTwice(truth, Prediction([maps], maps, foreground, 1.0), foreground)
+
+
+@pytest.fixture
+def data(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    for number in range(8):
+        labels = disks((64, 64), [(20, 20), (40, 40)], 7 + number % 2)
+        tifffile.imwrite(tmp_path / "data" / "images" / f"{number}.tif", (labels > 0).astype(np.uint8) * 200)
+        tifffile.imwrite(tmp_path / "data" / "masks" / f"{number}.tif", labels.astype(np.uint16))
+    return tmp_path / "data"
+
+
+def test_the_search_finds_numbers_that_fit_the_annotators():
+    start = Decision("distance", foreground=0.6)
+    decision, refinement = search([predicted()], start, 24.0, TuneConfig(generations=6, population=20))
+    assert mean_score([predicted()], start, CONTOURS_ONLY, 24.0) < 0.7
+    assert mean_score([predicted()], decision, refinement, 24.0) > 0.95
+
+
+def test_the_same_seed_finds_the_same_numbers():
+    assert search([predicted()], Decision(), 24.0, QUICK) == search([predicted()], Decision(), 24.0, QUICK)
+
+
+def test_the_best_score_is_told_after_each_generation():
+    told = []
+    search([predicted()], Decision(), 24.0, TuneConfig(generations=3, population=5), told.append)
+    assert told == sorted(told)
+    assert 1 <= len(told) <= 3
+
+
+def test_tuning_writes_a_bundle_with_the_same_weights_and_new_numbers(data, tiny_bundle, tmp_path):
+    result = tune(data, tmp_path / "mine", TuneConfig(str(tiny_bundle), 1, 5))
+    old, new = read_bundle(tiny_bundle), read_bundle(result.bundle)
+    assert new.description.name == "mine"
+    assert new.description.refinement is not None
+    assert new.description.files["weights.safetensors"] == old.description.files["weights.safetensors"]
+    assert new.description.metrics["tuned"] == {"images": 6, "judges": 2, "dsb_score": result.after}
+    for key, (low, high) in DECISION_RANGES.items():
+        assert low <= getattr(new.description.decision, key) <= high
+
+
+def test_an_existing_folder_is_not_overwritten(data, tiny_bundle):
+    with pytest.raises(ConfigError, match="exists already"):
+        tune(data, data, TuneConfig(str(tiny_bundle)))
+
+
+def test_too_few_annotated_images_are_refused(data, tiny_bundle, tmp_path):
+    for kind in ("images", "masks"):
+        for path in list((data / kind).iterdir())[1:]:
+            path.unlink()
+    for path in (data / "masks").iterdir():
+        path.unlink()
+    for path in (data / "images").iterdir():
+        tifffile.imwrite(data / "masks" / path.name, np.pad(np.ones((9, 9), np.uint16), (0, 55)))
+    with pytest.raises(ImageError, match="add images"):
+        tune(data, tmp_path / "mine", TuneConfig(str(tiny_bundle), 1, 5))
+
+
+@pytest.mark.parametrize("values", [{"generations": 0}, {"population": 4}])
+def test_a_search_of_nothing_is_refused(values):
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        TuneConfig(**values)
