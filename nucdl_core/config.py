@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Optional, Type, TypeVar
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type, TypeVar
 
 from nucdl_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 DEFAULT_MODEL = "nuclei_unet"
 # The bundled model of each family.
@@ -23,22 +28,65 @@ LARGEST_OFFSET = 20.0
 T = TypeVar("T")
 
 
-def from_mapping(cls: Type[T], values: Dict[str, Any]) -> T:
+def from_mapping(cls: Type[T], values: Any) -> T:
     """Make a settings dataclass from a mapping, for example one read from a file.
+
+    Parameters
+    ----------
+    cls : dataclass
+        Its attributes are numbers, text, paths, lists, mappings and such dataclasses.
+    values : mapping of str to any
+        As the json module reads it: a nested dataclass is a mapping, a tuple a list, a path text.
 
     Raises
     ------
     ConfigError
-        If `values` holds a key that `cls` does not know, or lacks one that it needs.
+        If `values` holds a key that `cls` does not know, lacks one that it needs, or a value is of another kind or
+        outside its range.
     """
-    fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - fields)
-    if unknown:
-        raise ConfigError(f"unknown setting {', '.join(unknown)}; {cls.__name__} knows {', '.join(sorted(fields))}")
+    from cattrs import BaseValidationError, transform_error
+
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{values!r:.60} came; {cls.__name__} is made from a mapping of names to values")
     try:
-        return cls(**values)
-    except TypeError as error:
-        raise ConfigError(f"{cls.__name__} is incomplete: {error}") from error
+        return _converter().structure(values, cls)
+    except BaseValidationError as error:
+        # A name that is misspelt is unknown, and the right one is missing then.
+        reasons = transform_error(error, path="", format_exception=_reason)
+        first = next((reason for reason in reasons if reason.startswith("unknown")), reasons[0])
+        raise ConfigError(first.replace(" @ .", ", in ").removesuffix(" @ ")) from error
+
+
+@functools.lru_cache(maxsize=1)
+def _converter() -> Converter:
+    """Make what turns mappings into dataclasses; kinds of values are not guessed, so that "no" is no truth value."""
+    from cattrs import Converter
+
+    converter = Converter(forbid_extra_keys=True)
+    for kind, accepted in ((bool, bool), (int, int), (float, (int, float)), (str, str)):
+        converter.register_structure_hook(kind, functools.partial(_checked, accepted))
+    converter.register_structure_hook(Path, lambda value, _: Path(_checked(str, value, str)))
+    return converter
+
+
+def _checked(accepted: Any, value: Any, kind: Callable[[Any], Any]) -> Any:
+    if not isinstance(value, accepted) or (isinstance(value, bool) and accepted is not bool):
+        raise ConfigError(f"{value!r:.60} came, a value of the kind {kind.__name__} is needed")
+    return kind(value)
+
+
+def _reason(error: BaseException, _: Optional[type]) -> str:
+    from cattrs import ForbiddenExtraKeysError
+
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = ", ".join(sorted(field.name for field in dataclasses.fields(error.cl)))
+        unknown = ", ".join(sorted(map(str, error.extra_fields)))
+        return f"unknown setting {unknown}; {error.cl.__name__} knows {known}"
+    if isinstance(error, KeyError):
+        return "this setting is missing"
+    if isinstance(error, TypeError):
+        return "a list, or a mapping of names to values, is needed here"
+    return str(error)
 
 
 def require(condition: bool, message: str) -> None:

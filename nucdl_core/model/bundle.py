@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import FAMILIES, from_mapping, require
-from nucdl_core.errors import BundleError, ConfigError
+from nucdl_core.errors import BundleError
 from nucdl_core.files.writing import write_json
 from nucdl_core.steps.contours import Refinement
 from nucdl_core.steps.instances import Decision
@@ -267,16 +267,8 @@ def _parse(path: Path, raw: bytes) -> BundleDescription:
     if len(raw) > LONGEST_DESCRIPTION:
         raise BundleError(f"{path} has more than {LONGEST_DESCRIPTION} bytes; it is not a model description")
     try:
-        values = json.loads(raw)
-        if not isinstance(values, dict) or not isinstance(values.get("decision"), dict):
-            raise ConfigError("a JSON object with the key 'decision' was expected")
-        parts: Dict[str, Any] = {"decision": from_mapping(Decision, values["decision"])}
-        if values.get("refinement") is not None:
-            parts["refinement"] = from_mapping(Refinement, values["refinement"])
-        if values.get("companion") is not None:
-            parts["companion"] = from_mapping(Companion, values["companion"])
-        return from_mapping(BundleDescription, {**values, **parts})
-    except (ValueError, TypeError) as error:
+        return from_mapping(BundleDescription, json.loads(raw))
+    except ValueError as error:
         raise BundleError(f"{path} is not a model description that can be used: {error}") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
-from nucdl_core.config import DEFAULT_MODEL, from_mapping, require
+from nucdl_core.config import DEFAULT_MODEL, require
 
 PARTS = ("all", "late", "heads")
 
@@ -114,9 +114,6 @@ class TrainConfig:
         )
         for key in ("crop_size", "batch", "steps", "checkpoint_every"):
             require(getattr(self, key) >= 1, f"{key} is {getattr(self, key)}; it must be at least 1")
-        object.__setattr__(self, "diameter_range", tuple(self.diameter_range))
-        stages = tuple(from_mapping(Stage, stage) if isinstance(stage, dict) else stage for stage in self.stages)
-        object.__setattr__(self, "stages", stages)
         self._check_stages()
 
     def _check_stages(self) -> None:

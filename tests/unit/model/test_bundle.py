@@ -47,7 +47,7 @@ def test_a_companion_is_described_by_name_and_identity(tiny_bundle):
     edit_description(tiny_bundle, companion={"name": "nuclei_unet", "sha256": "0"})
     assert read_bundle(tiny_bundle).description.companion == Companion("nuclei_unet", "0")
     edit_description(tiny_bundle, companion={"name": "nuclei_unet"})
-    with pytest.raises(BundleError, match="Companion is incomplete"):
+    with pytest.raises(BundleError, match="this setting is missing, in companion.sha256"):
         read_bundle(tiny_bundle)
 
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from nucdl_core.config import from_mapping
 from nucdl_core.errors import BundleError, ConfigError
 from nucdl_core.model.bundle import WEIGHTS, find_bundle
 from nucdl_core.model.networks.maskrcnn import NucleusMaskRCNN
@@ -84,7 +85,8 @@ def test_a_network_that_shares_nothing_cannot_start_from_it():
 
 
 def config(**changes):
-    return TrainConfig("tiny", architecture="maskrcnn", steps=1000, **{"stages": STAGES, **changes})
+    values = {"name": "tiny", "architecture": "maskrcnn", "steps": 1000, "stages": STAGES, **changes}
+    return from_mapping(TrainConfig, values)
 
 
 def test_stages_have_their_learning_rates_and_hold_still_what_has_learnt():
@@ -117,4 +119,4 @@ def test_stages_are_settings():
 )
 def test_impossible_stages_are_refused_with_the_reason(changes, reason):
     with pytest.raises(ConfigError, match=reason):
-        TrainConfig("tiny", **{"architecture": "maskrcnn", "stages": STAGES, **changes})
+        from_mapping(TrainConfig, {"name": "tiny", "architecture": "maskrcnn", "stages": STAGES, **changes})

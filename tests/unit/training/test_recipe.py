@@ -17,7 +17,7 @@ from nucdl_core.model.registry import build_network
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.training import recipe as training
-from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.config import Stage, TrainConfig
 from nucdl_core.training.lessons import start_from
 from nucdl_core.training.loop import learning_rate, train_network
 from nucdl_core.training.recipe import read_train_config, split, train
@@ -149,7 +149,7 @@ def test_too_few_images_to_split_are_refused(data):
         (json.dumps({"name": "x", "stepz": 1}), "unknown setting stepz"),
         (json.dumps({"name": "x", "steps": 0}), "steps is 0"),
         (json.dumps({"name": "../x"}), "use letters, digits and underscores"),
-        (json.dumps({"steps": 1}), "incomplete"),
+        (json.dumps({"steps": 1}), "this setting is missing, in name"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_the_reason(tmp_path, text, reason):
@@ -179,7 +179,7 @@ INSTANCES = dataclasses.replace(
     checkpoint_every=2,
     canonical_diameter=16,
     simulated_share=0.0,
-    stages=({"until": 0.5, "learning_rate": 1e-3}, {"until": 1.0, "learning_rate": 1e-4, "trains": "heads"}),
+    stages=(Stage(until=0.5, learning_rate=1e-3), Stage(until=1.0, learning_rate=1e-4, trains="heads")),
 )
 
 
