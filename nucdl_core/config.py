@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 DEFAULT_MODEL = "nuclei_unet"
-# The bundled model of each family.
-FAMILIES = {"unet": DEFAULT_MODEL, "maskrcnn": "nuclei_maskrcnn"}
 DEVICES = ("auto", "cpu", "cuda")
 VIEWS = ("none", "flips", "all")
 # How much care a segmentation takes, as values of `SegmentConfig`; the first one is the default.

@@ -8,13 +8,14 @@ goes through large images strip by strip (see `large`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nucdl_core.arrays import AnyArray, Labels, Mask
+from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
 from nucdl_core.errors import ImageError
 from nucdl_core.large import strips, zeros
 
@@ -128,22 +129,91 @@ def _relabel_by_sorting(labels: AnyArray) -> Labels:
     return result
 
 
-def areas(labels: Labels) -> NDArray[np.int64]:
+@dataclass(frozen=True)
+class Regions:
+    """Where the nuclei of a label image lie and how large they are; entry ``i`` is about nucleus ``i + 1``.
+
+    Attributes
+    ----------
+    areas : int64 array (N,)
+        Pixels; 0 for a gap.
+    boxes : int64 array (N, 4)
+        First row, first column, row after the last, column after the last; all 0 for a gap.
+    """
+
+    areas: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        """Highest number of a nucleus."""
+        return len(self.areas)
+
+    @property
+    def diameters(self) -> NDArray[np.float64]:
+        """Diameter in pixels of the circle with each nucleus's area, float64 array (N,)."""
+        return diameters_of(self.areas)
+
+    def keep(self, kept: Mask) -> Regions:
+        """Return the regions where `kept` (N,) is true."""
+        return Regions(self.areas[kept], self.boxes[kept])
+
+
+def regions_of(labels: Labels, known_areas: Optional[NDArray[np.int64]] = None) -> Regions:
+    """Measure area and bounding box of each nucleus.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+    known_areas : int64 array (N,), optional
+        Where they have been counted already.
+
+    Returns
+    -------
+    Regions
+    """
+    counted = areas(labels) if known_areas is None else known_areas
+    boxes = np.zeros((len(counted), 4), np.int64)
+    first = 0
+    for (strip,) in strips(labels):
+        found = ndimage.find_objects(strip, len(counted))
+        seen = [number for number, part in enumerate(found) if part is not None]
+        parts = (found[number] for number in seen)
+        here = np.array([(row.start, col.start, row.stop, col.stop) for row, col in parts], np.int64).reshape(-1, 4)
+        here[:, [0, 2]] += first
+        known = boxes[seen]
+        new = known[:, 2] == 0
+        known[:, :2] = np.where(new[:, None], here[:, :2], np.minimum(known[:, :2], here[:, :2]))
+        known[:, 2:] = np.maximum(known[:, 2:], here[:, 2:])
+        boxes[seen] = known
+        first += len(strip)
+    return Regions(counted, boxes)
+
+
+def areas(labels: Labels, count: Optional[int] = None) -> NDArray[np.int64]:
     """Count the pixels of each nucleus.
 
     Parameters
     ----------
     labels : int32 array (H, W)
+    count : int, optional
+        The highest number that can occur, where it is known.
 
     Returns
     -------
     int64 array (N,)
         Pixels of nucleus ``i + 1``; 0 for a gap.
     """
-    counts = np.zeros(highest(labels) + 1, np.int64)
+    counts = np.zeros((highest(labels) if count is None else count) + 1, np.int64)
     for (strip,) in strips(labels):
         counts += np.bincount(strip.ravel(), minlength=counts.size)
     return counts[1:]
+
+
+def diameters_of(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the diameters of circles with these areas, in pixels."""
+    diameters: NDArray[np.float64] = np.sqrt(sizes * (4.0 / np.pi))
+    return diameters
 
 
 def equivalent_diameters(labels: Labels) -> NDArray[np.float64]:
@@ -158,8 +228,7 @@ def equivalent_diameters(labels: Labels) -> NDArray[np.float64]:
     float64 array (N,)
         Diameter of nucleus ``i + 1`` in pixels; 0 for a gap.
     """
-    diameters: NDArray[np.float64] = np.sqrt(areas(labels) * (4.0 / np.pi))
-    return diameters
+    return diameters_of(areas(labels))
 
 
 def centroids(labels: Labels) -> NDArray[np.float64]:
@@ -214,6 +283,13 @@ def touches_border(labels: Labels, mask: Optional[Mask] = None) -> Mask:
             touching[strip[_beside_invalid(mask, first, first + len(strip))]] = True
         first += len(strip)
     return touching[1:]
+
+
+def touches_edge(regions: Regions, shape: Tuple[int, ...]) -> Mask:
+    """Tell which nuclei touch the border of an image of this shape, by their boxes; see `touches_border`."""
+    top, left, bottom, right = regions.boxes.T
+    touching: Mask = (top == 0) | (left == 0) | (bottom == shape[0]) | (right == shape[1])
+    return touching & (regions.areas > 0)
 
 
 def _beside_invalid(mask: Mask, start: int, stop: int) -> Mask:
@@ -302,18 +378,95 @@ def largest_component(labels: Labels) -> Labels:
         A new array with the same numbers; the other pieces become background. Pixels that touch at a corner are
         connected; of pieces with the same area the one that comes first in reading order is kept.
     """
+    pixels, piece, owner, _ = _pieces(labels)
+    kept: Labels = np.zeros(labels.shape, np.int32)
+    kept.ravel()[pixels] = owner[piece]
+    return kept
+
+
+def tidied(labels: Labels) -> Tuple[Labels, NDArray[np.int32], NDArray[np.int64]]:
+    """Keep of each nucleus only its largest piece, and close the gaps between the numbers.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+
+    Returns
+    -------
+    labels : int32 array (H, W)
+        1..N without gaps, in the order of the old numbers; see `largest_component`.
+    numbers : int32 array (N,)
+        The old number of each.
+    areas : int64 array (N,)
+        Its pixels.
+    """
+    pixels, piece, owner, sizes = _pieces(labels)
+    stays = np.flatnonzero(owner)
+    stays = stays[np.argsort(owner[stays])]
+    number = np.zeros(owner.size, np.int32)
+    number[stays] = 1 + np.arange(stays.size)
+    tidy: Labels = np.zeros(labels.shape, np.int32)
+    tidy.ravel()[pixels] = number[piece]
+    return tidy, owner[stays], sizes[stays]
+
+
+def _pieces(labels: Labels) -> Tuple[NDArray[np.intp], Labels, NDArray[np.int32], NDArray[np.int64]]:
+    """Part nuclei into connected pieces.
+
+    Returns
+    -------
+    pixels : intp array (P,)
+        Positions of all nuclear pixels in the flattened image; the others, mostly more, are not looked at again.
+    piece : integer array (P,)
+        The piece of each, from 1.
+    owner : int32 array (K + 1,)
+        The nucleus of each piece, 0 for a piece that is not the largest of its nucleus.
+    sizes : int64 array (K + 1,)
+        Pixels of each piece.
+    """
     # Late: it loads slowly, and most of what uses labels, such as each process of a screen, does without.
     from skimage.measure import label
 
-    pieces = label(labels, background=0, connectivity=2)
-    piece_areas = areas(pieces)
-    owners = np.zeros(len(piece_areas) + 1, np.int32)
-    owners[pieces.ravel()] = labels.ravel()
-    order = np.lexsort((-piece_areas, owners[1:]))
-    _, first = np.unique(owners[1:][order], return_index=True)
-    kept = np.zeros(len(owners), bool)
-    kept[order[first] + 1] = True
-    return np.where(kept[pieces], labels, np.int32(0)).astype(np.int32, copy=False)
+    pieces, count = label(labels, background=0, connectivity=2, return_num=True)
+    pixels = np.flatnonzero(pieces)
+    piece = pieces.ravel()[pixels]
+    sizes = np.bincount(piece, minlength=count + 1)
+    owner = np.zeros(count + 1, np.int32)
+    owner[piece] = labels.ravel()[pixels]
+    order = 1 + np.lexsort((-sizes[1:], owner[1:]))
+    _, first = np.unique(owner[order], return_index=True)
+    largest = np.zeros(count + 1, np.int32)
+    largest[order[first]] = owner[order[first]]
+    return pixels, piece, largest, sizes
+
+
+def mean_inside(values: Floats, labels: Labels, sizes: Optional[NDArray[np.int64]] = None) -> Floats:
+    """Average a map over each nucleus.
+
+    Parameters
+    ----------
+    values : float32 array (H, W)
+    labels : int32 array (H, W)
+    sizes : int64 array (N,), optional
+        `areas` of the nuclei, where they are known.
+
+    Returns
+    -------
+    float32 array (N,)
+        0 for a gap.
+    """
+    sizes = areas(labels) if sizes is None else sizes
+    sums = np.zeros(sizes.size + 1)
+    for strip, weights in strips(labels, values):
+        # Most pixels are background, which takes no part.
+        pixels = np.flatnonzero(strip)
+        sums += np.bincount(strip.ravel()[pixels], weights.ravel()[pixels], sums.size)
+    return np.asarray(sums[1:] / np.maximum(sizes, 1), np.float32)
+
+
+def drop(labels: Labels, dropped: Mask) -> Labels:
+    """Remove the nuclei where `dropped` (N,) is true and renumber the others 1..M in their old order."""
+    return np.asarray(gapless(~dropped)[labels], np.int32)
 
 
 def offset_outlines(labels: Labels, offset: float) -> Labels:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Callable
+
+TileProgress = Callable[[int, int], None]
+"""Called after each tile of a large image with the number of tiles that are done and the number of all."""
 
 LOGGER = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10.0
 
 
 class LoggedProgress:
-    """Writes a line into the log every ten seconds, and so none about images that take less; see `segment.Progress`."""
+    """Writes a line into the log every ten seconds, and so none about images that take less; see `TileProgress`."""
 
     def __init__(self) -> None:
         self._told = time.monotonic()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -10,16 +12,29 @@ from numpy.typing import NDArray
 
 from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
 from nucdl_core.errors import ImageError
-from nucdl_core.labels import areas, as_labels, equivalent_diameters, largest_component, offset_outlines, relabel
+from nucdl_core.labels import (
+    areas,
+    as_labels,
+    equivalent_diameters,
+    gapless,
+    highest,
+    largest_component,
+    mean_inside,
+    offset_outlines,
+    relabel,
+    renumbered,
+    tidied,
+)
 from nucdl_core.model.bundle import find_bundle
 from nucdl_core.model.device import in_smaller_tiles, on_the_cpu_if_short
-from nucdl_core.model.predictor import Predictor, load_predictor
-from nucdl_core.segment import Progress, check_image, plan_tiles, refinement_of
+from nucdl_core.model.loading import load_map_model
+from nucdl_core.model.map_predictor import MapPredictor
+from nucdl_core.progress import TileProgress
 from nucdl_core.steps.contours import RefineConfig, Refinement, contour_shift, correct_contours, origins
 from nucdl_core.steps.edits import edit_objects
-from nucdl_core.steps.instances import find_instances, mean_inside, transfer
-from nucdl_core.steps.normalize import NormalizedImage
-from nucdl_core.steps.size import SMALLEST_DIAMETER, estimate_diameter
+from nucdl_core.steps.instances import find_instances, transfer
+from nucdl_core.steps.normalize import NormalizedImage, check_image
+from nucdl_core.steps.size import SMALLEST_DIAMETER
 from nucdl_core.steps.stitch import Mosaic
 from nucdl_core.steps.tiling import Tile, Window
 from nucdl_core.steps.views import VIEW_SETS, View, agreement, vote
@@ -38,7 +53,7 @@ class Refined:
     parents : int32 array (N,)
         Number of the object that nucleus ``i + 1`` stems from, as it was given; 0 for an added one.
     agreement : float32 array (N,)
-        How much the views agree on the nucleus, in [0, 1], see `tta.agreement`; NaN where there was one view.
+        How much the views agree on the nucleus, in [0, 1], see `views.agreement`; NaN where there was one view.
     shift : float32 array (N,)
         Mean distance in pixels that its outline has moved, see `contours.contour_shift`; NaN for an added one.
     probability_mean : float32 array (N,)
@@ -61,8 +76,8 @@ class Refined:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What the network sees in an image.
+class Evidence:
+    """What the network says about an image of which the objects are to be refined.
 
     Attributes
     ----------
@@ -84,7 +99,7 @@ def refine(
     labels: AnyArray,
     config: RefineConfig = AUTOMATIC,
     mask: Optional[Mask] = None,
-    progress: Optional[Progress] = None,
+    progress: Optional[TileProgress] = None,
 ) -> Refined:
     """Correct the outlines of objects, and on request split, merge, remove and add objects.
 
@@ -102,7 +117,7 @@ def refine(
     mask : bool array (H, W), optional
         Only pixels where it is true count: no nucleus is found or widened outside.
     progress : callable, optional
-        See `segment.Progress`; called where the image is larger than a tile.
+        See `progress.TileProgress`; called where the image is larger than a tile.
 
     Returns
     -------
@@ -118,10 +133,19 @@ def refine(
     check_image(image, mask)
     given, numbers = check_objects(labels, image.shape)
     folder, normal = find_bundle(config.model), NormalizedImage.of(image, mask)
-    refined = on_the_cpu_if_short(
-        lambda device: refine_normalized(normal, given, load_predictor(folder, device), config, progress), config.device
-    )
+    refined = on_the_cpu_if_short(partial(_refine_on, folder, normal, given, config, progress), config.device)
     return replace(refined, parents=numbers[refined.parents])
+
+
+def _refine_on(
+    folder: Path,
+    image: NormalizedImage,
+    objects: Labels,
+    config: RefineConfig,
+    progress: Optional[TileProgress],
+    device: str,
+) -> Refined:
+    return refine_normalized(image, objects, load_map_model(folder, device), config, progress)
 
 
 def check_objects(labels: AnyArray, shape: Tuple[int, ...]) -> Tuple[Labels, NDArray[np.int32]]:
@@ -162,9 +186,9 @@ def check_objects(labels: AnyArray, shape: Tuple[int, ...]) -> Tuple[Labels, NDA
 def refine_normalized(
     image: NormalizedImage,
     objects: Labels,
-    predictor: Predictor,
+    predictor: MapPredictor,
     config: RefineConfig = AUTOMATIC,
-    progress: Optional[Progress] = None,
+    progress: Optional[TileProgress] = None,
 ) -> Refined:
     """Refine the objects of a normalized image.
 
@@ -173,7 +197,7 @@ def refine_normalized(
     image : NormalizedImage
     objects : int32 array (H, W)
         1..N without gaps; `Refined.parents` are these numbers.
-    predictor : Predictor
+    predictor : MapPredictor
         Takes the place of the configuration's model and device.
     config : RefineConfig
     progress : callable, optional
@@ -183,47 +207,47 @@ def refine_normalized(
     -------
     Refined
     """
-    sight = look(image, predictor, VIEW_SETS[config.views], typical_diameter(image, objects, predictor), progress)
-    edited = edit_objects(objects, majority(sight, predictor), config) if config.edits else objects
+    views, diameter = VIEW_SETS[config.views], object_diameter(image, objects, predictor)
+    evidence = gather_evidence(image, predictor, views, diameter, progress)
+    edited = edit_objects(objects, majority(evidence, predictor), config) if config.edits else objects
     edited, parents = _ordered(edited, origins(objects, edited))
-    corrected = correct_contours(edited, sight.probability, chosen_refinement(predictor, config))
+    corrected = correct_contours(edited, evidence.probability, chosen_refinement(predictor, config))
     if config.contour_offset:
         corrected = largest_component(offset_outlines(corrected, config.contour_offset))
     if image.mask is not None:
         corrected = np.where(image.mask | (objects > 0), corrected, 0)
-    parents = parents[np.flatnonzero(areas(corrected))]
-    refined = relabel(corrected)
-    shift = contour_shift(objects, refined, parents)
-    agreed = _agreement(refined, sight)
-    return Refined(refined, parents, agreed, shift, mean_inside(sight.probability, refined), sight.probability)
+    sizes = areas(corrected, len(parents))
+    refined, parents = renumbered(corrected, gapless(sizes > 0)), parents[sizes > 0]
+    shift, agreed = contour_shift(objects, refined, parents), _agreement(refined, evidence)
+    probability_mean = mean_inside(evidence.probability, refined, sizes[sizes > 0])
+    return Refined(refined, parents, agreed, shift, probability_mean, evidence.probability)
 
 
-def typical_diameter(image: NormalizedImage, objects: Labels, predictor: Predictor) -> float:
+def object_diameter(image: NormalizedImage, objects: Labels, predictor: MapPredictor) -> float:
     """Return the median equivalent diameter of the objects in pixels, that of the nuclei where there is no object."""
     if objects.any():
         return max(SMALLEST_DIAMETER, float(np.median(equivalent_diameters(objects))))
-    canonical = predictor.description.canonical_diameter
-    return estimate_diameter(image, canonical, predictor.maps_at) or canonical
+    return predictor.estimate_diameters(image)[0]
 
 
-def chosen_refinement(predictor: Predictor, config: RefineConfig) -> Refinement:
-    """Return the numbers that a person chose, or else the model's, see `segment.refinement_of`."""
-    return config.refinement or refinement_of(predictor, predictor.description.decision)
+def chosen_refinement(predictor: MapPredictor, config: RefineConfig) -> Refinement:
+    """Return the numbers that a person chose, or else the model's, see `MapPredictor.refinement`."""
+    return config.refinement or predictor.refinement(predictor.description.decision.foreground)
 
 
-def look(
+def gather_evidence(
     image: NormalizedImage,
-    predictor: Predictor,
+    predictor: MapPredictor,
     views: Sequence[View],
     diameter: float,
-    progress: Optional[Progress] = None,
-) -> Sight:
+    progress: Optional[TileProgress] = None,
+) -> Evidence:
     """Let the network see an image, in smaller tiles if memory is short.
 
     Parameters
     ----------
     image : NormalizedImage
-    predictor : Predictor
+    predictor : MapPredictor
     views : sequence of View
     diameter : float
         Of a typical nucleus, in pixels.
@@ -232,55 +256,51 @@ def look(
 
     Returns
     -------
-    Sight
+    Evidence
 
     Raises
     ------
     OutOfMemoryError
         If the memory does not suffice for the smallest tiles.
     """
-    return in_smaller_tiles(
-        lambda side: look_in_tiles(image, predictor, views, diameter, side, progress),
-        predictor.tile_sides,
-        predictor.device,
-    )
+    compute = partial(gather_in_tiles, image, predictor, views, diameter, progress=progress)
+    return in_smaller_tiles(compute, predictor.tile_sides, predictor.device)
 
 
-def look_in_tiles(
+def gather_in_tiles(
     image: NormalizedImage,
-    predictor: Predictor,
+    predictor: MapPredictor,
     views: Sequence[View],
     diameter: float,
     side: int,
-    progress: Optional[Progress] = None,
-) -> Sight:
-    """Let the network see an image in tiles whose side in network pixels is given; see `look`."""
-    description = predictor.description
-    block = predictor.block(description.canonical_diameter / diameter)
+    progress: Optional[TileProgress] = None,
+) -> Evidence:
+    """Let the network see an image in tiles whose side in network pixels is given; see `gather_evidence`."""
+    description, block = predictor.description, predictor.block_at(diameter)
     probability = np.empty(image.shape, np.float32)
     whole = _at_views((slice(0, image.shape[0]), slice(0, image.shape[1])), predictor.stride, block)
     mosaics = [Mosaic((whole[0].stop, whole[1].stop)) for _ in views]
-    plan = plan_tiles(image.shape, predictor, diameter, side)
+    plan = predictor.plan_tiles(image.shape, diameter, side)
     for done, tile in enumerate(plan, start=1):
         prediction = predictor.predict(image[tile.outer], diameter, views)
         probability[tile.core] = prediction.probability[tile.inner]
         place = Tile(*(_at_views(window, predictor.stride, block) for window in tile))
         rows, cols = (part.stop - part.start for part in place.outer)
         for mosaic, maps in zip(mosaics, prediction.views):
-            found = find_instances(maps, description.decision, description.canonical_diameter)
-            mosaic.add(place, found[:rows, :cols])
+            found = find_instances(maps, description.decision, description.canonical_diameter)[:rows, :cols]
+            mosaic.add(place, found, areas(found))
         if progress is not None and len(plan) > 1:
             progress(done, len(plan))
     if image.mask is not None:
         probability[~image.mask] = 0
-    return Sight([mosaic.labels for mosaic in mosaics], probability, predictor.stride / block)
+    return Evidence([mosaic.labels for mosaic in mosaics], probability, predictor.stride / block)
 
 
-def majority(sight: Sight, predictor: Predictor) -> Labels:
+def majority(evidence: Evidence, predictor: MapPredictor) -> Labels:
     """Return the nuclei that the majority of the views holds on the image's own pixels; int32 (H, W), 1..N."""
-    voted = vote(sight.views).labels
+    voted = vote(evidence.views).labels
     threshold = predictor.description.decision.foreground
-    return relabel(largest_component(transfer(voted, sight.probability, threshold, sight.scale)))
+    return tidied(transfer(voted, evidence.probability, threshold, evidence.scale))[0]
 
 
 def _whole_numbers(labels: AnyArray) -> NDArray[np.int64]:
@@ -303,16 +323,16 @@ def _ordered(labels: Labels, parents: NDArray[np.int32]) -> Tuple[Labels, NDArra
     return number[labels], parents[order]
 
 
-def _agreement(labels: Labels, sight: Sight) -> Floats:
+def _agreement(labels: Labels, evidence: Evidence) -> Floats:
     """Measure how much the views agree on each nucleus, at their scale; float32 (N,), see `Refined`."""
-    count = int(labels.max(initial=0))
-    if len(sight.views) == 1:
+    count = highest(labels)
+    if len(evidence.views) == 1:
         return np.full(count, np.nan, np.float32)
     rows, cols = (
-        np.minimum(((np.arange(new) + 0.5) / sight.scale).astype(np.intp), old - 1)
-        for new, old in zip(sight.views[0].shape, labels.shape)
+        np.minimum(((np.arange(new) + 0.5) / evidence.scale).astype(np.intp), old - 1)
+        for new, old in zip(evidence.views[0].shape, labels.shape)
     )
-    agreed = agreement(labels[np.ix_(rows, cols)], sight.views)
+    agreed = agreement(labels[np.ix_(rows, cols)], evidence.views)
     # Objects smaller than a pixel of the views may be missing there.
     return np.pad(agreed, (0, count - agreed.size))
 

@@ -1,12 +1,75 @@
-"""The one result type of the engine."""
+"""What the engine finds: the nuclei of one tile while they are worked on, and the one result type of an image."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Optional
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nucdl_core.arrays import Floats, Labels, Mask
-from nucdl_core.labels import gapless, highest, renumbered
+from nucdl_core.labels import Regions, areas, gapless, mean_inside, regions_of, renumbered
+
+
+@dataclass(frozen=True)
+class Found:
+    """The nuclei that a model finds in an image or a tile, before their outlines are final.
+
+    Attributes
+    ----------
+    labels : int32 array (H, W)
+        1..N without gaps.
+    areas : int64 array (N,)
+        Pixels of each nucleus.
+    probability : float32 array (H, W)
+        Probability of each pixel to lie in a nucleus.
+    scores : float32 array (N,) or None
+        None where the mean probability of a nucleus's pixels, as its final outline has them, is its score.
+    agreement : float32 array (N,) or None
+        See `Segmentation`.
+    """
+
+    labels: Labels
+    areas: NDArray[np.int64]
+    probability: Floats
+    scores: Optional[Floats] = None
+    agreement: Optional[Floats] = None
+
+    def redrawn(self, labels: Labels, numbers: Optional[NDArray[np.int32]] = None) -> Found:
+        """Return the nuclei with other outlines; those that have vanished are left out.
+
+        Parameters
+        ----------
+        labels : int32 array (H, W)
+            Gaps are allowed.
+        numbers : int32 array (M,), optional
+            The number in `self.labels` of each nucleus of `labels`; without it they have kept their numbers.
+
+        Returns
+        -------
+        Found
+            1..N without gaps.
+        """
+        counted = areas(labels, len(self.areas) if numbers is None else len(numbers))
+        present = np.flatnonzero(counted)
+        if present.size < counted.size:
+            labels = renumbered(labels, gapless(counted > 0))
+        before = present if numbers is None else numbers[present] - 1
+        scores, agreement = (None if each is None else each[before] for each in (self.scores, self.agreement))
+        return Found(labels, counted[present], self.probability, scores, agreement)
+
+    def inside(self, mask: Mask) -> Found:
+        """Return what lies where a mask (H, W) is true."""
+        return replace(self.redrawn(self.labels * mask), probability=self.probability * mask)
+
+    def segmentation(self, diameter: float, keep_probability: bool = True) -> Segmentation:
+        """Return the final result, with the typical diameter in pixels that the nuclei were looked for at."""
+        scores = mean_inside(self.probability, self.labels, self.areas) if self.scores is None else self.scores
+        regions = regions_of(self.labels, self.areas)
+        probability = self.probability if keep_probability else None
+        return Segmentation(self.labels, scores, probability, float(diameter), self.agreement, regions)
 
 
 @dataclass(frozen=True)
@@ -25,7 +88,9 @@ class Segmentation:
         Typical nucleus diameter in pixels: as it was given, or else the median of the nuclei that were found, before
         filters; NaN where there is none.
     agreement : float32 array (N,) or None
-        How much the views agree on each nucleus, in [0, 1], see `tta.agreement`; None where there was one view.
+        How much the views agree on each nucleus, in [0, 1], see `views.agreement`; None where there was one view.
+    measured : Regions or None
+        Areas and bounding boxes, where they are known already; `regions` has them in any case.
     """
 
     labels: Labels
@@ -33,19 +98,30 @@ class Segmentation:
     probability: Optional[Floats]
     diameter: float
     agreement: Optional[Floats] = None
+    measured: Optional[Regions] = None
 
     def __post_init__(self) -> None:
-        count = highest(self.labels)
+        count = self.regions.count
         for vector in (self.scores, self.agreement):
             if vector is not None and vector.shape != (count,):
                 raise ValueError(f"{count} nuclei need as many values, not an array of shape {vector.shape}")
         if self.probability is not None and self.labels.shape != self.probability.shape:
             raise ValueError(f"labels {self.labels.shape} and probability {self.probability.shape} differ in shape")
 
+    @functools.cached_property
+    def regions(self) -> Regions:
+        """Area and bounding box of each nucleus."""
+        return regions_of(self.labels) if self.measured is None else self.measured
+
     @property
     def count(self) -> int:
         """Number of nuclei."""
         return len(self.scores)
+
+    @property
+    def median_diameter(self) -> float:
+        """Median equivalent diameter of the nuclei in pixels, NaN where there is none."""
+        return float(np.median(self.regions.diameters)) if self.count else float("nan")
 
     def keep(self, kept: Mask) -> Segmentation:
         """Return the segmentation with only the nuclei where `kept` is true, renumbered 1..M.
@@ -60,7 +136,10 @@ class Segmentation:
         Segmentation
             Labels and scores of the kept nuclei in their old order; map and diameter unchanged.
         """
-        agreement = None if self.agreement is None else self.agreement[kept]
         return replace(
-            self, labels=renumbered(self.labels, gapless(kept)), scores=self.scores[kept], agreement=agreement
+            self,
+            labels=renumbered(self.labels, gapless(kept)),
+            scores=self.scores[kept],
+            agreement=None if self.agreement is None else self.agreement[kept],
+            measured=self.regions.keep(kept),
         )

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from nucdl_core.arrays import AnyArray
-from nucdl_core.config import FAMILIES, from_mapping, require
+from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import BundleError
 from nucdl_core.files.writing import write_json
 from nucdl_core.steps.contours import Refinement
@@ -30,7 +30,7 @@ ZOO = Path(__file__).resolve().parents[1] / "zoo"
 DESCRIPTION = "bundle.json"
 WEIGHTS = "weights.safetensors"
 TEST = "test.safetensors"
-# Only where a network can also be computed in 8-bit integers, see `models.int8`.
+# Only where a network can also be computed in 8-bit integers, see `networks.int8`.
 RANGES = "ranges.safetensors"
 CARD = "README.md"
 FORMAT = 1
@@ -65,7 +65,7 @@ class BundleDescription:
     name, description, licence : str
         What people see.
     family : str
-        Kind of model, a key of `config.FAMILIES`.
+        Kind of model, a key of `registry.FAMILIES`.
     architecture, arguments : str, dict
         Registered network and its arguments.
     normalization : dict
@@ -205,23 +205,6 @@ def require_family(description: BundleDescription, family: str) -> None:
             f"the model {description.name} is of the family {description.family}, but one of the family {family} is "
             "needed here; choose another model"
         )
-
-
-def default_model(family: str) -> str:
-    """Name the bundled model of a family.
-
-    Raises
-    ------
-    BundleError
-        If this version comes without one.
-    """
-    name = FAMILIES[family]
-    if name not in list_bundles():
-        raise BundleError(
-            f"this version comes without a model of the family {family}; train one with 'nucdl train "
-            f"training/{name}.json --data FOLDER --output FOLDER', and name its folder with --model"
-        )
-    return name
 
 
 def read_tensors(path: Path) -> Dict[str, AnyArray]:

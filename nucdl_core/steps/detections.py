@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
-from nucdl_core.labels import areas, largest_component, relabel
+from nucdl_core.arrays import AnyArray, Floats, Mask
+from nucdl_core.labels import largest_component
+from nucdl_core.results import Found
 from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.views import View, apply_view, matching_nuclei, undo_view, vote
 
 # A nucleus of which less than this share is left when better ones have taken their pixels was found twice.
 VISIBLE = 0.5
 # Masks are enlarged together only up to this number of pixels.
-TOGETHER_PIXELS = 4_000_000
+BATCH_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -67,26 +68,7 @@ class InstancePrediction:
     scale: float
 
 
-@dataclass(frozen=True)
-class FoundNuclei:
-    """Nuclei on the image's own pixels.
-
-    Attributes
-    ----------
-    labels : int32 array (H, W)
-        1..N without gaps.
-    scores : float32 array (N,)
-        In [0, 1].
-    probability : float32 array (H, W)
-        Of each pixel to lie in a nucleus: the highest one that any of them says.
-    """
-
-    labels: Labels
-    scores: Floats
-    probability: Floats
-
-
-def decode_views(prediction: InstancePrediction, decision: Decision, canonical_diameter: float) -> List[FoundNuclei]:
+def decode_views(prediction: InstancePrediction, decision: Decision, canonical_diameter: float) -> List[Found]:
     """Find the nuclei of each view, turned back; see `decode_detections`."""
     height, width = prediction.shape
     found = []
@@ -97,14 +79,13 @@ def decode_views(prediction: InstancePrediction, decision: Decision, canonical_d
             np.ascontiguousarray(undo_view(array, view)[:height, :width])
             for array in (nuclei.labels, nuclei.probability)
         )
-        inside = np.flatnonzero(areas(labels))
-        found.append(FoundNuclei(relabel(labels), nuclei.scores[inside], probability))
+        found.append(replace(nuclei.redrawn(labels), probability=probability))
     return found
 
 
 def decode_detections(
     found: Detections, shape: Tuple[int, int], scale: float, decision: Decision, canonical_diameter: float
-) -> FoundNuclei:
+) -> Found:
     """Decide which detections are nuclei and which pixels are theirs.
 
     A pixel that several masks claim goes to the one with the best score; what is left of the others must be half of
@@ -124,7 +105,7 @@ def decode_detections(
 
     Returns
     -------
-    FoundNuclei
+    Found
         Best score first.
     """
     found = found.keep(found.scores >= decision.score)
@@ -146,7 +127,7 @@ def decode_detections(
     kept = np.flatnonzero((left > VISIBLE * claims) & (left >= smallest_area))
     number = np.zeros(count + 1, np.int32)
     number[kept + 1] = 1 + np.arange(kept.size)
-    return FoundNuclei(number[labels], found.scores[kept], probability)
+    return Found(number[labels], left[kept], probability, found.scores[kept])
 
 
 def enlarge(
@@ -169,7 +150,7 @@ def enlarge(
     values : float32 array (P,)
         The probability that its mask gives to the pixel.
     """
-    parts = [_enlarge_together(found, members, side, shape, scale) for members, side in _of_similar_size(found, scale)]
+    parts = [_enlarge_batch(found, members, side, shape, scale) for members, side in _of_similar_size(found, scale)]
     if not parts:
         return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
     pixels, numbers, values = (np.concatenate(arrays) for arrays in zip(*parts))
@@ -181,12 +162,12 @@ def _of_similar_size(found: Detections, scale: float) -> Iterator[Tuple[NDArray[
     longest = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1, initial=0) / scale
     sides = 2 ** np.ceil(np.log2(np.maximum(longest + 2, 8))).astype(np.intp)
     for side in np.unique(sides):
-        members, together = np.flatnonzero(sides == side), max(1, TOGETHER_PIXELS // int(side) ** 2)
-        for first in range(0, members.size, together):
-            yield members[first : first + together], int(side)
+        members, at_once = np.flatnonzero(sides == side), max(1, BATCH_PIXELS // int(side) ** 2)
+        for first in range(0, members.size, at_once):
+            yield members[first : first + at_once], int(side)
 
 
-def _enlarge_together(
+def _enlarge_batch(
     found: Detections, members: NDArray[np.intp], side: int, shape: Tuple[int, int], scale: float
 ) -> Tuple[AnyArray, AnyArray, AnyArray]:
     """Enlarge the masks of some detections that fit into squares of `side` image pixels; see `enlarge`."""
@@ -205,22 +186,20 @@ def _enlarge_together(
     return pixels[here], numbers[here], values[here]
 
 
-def merge_views(views: Sequence[FoundNuclei]) -> Tuple[FoundNuclei, Floats]:
-    """Let the views vote on the nuclei and on their pixels; see `tta.vote`.
+def merge_views(views: Sequence[Found]) -> Found:
+    """Let the views vote on the nuclei and on their pixels; see `views.vote`.
 
     Returns
     -------
-    FoundNuclei
+    Found
         Scores are averaged over the views that hold the nucleus, the probability over all views.
-    float32 array (N,)
-        How much the views agree on each nucleus; see `tta.agreement`.
     """
     result = vote([view.labels for view in views])
     total, count = np.zeros(len(result.agreement)), np.zeros(len(result.agreement))
     for view in views:
         matches = matching_nuclei(result.labels, view.labels)[1:]
-        total += np.concatenate([np.zeros(1), view.scores])[matches]
+        total += np.concatenate([np.zeros(1), view.scores])[matches]  # type: ignore[list-item]
         count += matches > 0
     scores = np.asarray(total / np.maximum(count, 1), np.float32)
     probability = np.mean([view.probability for view in views], axis=0, dtype=np.float32)
-    return FoundNuclei(result.labels, scores, probability), result.agreement
+    return Found(result.labels, result.areas, probability, scores, result.agreement)

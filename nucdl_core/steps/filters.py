@@ -20,7 +20,7 @@ import numpy as np
 
 from nucdl_core.arrays import Labels, Mask
 from nucdl_core.config import SegmentConfig
-from nucdl_core.labels import equivalent_diameters, renumbered, touches_border
+from nucdl_core.labels import renumbered, touches_border, touches_edge
 from nucdl_core.results import Segmentation
 
 
@@ -86,8 +86,10 @@ def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optio
     the images of a plate are treated alike.
     """
     labels = segmentation.labels
-    diameters = equivalent_diameters(labels)
-    at_border = touches_border(labels, mask) if config.discard_border else np.zeros(segmentation.count, bool)
+    diameters = segmentation.regions.diameters
+    at_border = np.zeros(segmentation.count, bool)
+    if config.discard_border:
+        at_border = touches_edge(segmentation.regions, labels.shape) if mask is None else touches_border(labels, mask)
     too_small = diameters < config.minimum_diameter
     too_large = diameters > config.maximum_diameter
     discarded = at_border | too_small | too_large

@@ -13,7 +13,7 @@ validation data:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,12 @@ from scipy import ndimage
 
 from nucdl_core.arrays import Floats, Labels, Mask
 from nucdl_core.config import require
-from nucdl_core.labels import areas, gapless, largest_component
-from nucdl_core.large import strips
+from nucdl_core.labels import gapless, tidied
+from nucdl_core.results import Found
 
 DECODERS = ("three_class", "distance", "combined")
-# Models of the family maskrcnn need no decoder for maps: they say which nuclei there are.
-INSTANCES = "instances"
+# Networks that find nuclei one by one need no decoder for maps.
+ONE_BY_ONE = "instances"
 LEVELS = 16
 
 
@@ -49,8 +49,8 @@ class Maps:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the network says about an image, at its own scale and on the image's pixels.
+class MapPrediction:
+    """What a network that gives maps says about an image, at its own scale and on the image's pixels.
 
     Attributes
     ----------
@@ -77,11 +77,11 @@ class Decision:
     Attributes
     ----------
     decoder : str
-        One of `DECODERS`, or `INSTANCES`.
+        One of `DECODERS`, or `ONE_BY_ONE`.
     foreground : float
         Probability above which a pixel belongs to a nucleus.
     seed : float
-        Value above which the seed map starts a nucleus; nothing to `INSTANCES`.
+        Value above which the seed map starts a nucleus; nothing to `ONE_BY_ONE`.
     smallest : float
         Nuclei below this share of the canonical diameter are dropped as debris.
     score : float
@@ -95,7 +95,7 @@ class Decision:
     score: float = 0.6
 
     def __post_init__(self) -> None:
-        known = (*DECODERS, INSTANCES)
+        known = (*DECODERS, ONE_BY_ONE)
         require(self.decoder in known, f"decoder is {self.decoder!r}; it must be one of {', '.join(known)}")
         for key in ("foreground", "seed", "smallest", "score"):
             value = getattr(self, key)
@@ -111,21 +111,28 @@ def seed_map(maps: Maps, decoder: str) -> Floats:
     return np.asarray(maps.distance * (1 - maps.boundary), np.float32)
 
 
-def decode(prediction: Prediction, decision: Decision, canonical_diameter: float) -> Labels:
-    """Find the nuclei of an image in what the network says about it.
+def on_image_pixels(
+    labels: Labels, prediction: MapPrediction, decision: Decision, agreement: Optional[Floats] = None
+) -> Found:
+    """Bring the nuclei that `find_instances` found in the mean maps onto the image's pixels.
+
+    Parameters
+    ----------
+    labels : int32 array (h, w)
+        1..N without gaps.
+    prediction : MapPrediction
+    decision : Decision
+    agreement : float32 array (N,), optional
 
     Returns
     -------
-    int32 array (H, W)
-        On the image's pixels, with the numbers that `find_instances` gives them in the mean maps; nuclei that are
-        smaller than a pixel leave a gap. Each nucleus is one piece.
+    Found
+        Each nucleus is one piece; those smaller than a pixel are left out.
     """
-    return on_image_pixels(find_instances(prediction.maps, decision, canonical_diameter), prediction, decision)
-
-
-def on_image_pixels(labels: Labels, prediction: Prediction, decision: Decision) -> Labels:
-    """Bring the nuclei that `find_instances` found in the mean maps onto the image's pixels; see `decode`."""
-    return largest_component(transfer(labels, prediction.probability, decision.foreground, prediction.scale))
+    brought = transfer(labels, prediction.probability, decision.foreground, prediction.scale)
+    tidy, numbers, sizes = tidied(brought)
+    agreed = None if agreement is None else agreement[numbers - 1]
+    return Found(tidy, sizes, prediction.probability, None, agreed)
 
 
 def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) -> Labels:
@@ -265,31 +272,6 @@ def _spread(labels: Labels, heights: Floats, pending: NDArray[np.intp], width: i
         labels[pending[joined]] = best[joined]
         pending = pending[~joined]
     return pending
-
-
-def mean_inside(values: Floats, labels: Labels) -> Floats:
-    """Average a map over each nucleus.
-
-    Parameters
-    ----------
-    values : float32 array (H, W)
-    labels : int32 array (H, W)
-        1..N without gaps.
-
-    Returns
-    -------
-    float32 array (N,)
-    """
-    sizes = areas(labels)
-    sums = np.zeros(sizes.size + 1)
-    for strip, weights in strips(labels, values):
-        sums += np.bincount(strip.ravel(), weights.ravel(), sums.size)
-    return np.asarray(sums[1:] / np.maximum(sizes, 1), np.float32)
-
-
-def drop(labels: Labels, dropped: Mask) -> Labels:
-    """Remove the nuclei where `dropped` (N,) is true and renumber the others 1..M in their old order."""
-    return np.asarray(gapless(~dropped)[labels], np.int32)
 
 
 def transfer(labels: Labels, foreground: Floats, threshold: float, scale: float) -> Labels:

@@ -8,6 +8,7 @@ from typing import Any, Optional, Tuple
 import numpy as np
 
 from nucdl_core.arrays import AnyArray, Floats, Mask
+from nucdl_core.errors import ImageError
 from nucdl_core.large import strips
 
 LOW_PERCENTILE = 1.0
@@ -100,6 +101,25 @@ def normalize(image: AnyArray, mask: Optional[Mask] = None) -> Floats:
         About 0 for background, about 1 for bright nuclei. All 0 for a flat image.
     """
     return stretch(image, *intensity_range(image, mask))
+
+
+def check_image(image: AnyArray, mask: Optional[Mask] = None) -> None:
+    """Refuse what is not an image of one channel.
+
+    Raises
+    ------
+    ImageError
+        If the image is not two-dimensional, empty, complex, or holds NaN or infinite values, or if the mask has
+        another shape.
+    """
+    if image.ndim != 2 or image.size == 0:
+        raise ImageError(f"an image of shape {image.shape} came; one grey image of shape (H, W) is needed")
+    if image.dtype.kind not in "uif":
+        raise ImageError(f"an image of type {image.dtype} came; grey values (integer or float) are needed")
+    if image.dtype.kind == "f" and not all(np.isfinite(strip).all() for (strip,) in strips(image)):
+        raise ImageError("the image holds NaN or infinite values; repair or remove them")
+    if mask is not None and mask.shape != image.shape:
+        raise ImageError(f"the image is {image.shape} but its mask is {mask.shape}; both must have the same shape")
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucdl_core.arrays import Floats, Labels, Mask
-from nucdl_core.labels import areas, equivalent_diameters, highest, relabel
+from nucdl_core.labels import areas, gapless, renumbered
 from nucdl_core.large import strips, zeros
 from nucdl_core.results import Segmentation
 
 # A nucleus of which more than this share is covered by one that suits the other scale is a part of that one.
 COVERED = 0.5
+# Nuclei that differ from the diameter of a scale by more than this factor are looked for at another one.
+WRONG_SCALE = 1.7
+
+
+def differ(diameter: float, other: float) -> bool:
+    """Tell whether two diameters are too far from each other for one scale."""
+    return max(diameter / other, other / diameter) > WRONG_SCALE
 
 
 def combine(typical: Segmentation, other: Segmentation) -> Segmentation:
@@ -34,17 +41,18 @@ def combine(typical: Segmentation, other: Segmentation) -> Segmentation:
     """
     smaller = other.diameter < typical.diameter
     border = float(np.sqrt(typical.diameter * other.diameter))
-    sizes, before = equivalent_diameters(other.labels), areas(typical.labels)
+    sizes, before = other.regions.diameters, typical.regions.areas
     suits = sizes < border if smaller else sizes > border
     if not suits.any():
         return typical
     added = _numbers(suits, before.size)
-    kept = _numbers(_covered(typical.labels, other.labels, added) <= COVERED * before)
+    kept = _numbers(_covered(typical.labels, typical.count, other.labels, added) <= COVERED * before)
     # Added nuclei that are smaller lie over what stays, larger ones under it.
     labels = _laid_over(typical.labels, other.labels, kept, added, smaller)
-    origin = np.flatnonzero(areas(labels))
+    counted = areas(labels, before.size + sizes.size)
+    origin = np.flatnonzero(counted)
     return Segmentation(
-        relabel(labels),
+        renumbered(labels, gapless(counted > 0)),
         np.concatenate([typical.scores, other.scores])[origin],
         _probability(typical, other, labels),
         typical.diameter,
@@ -58,9 +66,9 @@ def _numbers(chosen: Mask, offset: int = 0) -> NDArray[np.int32]:
     return np.append(0, numbers).astype(np.int32)
 
 
-def _covered(labels: Labels, others: Labels, added: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Count the pixels of each nucleus of `labels` that those of `others` with a number in `added` cover; (N,)."""
-    counts = np.zeros(highest(labels) + 1, np.int64)
+def _covered(labels: Labels, count: int, others: Labels, added: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Count the pixels of each nucleus of `labels` (1..N) that those of `others` with a number in `added` cover; (N,)."""
+    counts = np.zeros(count + 1, np.int64)
     for below, above in strips(labels, others):
         counts += np.bincount(below[added[above] > 0], minlength=counts.size)
     return counts[1:]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucdl_core.arrays import AnyArray, Floats, Labels
-from nucdl_core.labels import areas
+from nucdl_core.labels import areas, gapless
 from nucdl_core.overlap import overlap
 
 # Two nuclei of different views are the same above this IoU, at which a match is unique.
@@ -64,11 +64,14 @@ class Vote:
     ----------
     labels : int32 array (H, W)
         The nuclei that the majority of the views sees, numbered 1..N without gaps.
+    areas : int64 array (N,)
+        Their pixels.
     agreement : float32 array (N,)
         See `agreement`.
     """
 
     labels: Labels
+    areas: NDArray[np.int64]
     agreement: Floats
 
 
@@ -180,8 +183,6 @@ def _majority(numbered: Sequence[Labels], count: int) -> Vote:
         votes = np.sum([labels == candidate for labels in numbered], axis=0, dtype=np.int8)
         wins = (candidate > 0) & (2 * votes > matched[candidate]) & (votes > most)
         result[wins], most[wins] = candidate[wins], votes[wins]
-    sizes = areas(result) if count else np.zeros(0, np.int64)
-    kept = np.zeros(count, bool)
-    kept[: sizes.size] = sizes > 0
-    number = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.int32)
-    return Vote(number[result], _mean_pairwise_iou(numbered, count)[kept])
+    sizes = areas(result, count)
+    kept = sizes > 0
+    return Vote(gapless(kept)[result], sizes[kept], _mean_pairwise_iou(numbered, count)[kept])

@@ -4,64 +4,73 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Dict, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from nucdl_core.arrays import Floats, Labels
-from nucdl_core.labels import relabel
-from nucdl_core.model.maskrcnn_predictor import AnyPredictor
+from nucdl_core.model.predictor import Predictor
+from nucdl_core.model.registry import family_of, load_part
 from nucdl_core.scores.matching import image_scores
-from nucdl_core.steps.detections import InstancePrediction, decode_views
-from nucdl_core.steps.instances import DECODERS, INSTANCES, Decision, Prediction, decode
-from nucdl_core.steps.size import estimate_diameter
+from nucdl_core.steps.instances import DECODERS, ONE_BY_ONE, Decision
 from nucdl_core.steps.views import VIEW_SETS
 
 LOGGER = logging.getLogger(__name__)
 
 Choices = Dict[str, Tuple[float, ...]]
+"""Where each number of a decision is searched, by its name."""
 
+SMALLEST = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 # Each number is searched in turn while the others stay, `ROUNDS` times over.
-CHOICES: Choices = {
-    "seed": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
-    "foreground": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
-    "smallest": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35),
-    "score": (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75),
+MAPS: Dict[str, Choices] = dict.fromkeys(
+    DECODERS,
+    {
+        "seed": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
+        "foreground": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
+        "smallest": SMALLEST,
+        "score": (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75),
+    },
+)
+"""Choices for each way to decode maps."""
+INSTANCES: Dict[str, Choices] = {
+    ONE_BY_ONE: {
+        "score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+        "foreground": (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
+        "smallest": SMALLEST,
+    }
 }
-INSTANCE_CHOICES: Choices = {
-    "score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
-    "foreground": (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
-    "smallest": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35),
-}
+"""Choices for networks that find nuclei one by one."""
 ROUNDS = 2
-# By family and decoder.
-SEARCHES = {"unet": dict.fromkeys(DECODERS, CHOICES), "maskrcnn": {INSTANCES: INSTANCE_CHOICES}}
 
 
 @dataclass(frozen=True)
-class PredictedImage:
-    """A validation image after the network.
+class PredictedTruth:
+    """An annotated image after the network, by which decisions are judged.
 
     Attributes
     ----------
     truth : int32 array (H, W)
-    prediction : Prediction or InstancePrediction
+    prediction : any
+        Of one view, as the model's `Predictor.predict` gives it.
     weight : float
         How much the image counts. Images of one laboratory resemble each other, and if each counted fully, the
         laboratory with the most images would decide for all.
     simulated : bool
         Whether its outlines are known rather than drawn.
+    finer : float32 array (H, W) or None
+        Probability at a finer scale, where the correction of outlines is judged as well.
     """
 
     truth: Labels
-    prediction: Union[Prediction, InstancePrediction]
+    prediction: Any
     weight: float = 1.0
     simulated: bool = False
+    finer: Optional[Floats] = None
 
 
-def predict_image(image: Floats, truth: Labels, predictor: AnyPredictor, weight: float = 1.0) -> PredictedImage:
+def predict_image(image: Floats, truth: Labels, predictor: Predictor, weight: float = 1.0) -> PredictedTruth:
     """Run the network at the scale that the automatic size estimate gives, as users will.
 
     Parameters
@@ -69,24 +78,22 @@ def predict_image(image: Floats, truth: Labels, predictor: AnyPredictor, weight:
     image : float32 array (H, W)
         Normalized.
     truth : int32 array (H, W)
-    predictor : Predictor or InstancePredictor
+    predictor : Predictor
     weight : float
-        See `PredictedImage`.
+        See `PredictedTruth`.
     """
-    eye = predictor.companion
-    canonical = eye.description.canonical_diameter
-    diameter = estimate_diameter(image, canonical, eye.maps_at) or canonical
-    return PredictedImage(truth, predictor.predict(image, diameter, VIEW_SETS["none"]), weight)
+    diameter = predictor.size_model.estimate_diameters(image)[0]
+    return PredictedTruth(truth, predictor.predict(image, diameter, VIEW_SETS["none"]), weight)
 
 
-def scores_of(decision: Decision, images: Sequence[PredictedImage], canonical_diameter: float) -> NDArray[np.float64]:
+def scores_of(decision: Decision, images: Sequence[PredictedTruth], predictor: Predictor) -> NDArray[np.float64]:
     """Return the mean F1 that a decision reaches on each image, float64 array (N,)."""
-    found = [decided(image.prediction, decision, canonical_diameter) for image in images]
+    found = [predictor.find(image.prediction, decision).labels for image in images]
     scores = [image_scores(image.truth, labels)["mean_f1"] for image, labels in zip(images, found)]
     return np.array(scores, np.float64)
 
 
-def weights_for(key: str, images: Sequence[PredictedImage]) -> NDArray[np.float64]:
+def weights_for(key: str, images: Sequence[PredictedTruth]) -> NDArray[np.float64]:
     """Return how much each image counts in the choice of a number, float64 array (N,).
 
     Simulated fields do not say how far out annotators draw an outline, so that they have no say in the threshold,
@@ -108,26 +115,19 @@ def is_clear(gains: NDArray[np.float64], weights: NDArray[np.float64]) -> bool:
     return bool(mean > error)
 
 
-def decided(prediction: Union[Prediction, InstancePrediction], decision: Decision, canonical_diameter: float) -> Labels:
-    """Return the nuclei that a decision finds in a prediction of one view, 1..N without gaps."""
-    if isinstance(prediction, InstancePrediction):
-        return decode_views(prediction, decision, canonical_diameter)[0].labels
-    return relabel(decode(prediction, decision, canonical_diameter))
-
-
 def calibrate(
-    images: Sequence[PredictedImage], canonical_diameter: float, searches: Mapping[str, Choices] = SEARCHES["unet"]
+    images: Sequence[PredictedTruth], predictor: Predictor, searches: Optional[Mapping[str, Choices]] = None
 ) -> Tuple[Decision, Dict[str, float]]:
     """Find the decoder and its numbers with the best mean F1.
 
     Parameters
     ----------
-    images : sequence of PredictedImage
+    images : sequence of PredictedTruth
         Validation images: none that the network was trained on, none of a test set.
-    canonical_diameter : float
-        In pixels.
-    searches : mapping
-        Where each number is searched, for each decoder; see `SEARCHES`.
+    predictor : Predictor
+        That has predicted them; its own decision does not count.
+    searches : mapping of str to Choices, optional
+        Where each number is searched, for each decoder; without it as the registry says for the model's family.
 
     Returns
     -------
@@ -136,9 +136,11 @@ def calibrate(
     dict
         Best mean F1 of each decoder.
     """
+    if searches is None:
+        searches = load_part(family_of(predictor.description.family).calibration)
     best: Dict[str, Tuple[float, Decision]] = {}
     for decoder, choices in searches.items():
-        decision, jury = Decision(decoder=decoder), Jury(images, canonical_diameter)
+        decision, jury = Decision(decoder=decoder), Jury(images, predictor)
         careful, bold = (climb(decision, choices, jury, clear_only) for clear_only in (True, False))
         # Two numbers may gain clearly together and neither of them alone.
         gains = jury.scores(bold) - jury.scores(careful)
@@ -155,18 +157,18 @@ class Jury:
 
     Parameters
     ----------
-    images, canonical_diameter
+    images, predictor
         As for `calibrate`.
     """
 
-    def __init__(self, images: Sequence[PredictedImage], canonical_diameter: float) -> None:
-        self.images, self.canonical_diameter = images, canonical_diameter
+    def __init__(self, images: Sequence[PredictedTruth], predictor: Predictor) -> None:
+        self.images, self.predictor = images, predictor
         self._known: Dict[Decision, NDArray[np.float64]] = {}
 
     def scores(self, decision: Decision) -> NDArray[np.float64]:
         """Return the mean F1 that a decision reaches on each image, float64 array (N,)."""
         if decision not in self._known:
-            self._known[decision] = scores_of(decision, self.images, self.canonical_diameter)
+            self._known[decision] = scores_of(decision, self.images, self.predictor)
         return self._known[decision]
 
     def weights(self, key: str = "") -> NDArray[np.float64]:

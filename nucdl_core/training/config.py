@@ -118,7 +118,7 @@ class TrainConfig:
 
     def _check_stages(self) -> None:
         if self.stages:
-            require(self.architecture == "maskrcnn", f"architecture {self.architecture!r} learns without stages")
+            require(not family_of(self.architecture).gives_maps, f"architecture {self.architecture!r} learns without stages")
             ends = [stage.until for stage in self.stages]
             require(
                 ends == sorted(ends) and ends[-1] == 1,

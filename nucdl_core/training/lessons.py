@@ -1,4 +1,4 @@
-"""What networks of each architecture learn from a crop, and how far they are from it."""
+"""What networks of each kind learn from a crop, and how far they are from it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nucdl_core.arrays import Floats
 from nucdl_core.errors import BundleError
 from nucdl_core.labels import relabel
 from nucdl_core.model.bundle import WEIGHTS, find_bundle, read_tensors
+from nucdl_core.model.registry import family_of, load_part
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.crops import Finish, unet_crop
 from nucdl_core.training.loss import unet_loss
@@ -24,7 +25,7 @@ Batch = Dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Lesson:
-    """How an architecture is taught.
+    """How a network is taught.
 
     Attributes
     ----------
@@ -32,14 +33,23 @@ class Lesson:
         Makes a crop of an image and its nuclei.
     losses : callable
         Takes a network in training and a batch of crops; returns the terms of the loss and their sum "total".
+    staged : bool
+        Whether the network has `parts` that can learn in stages, see `config.Stage`.
     """
 
     finish: Finish
     losses: Callable[[nn.Module, Batch], Dict[str, Tensor]]
+    staged: bool = False
 
 
-def unet_losses(network: nn.Module, batch: Batch) -> Dict[str, Tensor]:
-    """Compare the maps of a U-Net with their targets; see `loss.unet_loss`."""
+def lesson_of(architecture: str) -> Lesson:
+    """Return how a registered network is taught."""
+    lesson: Lesson = load_part(family_of(architecture).lesson)
+    return lesson
+
+
+def map_losses(network: nn.Module, batch: Batch) -> Dict[str, Tensor]:
+    """Compare the maps of a network with their targets; see `loss.unet_loss`."""
     with torch.autocast(batch["image"].device.type, dtype=torch.bfloat16):
         maps = network(batch["image"])
     return unet_loss(maps.float(), batch)
@@ -90,10 +100,8 @@ def instance_targets(labels: Tensor) -> Dict[str, Tensor]:
     return {"boxes": boxes, "labels": torch.ones_like(numbers), "masks": masks.to(torch.uint8)}
 
 
-LESSONS: Dict[str, Lesson] = {
-    "unet": Lesson(unet_crop, unet_losses),
-    "maskrcnn": Lesson(instance_crop, instance_losses),
-}
+MAPS = Lesson(unet_crop, map_losses)
+INSTANCES = Lesson(instance_crop, instance_losses, staged=True)
 
 
 def start_from(network: nn.Module, model: str) -> None:

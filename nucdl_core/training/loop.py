@@ -19,7 +19,7 @@ from nucdl_core.model.registry import build_network
 from nucdl_core.training.checkpoint import load_checkpoint, save_checkpoint
 from nucdl_core.training.config import PARTS, Stage, TrainConfig
 from nucdl_core.training.crops import CropDataset, collate
-from nucdl_core.training.lessons import LESSONS, Batch, Lesson, start_from
+from nucdl_core.training.lessons import Batch, Lesson, lesson_of, start_from
 from nucdl_core.training.sources import AnnotatedImage
 
 LOGGER = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def train_network(
         The checkpoint.
     """
     torch.manual_seed(config.seed)
-    lesson = LESSONS[config.architecture]
+    lesson = lesson_of(config.architecture)
     network = build_network(config.architecture, config.arguments).to(device)
     checkpoint = folder / CHECKPOINT
     if config.initial and not checkpoint.exists():

@@ -125,43 +125,43 @@ def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[
 def make_bundle(
     config: TrainConfig, checkpoint: Path, validation: Sequence[AnnotatedImage], folder: Path, trained_on: int
 ) -> Path:
-    """Turn a checkpoint into a bundle with a decision calibrated on the validation images."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    weights = half_precision(config, checkpoint)
-    save_file(weights, folder / WEIGHTS)
-    network = build_network(config.architecture, config.arguments)
-    load_weights(network, weights, folder / WEIGHTS)
+    """Turn a checkpoint into a bundle with a decision calibrated on the validation images.
+
+    A model that is there already is replaced when the new one is finished and has passed its own test; if this process
+    ends before, it stays as it was.
+    """
+    weights, network = half_precision(config, checkpoint), build_network(config.architecture, config.arguments)
+    load_weights(network, weights, checkpoint)
     draft = draft_description(config)
-    predictor = draft_predictor(network, draft)
-    seen = observe(validation, predictor, folder)
-    decision, decoders = calibrate(seen, draft.canonical_diameter, SEARCHES[draft.family])
+    predictor = predictor_class(draft.family)(network, draft, "cpu", torch.float32)
+    with predictor.recording() as recorded:
+        seen = predict_all(validation, predictor)
+    decision, decoders = calibrate(seen, predictor)
     predictor.description = dataclasses.replace(draft, decision=decision)
     rows = [
-        image_scores(truth_of(source), segment_normalized(NormalizedImage(image_of(source)), predictor).labels)
+        image_scores(truth_of(source), segment_normalized(Job(NormalizedImage(image_of(source)), predictor)).labels)
         for source in validation
     ]
     metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows), "decoders": decoders}
     training = {"images": trained_on, "config": dataclasses.asdict(config), "nucdl": __version__}
-    _write_test(predictor, validation[0], folder)
     description = dataclasses.replace(predictor.description, training=training, metrics=metrics)
-    (folder / CARD).write_text(model_card(description), encoding="utf-8")
-    write_description(folder, description)
+    sample = np.ascontiguousarray(image_of(validation[0])[:TEST_SIDE, :TEST_SIDE])
+    files = {WEIGHTS: weights, TEST: {"input": sample, **predictor.respond(sample)}, **recorded}
+    with replaced_folder(folder) as new:
+        write_bundle(new, description, files)
+        load_model(new, "cpu").self_test(new)
     return folder
 
 
-def observe(validation: Sequence[AnnotatedImage], predictor: AnyPredictor, folder: Path) -> List[PredictedImage]:
-    """Predict what `predict_all` says; a U-Net's bundle also learns how large its features become."""
-    if not isinstance(predictor, Predictor):
-        return predict_all(validation, predictor)
-    with recorded_ranges(cast(UNet, predictor.network)) as ranges:
-        seen = predict_all(validation, predictor)
-    save_file(ranges, folder / RANGES)
-    return seen
+def write_bundle(folder: Path, description: BundleDescription, files: Mapping[str, Mapping[str, AnyArray]]) -> None:
+    """Write tensors, model card and description into an empty folder."""
+    for name, tensors in files.items():
+        save_file(dict(tensors), folder / name)
+    (folder / CARD).write_text(model_card(description), encoding="utf-8")
+    write_description(folder, description)
 
 
-def predict_all(validation: Sequence[AnnotatedImage], predictor: AnyPredictor) -> List[PredictedImage]:
+def predict_all(validation: Sequence[AnnotatedImage], predictor: Predictor) -> List[PredictedTruth]:
     """Predict the validation images and as many fresh simulated fields, which no training crop shows.
 
     Each laboratory counts the same, however many images it gave, since the next one, for which the decision is made,
@@ -179,19 +179,12 @@ def predict_all(validation: Sequence[AnnotatedImage], predictor: AnyPredictor) -
     return [dataclasses.replace(image, simulated=n >= len(validation)) for n, image in enumerate(predicted)]
 
 
-def draft_predictor(network: nn.Module, draft: BundleDescription) -> AnyPredictor:
-    """Make the predictor of a model that is not calibrated yet."""
-    if draft.companion is None:
-        return Predictor(network, draft, "cpu", torch.float32)
-    return InstancePredictor(network, draft, load_companion(draft, "cpu"), "cpu", torch.float32)
-
-
 def companion_of(config: TrainConfig) -> Optional[Companion]:
-    """Identify the U-Net that a Mask R-CNN will rely on; None for other networks."""
-    if config.architecture != "maskrcnn":
+    """Identify the model that a network without maps will rely on for sizes; None for other networks."""
+    if family_of(config.architecture).gives_maps:
         return None
     bundle = read_bundle(find_bundle(config.companion))
-    require_family(bundle.description, "unet")
+    require_maps(bundle.description)
     return Companion(config.companion, bundle.sha256)
 
 
@@ -220,19 +213,10 @@ def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]
     """
     network = build_network(config.architecture, config.arguments)
     load_average(checkpoint, network)
-    if config.architecture == "unet" and config.prediction_diameter is not None:
-        network.shift_size(float(np.log2(config.canonical_diameter / config.prediction_diameter)))  # type: ignore[operator]
+    if family_of(config.architecture).gives_maps and config.prediction_diameter is not None:
+        octaves = float(np.log2(config.canonical_diameter / config.prediction_diameter))
+        network.shift_size(octaves)  # type: ignore[operator]
     return {
         name: tensor.numpy().astype(np.float16) if tensor.ndim >= 2 else tensor.numpy()
         for name, tensor in network.state_dict().items()
     }
-
-
-def _write_test(predictor: AnyPredictor, source: AnnotatedImage, folder: Path) -> None:
-    sample = np.ascontiguousarray(image_of(source)[:TEST_SIDE, :TEST_SIDE])
-    if isinstance(predictor, InstancePredictor):
-        save_file({"input": sample, **predictor.examine(sample)}, folder / TEST)
-        return
-    maps = predictor.maps(sample)
-    stacked = np.stack([maps.foreground, maps.boundary, maps.distance, maps.size]).astype(np.float16)
-    save_file({"input": sample, "maps": stacked}, folder / TEST)

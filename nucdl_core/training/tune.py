@@ -16,20 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import differential_evolution
 
-from nucdl_core.arrays import Floats, Labels
 from nucdl_core.config import DEFAULT_MODEL, require
 from nucdl_core.errors import ConfigError, ImageError
-from nucdl_core.files.writing import make_folder
+from nucdl_core.files.writing import replaced_folder
 from nucdl_core.model.bundle import CARD, BundleDescription, find_bundle, read_bundle, write_description
 from nucdl_core.model.card import tuned_card
 from nucdl_core.model.device import resolve_device
-from nucdl_core.model.predictor import Predictor, load_predictor
+from nucdl_core.model.loading import load_map_model
+from nucdl_core.model.map_predictor import MapPredictor
+from nucdl_core.model.predictor import FINE_DIAMETER
 from nucdl_core.scores.matching import image_scores
-from nucdl_core.segment import FINE_DIAMETER, refinement_of
-from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement, correct_and_clean
-from nucdl_core.steps.instances import Decision, Prediction, decode
-from nucdl_core.steps.size import estimate_diameter
+from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement, refine_objects
+from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.views import VIEW_SETS
+from nucdl_core.training.calibrate import PredictedTruth
 from nucdl_core.training.sources import AnnotatedImage, draw_of, image_of, read_annotated_images, truth_of
 
 # Where each number is searched.
@@ -129,13 +129,13 @@ def tune(
     if output.exists():
         raise ConfigError(f"{output} exists already; give a new folder for the tuned model")
     bundle = read_bundle(find_bundle(config.model))
-    predictor = load_predictor(bundle.folder, resolve_device(config.device))
+    predictor = load_map_model(bundle.folder, resolve_device(config.device))
     searching, judging = split_for_tuning(read_annotated_images(data))
-    old, canonical = bundle.description, bundle.description.canonical_diameter
-    parts = [[look_twice(source, predictor) for source in part] for part in (searching, judging)]
-    decision, refinement = search(parts[0], old.decision, canonical, config, progress)
-    before = mean_score(parts[1], old.decision, refinement_of(predictor, old.decision), canonical)
-    after = mean_score(parts[1], decision, refinement, canonical)
+    old = bundle.description
+    parts = [[predict_twice(source, predictor) for source in part] for part in (searching, judging)]
+    decision, refinement = search(parts[0], predictor, config, progress)
+    before = mean_score(parts[1], predictor, old.decision, predictor.refinement(old.decision.foreground))
+    after = mean_score(parts[1], predictor, decision, refinement)
     metrics = {**old.metrics, "tuned": {"images": len(searching), "judges": len(judging), "dsb_score": after}}
     new = dataclasses.replace(old, name=output.name, decision=decision, refinement=refinement, metrics=metrics)
     write_tuned(bundle.folder, output, new)
@@ -154,47 +154,25 @@ def split_for_tuning(sources: Sequence[AnnotatedImage]) -> Tuple[List[AnnotatedI
     return drawn[judges:], drawn[:judges]
 
 
-@dataclasses.dataclass(frozen=True)
-class SeenTwice:
-    """An annotated image after the network, as `segment` with the configuration's `refine` sees it.
-
-    Attributes
-    ----------
-    truth : int32 array (H, W)
-    prediction : Prediction
-        Where the nuclei are found.
-    finer : float32 array (H, W)
-        Probability at the finer scale, by which outlines are corrected.
-    """
-
-    truth: Labels
-    prediction: Prediction
-    finer: Floats
-
-
-def look_twice(source: AnnotatedImage, predictor: Predictor) -> SeenTwice:
+def predict_twice(source: AnnotatedImage, predictor: MapPredictor) -> PredictedTruth:
     """Predict an annotated image at both scales, with the automatic size estimate."""
     image, canonical = image_of(source), predictor.description.canonical_diameter
-    diameter = estimate_diameter(image, canonical, predictor.maps_at) or canonical
-    first, finer = (
-        predictor.predict(image, diameter * canonical / target, VIEW_SETS["none"])
-        for target in (canonical, FINE_DIAMETER)
-    )
-    return SeenTwice(truth_of(source), first, finer.probability)
+    diameter, views = predictor.estimate_diameters(image)[0], VIEW_SETS["none"]
+    finer = predictor.predict(image, diameter * canonical / FINE_DIAMETER, views).probability
+    return PredictedTruth(truth_of(source), predictor.predict(image, diameter, views), finer=finer)
 
 
 def search(
-    images: Sequence[SeenTwice],
-    start: Decision,
-    canonical_diameter: float,
+    images: Sequence[PredictedTruth],
+    predictor: MapPredictor,
     config: TuneConfig,
     progress: Callable[[float], object] = float,
 ) -> Tuple[Decision, Refinement]:
-    """Find the numbers with the best mean DSB score on predicted images; `start` gives the decoder, which stays."""
-    scores = [0.0]
+    """Find the numbers with the best mean DSB score on predicted images; the model's decoder stays."""
+    scores, start = [0.0], predictor.description.decision
 
     def loss(numbers: NDArray[np.float64]) -> float:
-        scores.append(mean_score(images, *from_numbers(numbers, start), canonical_diameter))
+        scores.append(mean_score(images, predictor, *from_numbers(numbers, start)))
         return -scores[-1]
 
     def report(best: NDArray[np.float64], convergence: float) -> None:
@@ -227,27 +205,23 @@ def from_numbers(numbers: NDArray[np.float64], start: Decision) -> Tuple[Decisio
 
 
 def mean_score(
-    images: Sequence[SeenTwice], decision: Decision, refinement: Refinement, canonical_diameter: float
+    images: Sequence[PredictedTruth], predictor: MapPredictor, decision: Decision, refinement: Refinement
 ) -> float:
-    """Return the mean DSB score that a decision and the correction of its contours reach."""
-    scores = [
-        float(image_scores(image.truth, decided(image, decision, refinement, canonical_diameter))["dsb_score"])
-        for image in images
-    ]
+    """Return the mean DSB score that a decision and the correction of outlines reach on images predicted twice."""
+    scores = []
+    for image in images:
+        found = predictor.find(image.prediction, decision).labels
+        refined = found if image.finer is None else refine_objects(found, image.finer, refinement)
+        scores.append(float(image_scores(image.truth, refined)["dsb_score"]))
     return float(np.mean(scores))
-
-
-def decided(image: SeenTwice, decision: Decision, refinement: Refinement, canonical_diameter: float) -> Labels:
-    """Find the nuclei of a predicted image, correct their contours, and clean up."""
-    return correct_and_clean(decode(image.prediction, decision, canonical_diameter), image.finer, refinement)
 
 
 def write_tuned(source: Path, target: Path, description: BundleDescription) -> None:
     """Write a bundle with the weights of another one and its own description and card."""
-    make_folder(target)
-    for name in description.files:
-        shutil.copyfile(source / name, target / name)
     card = source / CARD
     text = card.read_text(encoding="utf-8") if card.exists() else ""
-    (target / CARD).write_text(tuned_card(description, text), encoding="utf-8")
-    write_description(target, description)
+    with replaced_folder(target) as folder:
+        for name in description.files:
+            shutil.copyfile(source / name, folder / name)
+        (folder / CARD).write_text(tuned_card(description, text), encoding="utf-8")
+        write_description(folder, description)

@@ -8,13 +8,15 @@ resolution while the maps keep the full one.
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import ContextManager, Dict, List, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MAPS = ("foreground", "boundary", "distance", "size")
+from nucdl_core.arrays import Floats
+from nucdl_core.model.networks.maps import MAPS, MapNetwork
+
 BLOCK = 2
 
 
@@ -50,20 +52,16 @@ def encode(encoder: nn.ModuleList, image: Tensor) -> List[Tensor]:
     return levels
 
 
-class UNet(nn.Module):
+class UNet(MapNetwork):
     """U-Net on 2 x 2 blocks of the image.
 
     Parameters
     ----------
     widths : sequence of int
         Channels of each level, from the finest to the coarsest; one pooling step between two levels.
-
-    Notes
-    -----
-    ``forward`` takes float (B, 1, H, W) with H and W multiples of `stride` and returns (B, 4, H, W), in the
-    order of `MAPS`: logits of foreground, of the nucleus boundary and of the distance to the rim (sigmoid: 0
-    at the rim, 1 at the centre), and the base-2 logarithm of nucleus diameter over canonical diameter.
     """
+
+    integers = True
 
     def __init__(self, widths: Sequence[int] = (32, 64, 128, 192, 256)) -> None:
         super().__init__()
@@ -74,12 +72,24 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(widths[0], len(MAPS) * BLOCK * BLOCK, 1)
 
     def shift_size(self, octaves: float) -> None:
-        """Add a constant to the size map, as if it had been taught relative to another canonical diameter."""
+        """See `MapNetwork`."""
         with torch.no_grad():
             self.state_dict()["head.bias"][-BLOCK * BLOCK :] += octaves
 
+    def recorded_ranges(self) -> ContextManager[Dict[str, Floats]]:
+        """See `MapNetwork` and `int8.recorded_ranges`."""
+        from nucdl_core.model.networks.int8 import recorded_ranges
+
+        return recorded_ranges(self)
+
+    def in_integers(self, ranges: Mapping[str, Floats]) -> nn.Module:
+        """See `MapNetwork` and `int8.Int8UNet`."""
+        from nucdl_core.model.networks.int8 import Int8UNet
+
+        return Int8UNet(self, ranges)
+
     def forward(self, image: Tensor) -> Tensor:
-        """Return the four maps of a batch of normalized images; see the class for shapes."""
+        """Return the four maps of a batch of normalized images; see `MapNetwork` for shapes."""
         skips = encode(self.encoder, image)
         features = skips.pop()
         for level in reversed(self.decoder):
