@@ -6,22 +6,33 @@ grey copies of those that passed the strict reader, and those that did not are r
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
+from urllib.request import pathname2url
 
 import numpy as np
 import pandas as pd
 import tifffile
 
 from nucdl_core.arrays import AnyArray
-from nucdl_core.cellprofiler.headless import HeadlessRun, Progress, check_tables, execution_seconds, run_cellprofiler
+from nucdl_core.cellprofiler.headless import (
+    DONE_NAME,
+    LOG_NAME,
+    HeadlessError,
+    HeadlessRun,
+    Progress,
+    check_tables,
+    execution_seconds,
+    run_cellprofiler,
+)
 from nucdl_core.config import require
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.folders import image_files
 from nucdl_core.files.reading import read_image
-from nucdl_core.files.writing import make_folder, write_json, write_table
+from nucdl_core.files.writing import make_folder, replaced_folder, write_json, write_table
 from nucdl_core.reports.folders import evaluate_folders
 from nucdl_core.simulate.plate import simulate_plate
 
@@ -35,7 +46,7 @@ SIDES = {"IdentifyPrimaryObjects": ("NucleiClassic", "_classic"), "IdentifyNucle
 SCORES = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90")
 
 _OWN_FOLDERS = (PLATE, *(f"{kind}{ending}" for kind in ("labels", "overlays") for _, ending in SIDES.values()))
-_OWN_FILES = ("*.csv", "cellprofiler.log", "cellprofiler_done.txt")
+_OWN_FILES = (MARKER, "*.csv", LOG_NAME, DONE_NAME)
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,8 @@ class DemoConfig:
     Attributes
     ----------
     output : Path
-        Folder for everything that is written. It must be empty, absent, or made by a former demonstration.
+        Folder for everything that is written. It must be empty, absent, or made by a former demonstration, which is
+        replaced once the new one is complete.
     images : Path or None
         Folder with a person's own images; None simulates a plate.
     fields : int
@@ -66,7 +78,7 @@ class DemoConfig:
     pipeline: Path = REPOSITORY / "pipelines" / "compare.cppipe"
 
     def __post_init__(self) -> None:
-        require(self.fields >= 1, f"{self.fields} fields are none; give at least 1")
+        require(self.fields >= 1, f"fields is {self.fields}; give at least 1")
         if self.images is not None:
             require(self.images.is_dir(), f"{self.images} is not a folder; give the folder of your images")
             inside = self.output.resolve() in (self.images.resolve(), *self.images.resolve().parents)
@@ -109,45 +121,66 @@ def run_demo(config: DemoConfig, progress: Optional[Progress] = None) -> DemoRes
     ImageError
         If none of the images can be used.
     HeadlessError
-        If CellProfiler did not finish its work.
+        If CellProfiler did not finish its work. Its log is kept beside the output folder then.
     """
-    clear_output(config)
-    plate = config.output / PLATE
+    refuse_other_files(config.output)
+    with replaced_folder(config.output, _is_of_demonstration) as folder:
+        result = _demonstrate(config, folder, progress)
+        _name_place(folder, config.output.resolve())
+    return result
+
+
+def refuse_other_files(output: Path) -> None:
+    """Raise a `ConfigError` if a folder holds files but no mark of a demonstration."""
+    if output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file():
+        raise ConfigError(f"{output} holds files that no demonstration made; choose another folder or empty it")
+
+
+def _is_of_demonstration(path: Path) -> bool:
+    """Tell whether a file of a former demonstration, named by its path in the folder, goes when a new one comes."""
+    return path.parts[0] in _OWN_FOLDERS or (len(path.parts) == 1 and any(map(path.match, _OWN_FILES)))
+
+
+def _demonstrate(config: DemoConfig, folder: Path, progress: Optional[Progress]) -> DemoResult:
+    """Fill an empty folder with a demonstration."""
+    source = "simulated" if config.images is None else str(config.images)
+    write_json(folder / MARKER, {"images": source, "fields": config.fields, "size": config.size, "seed": config.seed})
+    plate = folder / PLATE
     failed: Dict[str, str] = {}
     if config.images is None:
         simulate_plate(plate, fields=config.fields, size=config.size, seed=config.seed)
     else:
         failed = copy_images(config.images, plate)
-    list_path = plate / "load_data.csv"
-    run = HeadlessRun(config.pipeline, list_path, config.output, REPOSITORY / "plugins")
-    run_cellprofiler(run, progress)
-    objects = [name for name, _ in SIDES.values()]
-    images = check_tables(config.output, len(pd.read_csv(list_path)), objects)
-    comparison = compare_sides(config.output, images)
-    write_table(config.output / COMPARISON, comparison)
+    images = _run_both_sides(config, folder, progress)
+    comparison = compare_sides(folder, images)
+    write_table(folder / COMPARISON, comparison)
     return DemoResult(comparison, failed)
 
 
-def clear_output(config: DemoConfig) -> None:
-    """Make the output folder, or empty that of a former demonstration, and mark it as ours.
+def _run_both_sides(config: DemoConfig, folder: Path, progress: Optional[Progress]) -> pd.DataFrame:
+    """Run CellProfiler and return its table of images; if it fails its log is kept beside the output folder."""
+    images = folder / PLATE / "load_data.csv"
+    kept = config.output.with_name(f"{config.output.name}_{LOG_NAME}")
+    kept.unlink(missing_ok=True)
+    try:
+        run_cellprofiler(HeadlessRun(config.pipeline, images, folder, REPOSITORY / "plugins"), progress)
+        return check_tables(folder, len(pd.read_csv(images)), [name for name, _ in SIDES.values()])
+    except HeadlessError as error:
+        log = folder / LOG_NAME
+        if not log.is_file():
+            raise
+        shutil.copyfile(log, kept)
+        raise HeadlessError(str(error).replace(str(log), str(kept))) from error
 
-    Raises
-    ------
-    ConfigError
-        If the folder holds files but no mark of a demonstration.
-    """
-    output = config.output
-    make_folder(output)
-    if any(output.iterdir()) and not (output / MARKER).is_file():
-        raise ConfigError(f"{output} holds files that no demonstration made; choose another folder or empty it")
-    for name in _OWN_FOLDERS:
-        if (output / name).is_dir():
-            shutil.rmtree(output / name)
-    for pattern in _OWN_FILES:
-        for path in output.glob(pattern):
-            path.unlink()
-    source = "simulated" if config.images is None else str(config.images)
-    write_json(output / MARKER, {"images": source, "fields": config.fields, "size": config.size, "seed": config.seed})
+
+def _name_place(folder: Path, final: Path) -> None:
+    """Name in all tables the place where a folder will lie, instead of the one where it was filled."""
+    for path in (*folder.glob("*.csv"), folder / PLATE / "load_data.csv"):
+        text = path.read_bytes()
+        # CellProfiler writes paths, and URLs as well.
+        for spelled in (str, pathname2url):
+            text = text.replace(os.fsencode(spelled(str(folder))), os.fsencode(spelled(str(final))))
+        path.write_bytes(text)
 
 
 def copy_images(source: Path, plate: Path) -> Dict[str, str]:

@@ -1,4 +1,4 @@
-"""Writing results completely: a file appears beside its place and is moved there once it is whole and on the disk."""
+"""Writing results completely: a file or folder is made beside its place and moved there once all of it is on disk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Callable, Dict, Iterator
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 # Side of the tiles of a large label image, in pixels.
 TILE = 512
+# While a folder is replaced, these lie in a hidden folder beside it: what is being written, what is replaced, what may
+# be deleted, and the lock of the run that does it.
+_NEW, _OLD, _WASTE, _LOCK = "new", "old", "waste", "lock"
 
 
 def file_sha256(path: PathLike) -> str:
@@ -217,3 +221,154 @@ def write_atomically(path: PathLike, fill: Callable[[IO[bytes]], object]) -> Non
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def replaced_folder(target: PathLike, is_replaced: Callable[[Path], bool] = lambda path: True) -> Iterator[Path]:
+    """Let a block fill a new folder, which takes the place of `target` once the block has ended without an error.
+
+    Until then `target` stays as it is. The new folder and the old one lie in a hidden folder beside it, which the
+    next run removes if this one is killed. Killed between moving the old folder away and moving the new one there, a
+    run leaves no `target` for that moment: the next run, or `restore_folder`, brings the old one back.
+
+    Parameters
+    ----------
+    target : str or path
+        Folder to make or to replace; missing parents are made.
+    is_replaced : callable
+        Called with the path, relative to `target`, of each file and folder in it. What it returns False for is kept,
+        unless the new folder holds something of that name. Without it everything is replaced.
+
+    Yields
+    ------
+    Path
+        The new folder, empty, on the same disk.
+
+    Raises
+    ------
+    NucDLError
+        Before the block: if `target` is a file, a disk or the current folder, another run is replacing it, or the
+        folder beside it cannot be made. After it: if the new folder cannot be moved; `target` is as it was then.
+    """
+    final = Path(os.path.realpath(target))
+    with _named(final):
+        _refuse_what_cannot_move(final)
+    with _workshop(final) as workshop:
+        new, old = workshop / _NEW, workshop / _OLD
+        with _named(final):
+            new.mkdir()
+        yield new
+        with _named(final):
+            _keep_others(final, new, is_replaced)
+            for path in (*new.rglob("*"), new):
+                _sync(path)
+            if final.exists():
+                os.rename(final, old)
+            os.rename(new, final)
+            _sync(final.parent)
+
+
+def restore_folder(target: PathLike) -> None:
+    """Bring back the folder that a run was replacing when it was killed, if there is no folder now.
+
+    Parameters
+    ----------
+    target : str or path
+        As of `replaced_folder`.
+
+    Raises
+    ------
+    NucDLError
+        If it cannot be brought back, or another run is replacing it.
+    """
+    final = Path(os.path.realpath(target))
+    if not final.exists() and (_workshop_of(final) / _OLD).exists():
+        with _workshop(final):
+            pass
+
+
+def _workshop_of(final: Path) -> Path:
+    return final.with_name(f".{final.name}.replacing")
+
+
+@contextlib.contextmanager
+def _workshop(final: Path) -> Iterator[Path]:
+    """Hold the hidden folder beside a folder, rid of what killed runs left in it; it is removed in the end."""
+    # Late, so that a process that only watches others stays small.
+    from filelock import FileLock, Timeout
+
+    workshop = _workshop_of(final)
+    lock = FileLock(workshop / _LOCK)
+    with _named(final):
+        workshop.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise NucDLError(
+                f"{final}: another run is writing this folder; wait until it has ended, or name another folder"
+            ) from None
+    try:
+        with _named(final):
+            _clear(final, workshop)
+        yield workshop
+    finally:
+        with _named(final):
+            _clear(final, workshop)
+        shutil.rmtree(workshop, ignore_errors=True)
+        lock.release()
+
+
+def _clear(final: Path, workshop: Path) -> None:
+    """Bring the old folder back if no other has taken its place, and delete what else a run has left."""
+    if (workshop / _OLD).exists():
+        # An old folder that is deleted in part must not be taken for a whole one.
+        os.rename(workshop / _OLD, final if not final.exists() else workshop / _WASTE)
+    for name in (_NEW, _WASTE):
+        shutil.rmtree(workshop / name, ignore_errors=True)
+
+
+def _refuse_what_cannot_move(final: Path) -> None:
+    if final.exists() and not final.is_dir():
+        raise NucDLError(f"{final} is a file; name a folder")
+    if final.exists() and os.path.ismount(final):
+        raise NucDLError(f"{final} is a disk of its own, which cannot be replaced; name a folder in it")
+    here = Path.cwd()
+    if final in (here, *here.parents):
+        raise NucDLError(f"{final} is the folder that this command runs in; go to another one, or name a folder in it")
+
+
+def _keep_others(old: Path, new: Path, is_replaced: Callable[[Path], bool]) -> None:
+    """Give a new folder what it does not replace of the old one, by hard links where the disk has them."""
+    for path in sorted(old.rglob("*")):
+        part = path.relative_to(old)
+        folder = path.is_dir() and not path.is_symlink()
+        if (new / part).exists() or is_replaced(part):
+            continue
+        if folder:
+            (new / part).mkdir(parents=True)
+            continue
+        (new / part).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, new / part, follow_symlinks=False)
+        except OSError:
+            shutil.copy2(path, new / part, follow_symlinks=False)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    if path.is_symlink():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Turn what the system says while a folder is replaced into an error that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise NucDLError(f"{folder}: cannot be replaced ({error.strerror}); check the folder and the disk") from error

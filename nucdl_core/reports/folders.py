@@ -13,7 +13,7 @@ from nucdl_core.scores.matching import Number, image_scores, summarize
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_NAME = "evaluation.csv"
+SCORES_NAME = "evaluation.csv"
 SUMMARY_NAME = "summary.json"
 
 
@@ -68,7 +68,7 @@ def write_evaluation(folder: PathLike, table: pd.DataFrame, summary: Dict[str, N
         If the folder cannot be made or a file cannot be written.
     """
     make_folder(folder)
-    write_table(Path(folder, TABLE_NAME), table)
+    write_table(Path(folder, SCORES_NAME), table)
     write_json(Path(folder, SUMMARY_NAME), summary)
 
 

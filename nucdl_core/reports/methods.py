@@ -16,6 +16,7 @@ from nucdl_core.files.reading import read_labels, read_partner
 from nucdl_core.files.writing import make_folder, write_json, write_table
 from nucdl_core.labels import relabel
 from nucdl_core.overlap import Overlap, overlap
+from nucdl_core.reports.folders import SCORES_NAME, SUMMARY_NAME
 from nucdl_core.reports.strata import Strata, read_strata
 from nucdl_core.scores.all_scores import ALL_AVERAGED, all_overlap_scores, summarize_all
 from nucdl_core.scores.matching import Number
@@ -24,8 +25,7 @@ from nucdl_core.scores.significance import PairedComparison, bootstrap_interval,
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORES_NAME, MEANS_NAME, COMPARISONS_NAME = "evaluation.csv", "summary.csv", "comparisons.csv"
-SUMMARY_NAME = "summary.json"
+TABLE_NAMES = (SCORES_NAME, "summary.csv", "comparisons.csv", SUMMARY_NAME)
 ALL = "all"
 _COMPARISON = ("category", "value", "score", "method", "other")
 COMPARED_SCORES = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score", "aji", "panoptic_quality")
@@ -276,10 +276,9 @@ def write_tables(folder: PathLike, evaluation: Evaluation) -> None:
         If the folder cannot be made or a file cannot be written.
     """
     make_folder(folder)
-    write_table(Path(folder, SCORES_NAME), evaluation.scores)
-    write_table(Path(folder, MEANS_NAME), evaluation.means)
-    write_table(Path(folder, COMPARISONS_NAME), evaluation.comparisons)
     overall: Dict[str, Dict[str, Number]] = {name: evaluation.overall(name) for name in evaluation.methods}
+    for name, table in zip(TABLE_NAMES, (evaluation.scores, evaluation.means, evaluation.comparisons)):
+        write_table(Path(folder, name), table)
     write_json(Path(folder, SUMMARY_NAME), overall)
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from nucdl_core import __version__
 from nucdl_core.errors import ConfigError
 from nucdl_core.files.folders import PathLike
-from nucdl_core.files.writing import make_folder, write_atomically, write_table
+from nucdl_core.files.writing import replaced_folder, write_atomically, write_table
 from nucdl_core.reports.data import NucleusCollector, choose_images, image_files_by_stem, image_times
 from nucdl_core.reports.figures import CATEGORY_FIGURE, all_figures, error_counts, figure_bytes
 from nucdl_core.reports.gallery import data_link, gallery_picture, picture_link
-from nucdl_core.reports.methods import Evaluation, Inputs, evaluate_methods, pair_methods, write_tables
+from nucdl_core.reports.methods import TABLE_NAMES, Evaluation, Inputs, evaluate_methods, pair_methods, write_tables
 from nucdl_core.reports.tables import area_rows, comparison_rows, error_rows, main_rows, size_rows, strata_rows
 from nucdl_core.scores.object_errors import COLOURS
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).with_name("templates")
 LIBRARIES = ("jinja2", "matplotlib")
+NUCLEI_NAME, TIMES_NAME = "nuclei.csv", "times.csv"
 GALLERY_TITLES = {
     "worst": "The worst images",
     "best": "The best images",
@@ -102,17 +103,18 @@ def write_report(config: ReportConfig) -> Evaluation:
     collector = NucleusCollector()
     evaluation = evaluate_methods(config.inputs, collector)
     nuclei = collector.table()
-    figures = _write_files(config.files_folder, evaluation, nuclei, times)
-    chosen = choose_images(evaluation, config.pictures)
-    galleries = [
-        {
-            "title": GALLERY_TITLES[kind],
-            "rows": [_gallery_row(evaluation, images[image], files, image) for image in stems],
-        }
-        for kind, stems in chosen.items()
-    ]
-    page = _page(evaluation, nuclei, times)
-    text = render({**page, "figures": figures, "galleries": galleries, "files_folder": config.files_folder.name})
+    with replaced_folder(config.files_folder, _is_of_report) as folder:
+        figures = _write_files(folder, evaluation, nuclei, times)
+        chosen = choose_images(evaluation, config.pictures)
+        galleries = [
+            {
+                "title": GALLERY_TITLES[kind],
+                "rows": [_gallery_row(evaluation, images[image], files, image) for image in stems],
+            }
+            for kind, stems in chosen.items()
+        ]
+        page = _page(evaluation, nuclei, times)
+        text = render({**page, "figures": figures, "galleries": galleries, "files_folder": config.files_folder.name})
     write_atomically(config.output, lambda stream: stream.write(text.encode("utf-8")))
     return evaluation
 
@@ -131,10 +133,9 @@ def _write_files(
     folder: Path, evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFrame
 ) -> Dict[str, Dict[str, str]]:
     """Write tables and figures; return link and caption of each figure."""
-    make_folder(folder)
     write_tables(folder, evaluation)
-    write_table(folder / "nuclei.csv", nuclei)
-    write_table(folder / "times.csv", times)
+    write_table(folder / NUCLEI_NAME, nuclei)
+    write_table(folder / TIMES_NAME, times)
     links: Dict[str, Dict[str, str]] = {}
     for name, figure in all_figures(evaluation, nuclei, times).items():
         for kind in ("svg", "png"):
@@ -144,6 +145,12 @@ def _write_files(
                 caption = CAPTIONS.get(name, "Mean F1 of the images of each category, with 95 % confidence interval.")
                 links[name] = {"link": data_link(content, "image/svg+xml"), "caption": caption}
     return links
+
+
+def _is_of_report(path: Path) -> bool:
+    """Tell whether a file of a former report, named by its path in the folder, goes when a new report comes."""
+    drawn = path.suffix in (".svg", ".png") and (path.stem in CAPTIONS or path.stem.startswith(CATEGORY_FIGURE))
+    return len(path.parts) == 1 and (drawn or path.name in (*TABLE_NAMES, NUCLEI_NAME, TIMES_NAME))
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import string
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from nucdl_core.arrays import AnyArray
 from nucdl_core.config import require
 from nucdl_core.errors import NucDLError
 from nucdl_core.files.folders import LABEL_SUFFIX
-from nucdl_core.files.writing import make_folder, write_json, write_labels, write_table
+from nucdl_core.files.writing import replaced_folder, write_json, write_labels, write_table
 from nucdl_core.simulate.field import FieldConfig, screen_config
 from nucdl_core.simulate.image import simulate_field
 
@@ -45,7 +46,8 @@ def simulate_plate(
     Parameters
     ----------
     folder : Path
-        Made if missing; must be empty or hold a former simulated plate, whose files are replaced.
+        Made if missing; must be empty or hold a former simulated plate, whose files are replaced once the new plate is
+        complete. Other files in it are kept.
     fields : int
         Number of images in all, filling well after well.
     size : (int, int)
@@ -72,10 +74,27 @@ def simulate_plate(
     require(seed >= 0, f"seed is {seed}; it must be 0 or more")
     FieldConfig(size=size)  # refuses an impossible size before anything is written
     folder = Path(folder).absolute()
-    _prepare(folder)
-    write_json(folder / MARKER, {"fields": fields, "size": list(size), "seed": seed})
+    _refuse_other_files(folder)
+    with replaced_folder(folder, _is_of_plate) as new:
+        write_json(new / MARKER, {"fields": fields, "size": list(size), "seed": seed})
+        for name in ("images", "labels"):
+            (new / name).mkdir()
+        truth = _write_fields(new, plan_sites(fields), size, seed, report)
+        write_table(new / "truth.csv", truth)
+        write_table(new / "load_data.csv", _load_data(truth, folder / "images"))
+    return truth
+
+
+def _write_fields(
+    folder: Path,
+    places: Sequence[Tuple[str, int]],
+    size: Tuple[int, int],
+    seed: int,
+    report: Optional[Callable[[str], None]],
+) -> pd.DataFrame:
+    """Write image and label image of each well and site; return the table ``truth.csv``."""
     rows = []
-    for index, (well, site) in enumerate(plan_sites(fields)):
+    for index, (well, site) in enumerate(places):
         same_in_well = np.random.default_rng([seed, 0, *map(ord, well)])
         config = screen_config(size, same_in_well, np.random.default_rng([seed, 1, index]))
         field = simulate_field(config, np.random.default_rng([seed, 2, index]))
@@ -87,10 +106,7 @@ def simulate_plate(
         )
         if report is not None:
             report(f"{stem}.tif")
-    truth = pd.DataFrame(rows, columns=["image", "labels", "plate", "well", "site", "nuclei", "diameter"])
-    write_table(folder / "truth.csv", truth)
-    write_table(folder / "load_data.csv", _load_data(truth, folder / "images"))
-    return truth
+    return pd.DataFrame(rows, columns=["image", "labels", "plate", "well", "site", "nuclei", "diameter"])
 
 
 def plan_sites(fields: int) -> List[Tuple[str, int]]:
@@ -105,16 +121,8 @@ def plan_sites(fields: int) -> List[Tuple[str, int]]:
     return [(wells[index // sites], index % sites + 1) for index in range(fields)]
 
 
-def _prepare(folder: Path) -> None:
-    """Make the folders and take out the files of a former simulated plate.
-
-    Raises
-    ------
-    ConfigError
-        If the folder is a file, or holds files but no simulated plate.
-    NucDLError
-        If a folder cannot be made or a file not be removed.
-    """
+def _refuse_other_files(folder: Path) -> None:
+    """Raise a `ConfigError` if the folder is a file, or holds files but no simulated plate."""
     require(
         not folder.exists() or folder.is_dir(),
         f"{folder} is a file; give a folder for the simulated plate",
@@ -123,14 +131,12 @@ def _prepare(folder: Path) -> None:
         not folder.exists() or (folder / MARKER).is_file() or not any(folder.iterdir()),
         f"{folder} is not empty and holds no simulated plate; nothing was written. Give another folder, or empty it",
     )
-    for name in ("images", "labels"):
-        make_folder(folder / name)
-    former = [*folder.glob(f"images/{PLATE}_*_w1.tif"), *folder.glob(f"labels/{PLATE}_*_w1{LABEL_SUFFIX}")]
-    for path in [folder / "load_data.csv", folder / "truth.csv", *former]:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise NucDLError(f"{path}: cannot be removed ({error.strerror}); check the folder") from error
+
+
+def _is_of_plate(path: Path) -> bool:
+    """Tell whether a file of a former plate, named by its path in the folder, goes when a new plate comes."""
+    patterns = (MARKER, "load_data.csv", "truth.csv", f"images/{PLATE}_*_w1.tif", f"labels/{PLATE}_*_w1{LABEL_SUFFIX}")
+    return any(fnmatch(path.as_posix(), pattern) for pattern in patterns)
 
 
 def _write_image(path: Path, image: AnyArray) -> None:

@@ -22,10 +22,6 @@ from nucdl_core.training.sources import AnnotatedImage, kind_weights, prepare
 from nucdl_core.training.superpose import Layers, superpose
 from nucdl_core.training.targets import boundary_map, gap_map
 
-# Names of simulated sources, with and without nuclei. They already have their final size, noise and blur.
-SIMULATED = ("simulated", "simulated_empty")
-
-
 Finish = Callable[[Floats, Layers, TrainConfig], Dict[str, Tensor]]
 
 
@@ -104,10 +100,10 @@ def simulated_source(rng: np.random.Generator, diameter: float, size: int) -> An
     """Simulate a field whose nuclei already have about the wanted diameter."""
     field = simulate_annotated(random_config(rng, (size, size), (diameter, diameter)), rng)
     if field.labels.max() > 0:
-        return prepare(SIMULATED[0], field.image, field.labels)
+        return prepare("simulated", field.image, field.labels, simulated=True)
     empty = torch.zeros((1, 1, size, size))
     pyramid = (torch.from_numpy(normalize(field.image))[None, None],)
-    return AnnotatedImage(SIMULATED[1], pyramid, empty, empty, empty, torch.zeros(1), diameter)
+    return AnnotatedImage("empty", pyramid, empty, empty, empty, torch.zeros(1), diameter, simulated=True)
 
 
 def take_crop(
@@ -119,9 +115,9 @@ def take_crop(
 ) -> Dict[str, Tensor]:
     """Cut a crop in which the source's typical nucleus is `diameter` px across, changed at random."""
     layers = cut(source, diameter, config.crop_size, rng)
-    if source.name not in SIMULATED and rng.random() < config.superposed_share:
+    if not source.simulated and rng.random() < config.superposed_share:
         layers = superpose(layers, cut(source, diameter, config.crop_size, rng), diameter, rng)
-    if source.name in SIMULATED or rng.random() < config.plain_share:
+    if source.simulated or rng.random() < config.plain_share:
         image = rescale_intensity(layers.image, rng)
     else:
         layers = defocus(layers, min(diameter, config.crop_size / 2), rng)
@@ -147,9 +143,8 @@ def cut(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Gener
 def plan_crop(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Generator) -> CropPlan:
     """Draw where and how to cut; see `CropPlan`."""
     height, width = source.labels.shape[-2:]
-    simulated = source.name in SIMULATED
-    scale = 1.0 if simulated else float(np.clip(diameter / source.diameter, 1 / 16, 8))
-    quarter_turns_only = simulated or rng.random() < 0.5
+    scale = 1.0 if source.simulated else float(np.clip(diameter / source.diameter, 1 / 16, 8))
+    quarter_turns_only = source.simulated or rng.random() < 0.5
     angle = rng.integers(4) * np.pi / 2 if quarter_turns_only else rng.uniform(0, 2 * np.pi)
     stretching = np.ones(2) if quarter_turns_only else np.exp(rng.normal(0, 0.08, 2))
     mirror = rng.choice([-1.0, 1.0])
@@ -158,7 +153,7 @@ def plan_crop(source: AnnotatedImage, diameter: float, size: int, rng: np.random
     # The centres from which the crop stays inside the source, or else holds all of it.
     reach = np.abs(matrix).sum(axis=1) * size / 2
     limits = np.sort([reach, np.array([height, width]) - reach], axis=0)
-    if simulated or rng.random() < 0.5:
+    if source.simulated or rng.random() < 0.5:
         centre = rng.uniform(*limits)
     else:
         centre = np.clip(_pixel_of_a_nucleus(source, rng) + rng.uniform(-size / 4, size / 4, 2) / scale, *limits)

@@ -170,7 +170,9 @@ def predict_all(validation: Sequence[AnnotatedImage], predictor: Predictor) -> L
     """
     generators = [np.random.default_rng([SIMULATED_SEED, number]) for number in range(SIMULATED)]
     fields = [simulate_annotated(random_config(rng, (256, 256)), rng) for rng in generators]
-    simulated = [prepare("simulated", field.image, field.labels) for field in fields if field.labels.max() > 0]
+    simulated = [
+        prepare("simulated", field.image, field.labels, simulated=True) for field in fields if field.labels.max() > 0
+    ]
     images = [*validation, *simulated]
     weights = np.concatenate([kind_weights(validation, 1.0), np.full(len(simulated), 1 / len(simulated))])
     predicted = [

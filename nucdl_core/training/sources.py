@@ -32,7 +32,7 @@ class AnnotatedImage:
     Attributes
     ----------
     name : str
-        Stem of the file.
+        Stem of the file, or what a simulated field is called; it decides nothing but the split.
     pyramid : tuple of float32 tensors (1, 1, H / 2**k, W / 2**k)
         The normalized image and its 2 x 2 averages, so that a crop at a small scale has no aliasing.
     foreground, labels, distance : float32 tensors (1, 1, H, W)
@@ -46,6 +46,8 @@ class AnnotatedImage:
         Median equivalent diameter of all nuclei.
     modality : str
         As ``index.csv`` names it; empty where there is none.
+    simulated : bool
+        Whether it was simulated at the size, with the noise and the blur that a crop is to have.
     """
 
     name: str
@@ -56,9 +58,12 @@ class AnnotatedImage:
     sizes: Tensor
     diameter: float
     modality: str = ""
+    simulated: bool = False
 
 
-def prepare(name: str, image: AnyArray, labels: AnyArray, modality: str = "") -> AnnotatedImage:
+def prepare(
+    name: str, image: AnyArray, labels: AnyArray, modality: str = "", simulated: bool = False
+) -> AnnotatedImage:
     """Prepare one annotated image; see `AnnotatedImage`."""
     numbered = relabel(labels)
     diameters = equivalent_diameters(numbered)
@@ -76,6 +81,7 @@ def prepare(name: str, image: AnyArray, labels: AnyArray, modality: str = "") ->
         sizes=torch.from_numpy(sizes),
         diameter=float(np.median(diameters)),
         modality=modality,
+        simulated=simulated,
     )
 
 

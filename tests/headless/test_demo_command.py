@@ -33,6 +33,10 @@ def test_the_demonstration_compares_both_sides_with_the_truth(tmp_path):
     images = pd.read_csv(output / "Image.csv")
     assert len(images) == 2
     assert {"Count_Nuclei", "Count_NucleiClassic", "ExecutionTime_03IdentifyNucleiDL"} <= set(images)
+    assert set(images["PathName_DNA"]) == {str(output / "plate" / "images")}
+    written = "".join(path.read_text(encoding="utf-8") for path in output.glob("*.csv"))
+    assert (output / "plate" / "images").as_uri().replace("///", "/") in written and ".replacing" not in written
+    assert [path.name for path in tmp_path.iterdir()] == ["demo output"]
     for folder in ("overlays_classic", "overlays_deep", "labels_classic", "labels_deep"):
         assert len(list((output / folder).iterdir())) == 2
 

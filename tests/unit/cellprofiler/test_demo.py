@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ import tifffile
 from click.testing import CliRunner
 
 from nucdl_core.cellprofiler import demo
-from nucdl_core.cellprofiler.demo import DemoConfig, as_cellprofiler_reads, clear_output, copy_images, run_demo
+from nucdl_core.cellprofiler.demo import DemoConfig, as_cellprofiler_reads, copy_images, run_demo
+from nucdl_core.cellprofiler.headless import HeadlessError
 from nucdl_core.cli import main as cli
 from nucdl_core.cli.words import SOME_FAILED
 from nucdl_core.errors import ConfigError, ImageError
@@ -42,6 +44,8 @@ def cellprofiler(monkeypatch):
                     progress(1, "IdentifyNucleiDL")
         classic, deep = np.reshape(counts, (2, -1))
         table = pd.DataFrame({"Count_NucleiClassic": classic, "Count_Nuclei": deep})
+        table["PathName_DNA"] = images["Image_PathName_DNA"]
+        table["URL_DNA"] = [Path(folder, "a.tif").as_uri() for folder in images["Image_PathName_DNA"]]
         table["ExecutionTime_02IdentifyPrimaryObjects"] = 0.25
         table["ExecutionTime_03IdentifyNucleiDL"] = 0.5
         table.to_csv(run.output / "Image.csv", index=False)
@@ -108,10 +112,42 @@ def test_a_second_demonstration_replaces_the_first(tmp_path, cellprofiler, own):
     assert (tmp_path / "out" / "my notes.txt").exists()
 
 
+@pytest.mark.parametrize("name", ["out", "out put"])
+def test_tables_name_the_place_where_the_images_are(tmp_path, cellprofiler, own, name):
+    for images in (None, own):
+        run_demo(DemoConfig(tmp_path / name, images, fields=1, size=SMALL))
+        place = tmp_path / name / "plate" / "images"
+        assert set(pd.read_csv(tmp_path / name / "plate" / "load_data.csv")["Image_PathName_DNA"]) == {str(place)}
+        table = pd.read_csv(tmp_path / name / "Image.csv")
+        assert set(table["PathName_DNA"]) == {str(place)}
+        assert set(table["URL_DNA"]) == {(place / "a.tif").as_uri()}
+
+
+def test_a_demonstration_that_fails_leaves_the_former_one_and_the_log(tmp_path, cellprofiler, monkeypatch):
+    config = DemoConfig(tmp_path / "out", fields=1, size=SMALL)
+    run_demo(config)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    log = tmp_path / "out_cellprofiler.log"
+
+    def fail(run, progress=None):
+        assert {path: path.read_bytes() for path in before} == before
+        (run.output / "cellprofiler.log").write_text("what went wrong")
+        raise HeadlessError(f"it failed; see {run.output / 'cellprofiler.log'}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(demo, "run_cellprofiler", fail)
+        with pytest.raises(HeadlessError, match=f"see {log}"):
+            run_demo(config)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+    assert log.read_text() == "what went wrong"
+    run_demo(config)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_folder_with_other_files_is_not_touched(tmp_path):
     (tmp_path / "Image.csv").write_text("years of work")
     with pytest.raises(ConfigError, match="no demonstration made"):
-        clear_output(DemoConfig(tmp_path))
+        run_demo(DemoConfig(tmp_path))
     assert (tmp_path / "Image.csv").read_text() == "years of work"
 
 

@@ -98,6 +98,24 @@ def test_tables_and_figures_lie_beside_it(report):
     assert Image.open(report / "out_files" / "f1_curves.png").size[0] > 1000
 
 
+def test_figures_of_a_former_report_go_and_other_files_stay(folders):
+    write_report(config(folders, strata=folders / "strata.csv"))
+    (folders / "out_files" / "my notes.png").write_text("mine")
+    write_report(config(folders))
+    names = {path.name for path in (folders / "out_files").iterdir()}
+    assert "my notes.png" in names and "category_1.svg" not in names
+
+
+def test_a_report_that_fails_leaves_the_former_one(folders):
+    write_report(config(folders))
+    before = {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()}
+    write_png(folders / "images" / "b.png", np.zeros((9, 9), np.uint8))
+    before[folders / "images" / "b.png"] = (folders / "images" / "b.png").read_bytes()
+    with pytest.raises(ImageError, match=r"b\.png"):
+        write_report(config(folders))
+    assert {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()} == before
+
+
 def test_names_from_outside_are_escaped(page):
     assert "<i>deep" not in page
     assert r"&lt;i&gt;deep&lt;/i&gt; $\frac$" in page

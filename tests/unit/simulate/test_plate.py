@@ -125,27 +125,27 @@ def test_impossible_settings_are_refused_before_anything_is_written(tmp_path, se
     assert not (tmp_path / "new").exists()
 
 
-def test_a_broken_off_plate_has_no_list_and_can_be_made_again(tmp_path, monkeypatch):
-    simulate_plate(tmp_path, 2, SIZE, 0)
+def test_a_plate_that_cannot_be_finished_leaves_the_former_one(tmp_path, monkeypatch):
+    simulate_plate(tmp_path / "p", 2, SIZE, 0)
+    before = content(tmp_path / "p")
 
     def full_disk(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(plate.tifffile, "imwrite", full_disk)
+    monkeypatch.setattr(plate.tifffile, "imwrite", full_disk)
+    for name in ("p", "new"):
         with pytest.raises(NucDLError, match=r"Plate_A01_s1_w1\.tif: cannot be written \(No space left on device\)"):
-            simulate_plate(tmp_path, 2, SIZE, 0)
-    assert not (tmp_path / "load_data.csv").exists()
-    simulate_plate(tmp_path, 2, SIZE, 0)
-    assert (tmp_path / "load_data.csv").exists()
+            simulate_plate(tmp_path / name, 3, SIZE, 1)
+    assert content(tmp_path / "p") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
 
-def test_a_former_file_that_cannot_be_removed_is_named(tmp_path):
+def test_a_former_plate_with_something_odd_in_place_of_a_table_is_replaced(tmp_path):
     simulate_plate(tmp_path, 1, SIZE, 0)
     (tmp_path / "truth.csv").unlink()
     (tmp_path / "truth.csv").mkdir()
-    with pytest.raises(NucDLError, match=r"truth\.csv: cannot be removed"):
-        simulate_plate(tmp_path, 1, SIZE, 0)
+    simulate_plate(tmp_path, 1, SIZE, 0)
+    assert (tmp_path / "truth.csv").is_file()
 
 
 def test_each_written_image_is_reported(tmp_path):

@@ -5,13 +5,13 @@ from drawings import disks
 
 from nucdl_core.training.augment import augment_intensity
 from nucdl_core.training.config import TrainConfig
-from nucdl_core.training.crops import CropDataset, collate, cut, draw_diameter, take_crop
+from nucdl_core.training.crops import CropDataset, collate, cut, draw_diameter, plan_crop, simulated_source, take_crop
 from nucdl_core.training.sources import is_validation, kind_weights, prepare
 
 
-def source(radius=8, shape=(96, 128)):
+def source(radius=8, shape=(96, 128), name="disks"):
     labels = disks(shape, [(20, 20), (20, 60), (60, 30), (60, 90)], radius)
-    return prepare("disks", (20 + 200 * (labels > 0)).astype(np.uint8), labels)
+    return prepare(name, (20 + 200 * (labels > 0)).astype(np.uint8), labels)
 
 
 def dataset(share=0.5):
@@ -47,6 +47,25 @@ def test_nuclei_get_the_wanted_size_and_the_size_map_says_so(diameter):
     assert sized.any()
     stated = 32 * 2 ** crop["targets"][3][sized]
     assert float(stated.median()) == pytest.approx(diameter, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["simulated", "simulated_empty"])
+def test_the_name_of_an_image_changes_nothing(name):
+    plan = plan_crop(source(name=name), 45.0, 64, np.random.default_rng(0))
+    assert plan.scale == pytest.approx(45 / source().diameter)
+    config = TrainConfig("tiny", crop_size=64)
+    for seed in range(4):
+        crops = [take_crop(source(name=each), 24.0, config, np.random.default_rng(seed)) for each in (name, "disks")]
+        assert torch.equal(crops[0]["image"], crops[1]["image"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_simulated_field_is_neither_scaled_nor_blurred_again(seed):
+    rng = np.random.default_rng(seed)
+    field = simulated_source(rng, 24.0, 64)
+    plan = plan_crop(field, 24.0, 64, rng)
+    assert field.simulated
+    assert (plan.scale, plan.elastic) == (1.0, 0.0)
 
 
 def test_the_size_of_a_nucleus_cut_by_the_image_border_is_not_taught():
