@@ -23,11 +23,12 @@ from machine import describe_machine
 from nucdl_core.batch.refine_files import refine_files
 from nucdl_core.batch.segment_files import segment_files
 from nucdl_core.cellprofiler.demo import PLATE, SIDES, DemoConfig, run_demo
-from nucdl_core.config import FAMILIES, SegmentConfig
+from nucdl_core.config import SegmentConfig
 from nucdl_core.files.folders import LABEL_SUFFIX, image_files, image_stem
 from nucdl_core.files.reading import read_image, read_labels
 from nucdl_core.files.writing import write_labels, write_png, write_table
 from nucdl_core.labels import equivalent_diameters
+from nucdl_core.model.registry import FAMILIES
 from nucdl_core.reports.folders import evaluate_folders
 from nucdl_core.reports.overlay import overlay
 from nucdl_core.scores.matching import summarize

@@ -29,10 +29,11 @@ from nucdl_core.arrays import Floats, Labels
 from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.labels import areas, relabel
 from nucdl_core.model.bundle import find_bundle
-from nucdl_core.model.maskrcnn_predictor import AnyPredictor, load_model
+from nucdl_core.model.loading import load_model
+from nucdl_core.model.predictor import Predictor
 from nucdl_core.overlap import overlap
 from nucdl_core.scores.matching import image_scores
-from nucdl_core.training.calibrate import decided, predict_image
+from nucdl_core.training.calibrate import predict_image
 from nucdl_core.training.sources import is_validation
 
 REACH = 3
@@ -87,13 +88,13 @@ def radius_difference(truth: Labels, found: Labels) -> float:
     return float(differences.mean()) if same.any() else float("nan")
 
 
-def examine(image: Floats, truth: Labels, predictor: AnyPredictor) -> Dict[str, float]:
+def examine(image: Floats, truth: Labels, predictor: Predictor) -> Dict[str, float]:
     """Return one row: how an annotation fits its image and what the model finds there."""
-    decision, canonical = predictor.description.decision, predictor.description.canonical_diameter
+    decision = predictor.description.decision
     prediction = predict_image(image, truth, predictor).prediction
 
     def score(threshold: float, labels: Labels) -> float:
-        found = decided(prediction, replace(decision, foreground=threshold), canonical)
+        found = predictor.find(prediction, replace(decision, foreground=threshold)).labels
         return float(image_scores(labels, found)["mean_f1"])
 
     down, right = displacement(image, truth)
@@ -103,7 +104,7 @@ def examine(image: Floats, truth: Labels, predictor: AnyPredictor) -> Dict[str, 
         "down": down,
         "right": right,
         "displaced": displaced,
-        "radius": radius_difference(truth, decided(prediction, decision, canonical)),
+        "radius": radius_difference(truth, predictor.find(prediction, decision).labels),
         "mean F1": as_it_is,
         "moved back": score(decision.foreground, moved(truth, down, right)) if displaced else as_it_is,
         "best threshold": max(as_it_is, *(score(threshold, truth) for threshold in THRESHOLDS)),

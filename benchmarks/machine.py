@@ -12,7 +12,7 @@ import torch
 from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.model.bundle import find_bundle, read_description
 from nucdl_core.model.device import format_name
-from nucdl_core.model.predictor import dtype_for
+from nucdl_core.model.loading import dtype_for
 
 LIBRARIES = ("cellprofiler", "numpy", "scikit-image", "torch")
 

@@ -31,11 +31,13 @@ from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
 from nucdl_core.files.reading import read_image, read_labels
 from nucdl_core.model.bundle import RANGES, WEIGHTS, Bundle, find_bundle, read_bundle, read_tensors
 from nucdl_core.model.device import NUMBER_FORMATS
+from nucdl_core.model.loading import load_map_model, make_predictor
 from nucdl_core.model.networks.int8 import Int8UNet
-from nucdl_core.model.predictor import Predictor, fold_batch_norm, load_predictor, load_weights, make_predictor
+from nucdl_core.model.predictor import Predictor
 from nucdl_core.model.registry import build_network
+from nucdl_core.model.weights import fold_batch_norm, load_weights
 from nucdl_core.scores.matching import image_scores
-from nucdl_core.segment import segment_normalized, segment_tiles
+from nucdl_core.segment import Job, segment_normalized, segment_tiles
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.steps.normalize import NormalizedImage
@@ -112,7 +114,7 @@ def show_tiles() -> None:
     """Print the time of a typical screening image in overlapping tiles and whole."""
     config = FieldConfig(size=(LARGE, LARGE), count=1000, diameter=24.0, bits=16)
     image = NormalizedImage.of(simulate_field(config, np.random.default_rng(1)).image)
-    predictor = load_predictor(find_bundle(DEFAULT_MODEL), "cpu")
+    predictor = load_map_model(find_bundle(DEFAULT_MODEL), "cpu")
     largest = predictor.tile_sides[0]
     # Only the largest side allows for the whole image.
     sides = {"in four overlapping tiles": largest - 1, "whole": largest}
@@ -148,7 +150,7 @@ def show_formats(bundle: Bundle, images: List[Annotated]) -> None:
     reached: Dict[str, List[List[float]]] = {name: [] for name in predictors}
     agreed: Dict[str, List[float]] = {name: [] for name in predictors}
     for image, truth in images:
-        found = {name: segment_normalized(image, predictor).labels for name, predictor in predictors.items()}
+        found = {name: segment_normalized(Job(image, predictor)).labels for name, predictor in predictors.items()}
         for name, labels in found.items():
             reached[name].append(scores(truth, labels))
             agreed[name].append(scores(found["float32"], labels)[0])
@@ -165,7 +167,7 @@ def measure_scales(bundle: Bundle, images: List[Annotated]) -> Dict[int, List[fl
     for diameter in DIAMETERS:
         predictor = at_diameter(bundle, diameter)
         start = time.perf_counter()
-        rows = [scores(truth, segment_normalized(image, predictor).labels) for image, truth in images]
+        rows = [scores(truth, segment_normalized(Job(image, predictor)).labels) for image, truth in images]
         seconds = (time.perf_counter() - start) / len(images)
         reached[diameter] = [*np.nanmean(rows, axis=0), seconds]
     return reached

@@ -38,7 +38,7 @@ from timing import (
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.model.bundle import find_bundle
-from nucdl_core.model.predictor import load_predictor
+from nucdl_core.model.loading import load_map_model
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 
@@ -135,7 +135,7 @@ def show_floor() -> None:
 
     And how long its features would take to be moved to and from memory, if no cache held any of them.
     """
-    predictor = load_predictor(find_bundle(DEFAULT_MODEL), "cpu")
+    predictor = load_map_model(find_bundle(DEFAULT_MODEL), "cpu")
     operations, rate = network_operations() * NETWORK_SIDE**2, matrix_rate(predictor.dtype)
     image = np.zeros((NETWORK_SIDE, NETWORK_SIDE), np.float32)
     seconds = best_seconds(lambda: predictor.maps(image))

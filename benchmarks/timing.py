@@ -14,11 +14,12 @@ import torch
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import DEFAULT_MODEL
-from nucdl_core.labels import largest_component, relabel
+from nucdl_core.labels import largest_component, mean_inside, relabel
 from nucdl_core.model.bundle import find_bundle, read_bundle
-from nucdl_core.model.predictor import load_predictor, make_predictor, pad_to_multiples, resize
-from nucdl_core.steps.instances import find_instances, mean_inside, transfer
+from nucdl_core.model.loading import load_map_model, make_predictor
+from nucdl_core.steps.instances import find_instances, transfer
 from nucdl_core.steps.normalize import normalize
+from nucdl_core.steps.resampling import pad_to_multiples, resize
 from nucdl_core.steps.size import estimate_diameter
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
@@ -31,8 +32,8 @@ COLD_START = """
 import time; start = time.perf_counter()
 import numpy as np; from nucdl_core.config import SegmentConfig
 import torch; imported = time.perf_counter()
-from nucdl_core.model.bundle import find_bundle; from nucdl_core.model.predictor import load_predictor
-load_predictor(find_bundle("nuclei_unet"), "cpu"); loaded = time.perf_counter()
+from nucdl_core.model.bundle import find_bundle; from nucdl_core.model.predictor import load_map_model
+load_map_model(find_bundle("nuclei_unet"), "cpu"); loaded = time.perf_counter()
 from nucdl_core.segment import segment
 segment(np.load(__import__("sys").argv[1]), SegmentConfig(device="cpu")); done = time.perf_counter()
 print(imported - start, loaded - imported, done - loaded)
@@ -101,7 +102,7 @@ def take_turns(modules: Modules, names: List[str], pixels: AnyArray, turns: int)
 
 def stages(image: AnyArray, turns: int) -> Dict[str, float]:
     """Median milliseconds of each stage of the engine."""
-    predictor = load_predictor(find_bundle(DEFAULT_MODEL), "cpu")
+    predictor = load_map_model(find_bundle(DEFAULT_MODEL), "cpu")
     decision, canonical = predictor.description.decision, predictor.description.canonical_diameter
     collected: Dict[str, List[float]] = {}
 

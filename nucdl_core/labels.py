@@ -231,19 +231,21 @@ def equivalent_diameters(labels: Labels) -> NDArray[np.float64]:
     return diameters_of(areas(labels))
 
 
-def centroids(labels: Labels) -> NDArray[np.float64]:
+def centroids(labels: Labels, known_areas: Optional[NDArray[np.int64]] = None) -> NDArray[np.float64]:
     """Give the centre of mass of each nucleus.
 
     Parameters
     ----------
     labels : int32 array (H, W)
+    known_areas : int64 array (N,), optional
+        Where they have been counted already.
 
     Returns
     -------
     float64 array (N, 2)
         (row, col) in pixels, 0 at the centre of the first pixel; NaN for a gap.
     """
-    count = areas(labels)
+    count = areas(labels) if known_areas is None else known_areas
     sums = np.zeros((len(count) + 1, 2))
     first = 0
     for (strip,) in strips(labels):

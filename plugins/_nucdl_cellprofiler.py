@@ -108,7 +108,7 @@ def check_model_and_device(config: SegmentConfig) -> None:
         resolve_device(config.device)
     if bundle.description.companion is not None:
         from nucdl_core.model.device import resolve_device
-        from nucdl_core.model.maskrcnn_predictor import load_model
+        from nucdl_core.model.loading import load_model
 
         load_model(bundle.folder, resolve_device(config.device))
 

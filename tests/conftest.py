@@ -27,38 +27,24 @@ def tiny_bundle(tmp_path):
     return make_tiny_bundle(tmp_path / "tiny", TrainConfig(name="tiny", arguments={"widths": [4, 8]}))
 
 
-def make_tiny_bundle(folder, config):
+def make_tiny_bundle(folder, config, decision=None):
+    """Write the bundle of an untrained network, whatever its family, with a test that it passes."""
     import torch
     from safetensors.numpy import save_file
 
-    from nucdl_core.model.bundle import TEST, WEIGHTS, BundleDescription, read_bundle, write_description
-    from nucdl_core.model.predictor import make_predictor
-    from nucdl_core.model.registry import build_network
+    from nucdl_core.model.bundle import TEST, WEIGHTS, write_description
+    from nucdl_core.model.registry import build_network, predictor_class
     from nucdl_core.steps.instances import Decision
+    from nucdl_core.training.recipe import draft_description
 
     folder.mkdir(parents=True)
     torch.manual_seed(0)
     network = build_network(config.architecture, config.arguments)
     save_file({name: tensor.numpy() for name, tensor in network.state_dict().items()}, folder / WEIGHTS)
-    description = BundleDescription(
-        format=1,
-        name=config.name,
-        description="untrained",
-        licence="none",
-        family="unet",
-        architecture=config.architecture,
-        arguments=config.arguments,
-        normalization={},
-        canonical_diameter=config.canonical_diameter,
-        decision=Decision(),
-        files={WEIGHTS: "", TEST: ""},
-    )
+    description = replace(draft_description(config), decision=decision or Decision())
+    predictor = predictor_class(config.architecture)(network, description, "cpu", torch.float32)
     sample = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
-    save_file({"input": sample, "maps": np.zeros((4, 64, 64), np.float32)}, folder / TEST)
-    write_description(folder, description)
-    maps = make_predictor(read_bundle(folder), "cpu", torch.float32).maps(sample)
-    expected = np.stack([maps.foreground, maps.boundary, maps.distance, maps.size])
-    save_file({"input": sample, "maps": expected}, folder / TEST)
+    save_file({"input": sample, **predictor.respond(sample)}, folder / TEST)
     write_description(folder, description)
     return folder
 
@@ -66,26 +52,25 @@ def make_tiny_bundle(folder, config):
 @pytest.fixture
 def tiny_instance_bundle(tmp_path):
     """A complete bundle of a small untrained Mask R-CNN that relies on the default U-Net."""
-    import torch
-    from safetensors.numpy import save_file
-
-    from nucdl_core.model.bundle import TEST, WEIGHTS, write_description
-    from nucdl_core.model.registry import build_network
-    from nucdl_core.steps.instances import INSTANCES, Decision
+    from nucdl_core.steps.instances import ONE_BY_ONE, Decision
     from nucdl_core.training.config import TrainConfig
-    from nucdl_core.training.recipe import draft_description, draft_predictor
 
-    folder = tmp_path / "tiny_instances"
-    folder.mkdir()
-    torch.manual_seed(0)
     config = TrainConfig("tiny_instances", "maskrcnn", {"widths": [4, 4, 8, 8, 8], "channels": 8})
-    network = build_network(config.architecture, config.arguments)
-    save_file({name: tensor.numpy() for name, tensor in network.state_dict().items()}, folder / WEIGHTS)
-    description = replace(draft_description(config), decision=Decision(INSTANCES))
-    sample = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
-    save_file({"input": sample, **draft_predictor(network, description).examine(sample)}, folder / TEST)
-    write_description(folder, description)
-    return folder
+    return make_tiny_bundle(tmp_path / "tiny_instances", config, Decision(ONE_BY_ONE))
+
+
+def untrained_map_model(canonical_diameter=24.0, decision=None):
+    """A predictor of a small untrained U-Net, for what needs a model but not what it predicts."""
+    import torch
+
+    from nucdl_core.model.map_predictor import MapPredictor
+    from nucdl_core.model.networks.unet import UNet
+    from nucdl_core.steps.instances import Decision
+    from nucdl_core.training.config import TrainConfig
+    from nucdl_core.training.recipe import draft_description
+
+    described = draft_description(TrainConfig("tiny", canonical_diameter=canonical_diameter))
+    return MapPredictor(UNet([4, 8]), replace(described, decision=decision or Decision()), "cpu", torch.float32)
 
 
 def edit_description(folder, **changes):

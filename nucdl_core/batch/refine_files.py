@@ -24,10 +24,11 @@ from nucdl_core.files.reading import read_image, read_labels
 from nucdl_core.files.writing import make_folder, write_json
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import resolve_device
-from nucdl_core.model.predictor import Predictor, load_predictor
+from nucdl_core.model.loading import load_map_model
+from nucdl_core.model.map_predictor import MapPredictor
+from nucdl_core.progress import TileProgress
 from nucdl_core.refine import Refined, chosen_refinement, refine
 from nucdl_core.results import Segmentation
-from nucdl_core.segment import Progress
 from nucdl_core.steps.contours import RefineConfig
 
 REFINED_COLUMNS = (
@@ -45,7 +46,7 @@ def refine_files(
     output: Path,
     config: RefineConfig,
     progress: Callable[[Iterable[ImageWithLabels]], Iterable[ImageWithLabels]] = iter,
-    tile_progress: Optional[Progress] = None,
+    tile_progress: Optional[TileProgress] = None,
 ) -> List[ImageRecord]:
     """Refine the objects of the images of a folder one by one; a file that cannot be used does not stop the others.
 
@@ -84,7 +85,7 @@ def refine_files(
         raise ConfigError(f"the output folder {output} holds the objects to be refined; name another one to keep them")
     pairs = pair_images_with_labels(images, labels)
     bundle = read_bundle(find_bundle(config.model))
-    predictor = load_predictor(bundle.folder, resolve_device(config.device))
+    predictor = load_map_model(bundle.folder, resolve_device(config.device))
     make_folder(output)
     records = do_each(((_name_of(pair), pair) for pair in progress(pairs)), correct, output, REFINED_COLUMNS)
     write_json(output / "run.json", describe_refinement(config, bundle, predictor, records))
@@ -118,7 +119,7 @@ def refined_table(refined: Refined, image_number: int, file_name: str) -> pd.Dat
 
 
 def describe_refinement(
-    config: RefineConfig, bundle: Bundle, predictor: Predictor, records: List[ImageRecord]
+    config: RefineConfig, bundle: Bundle, predictor: MapPredictor, records: List[ImageRecord]
 ) -> Dict[str, Any]:
     """Everything needed to repeat a run and to trust it, as `batch.describe_run`, with the six numbers in use."""
     used = dataclasses.replace(config, refinement=chosen_refinement(predictor, config))
@@ -134,7 +135,7 @@ def _name_of(pair: ImageWithLabels) -> Path:
 
 
 def _refine_pair(
-    pair: ImageWithLabels, images: Path, labels: Path, config: RefineConfig, progress: Optional[Progress]
+    pair: ImageWithLabels, images: Path, labels: Path, config: RefineConfig, progress: Optional[TileProgress]
 ) -> Refined:
     image, objects = pair
     if image is None:

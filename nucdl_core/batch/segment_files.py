@@ -20,13 +20,13 @@ from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.files.folders import LABEL_SUFFIX, refuse_same_names
 from nucdl_core.files.reading import read_image
 from nucdl_core.files.writing import make_folder, write_json, write_labels, write_table
-from nucdl_core.labels import areas, centroids, equivalent_diameters
+from nucdl_core.labels import centroids
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import format_name, resolve_device
-from nucdl_core.model.maskrcnn_predictor import load_model
-from nucdl_core.model.predictor import dtype_for
+from nucdl_core.model.loading import dtype_for, load_model
+from nucdl_core.progress import TileProgress
 from nucdl_core.results import Segmentation
-from nucdl_core.segment import Progress, segment
+from nucdl_core.segment import segment
 
 OBJECT_COLUMNS = (
     "ImageNumber",
@@ -38,7 +38,7 @@ OBJECT_COLUMNS = (
     "AreaShape_EquivalentDiameter",
     "NucDL_Confidence",
 )
-Job = TypeVar("Job")
+AnyJob = TypeVar("AnyJob")
 LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")
 
 
@@ -91,7 +91,7 @@ def segment_files(
     output: Path,
     config: SegmentConfig,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
-    tile_progress: Optional[Progress] = None,
+    tile_progress: Optional[TileProgress] = None,
 ) -> List[ImageRecord]:
     """Segment image files one by one; a file that cannot be used does not stop the others.
 
@@ -135,7 +135,7 @@ def segment_files(
 
 
 def do_each(
-    jobs: Iterable[Tuple[Path, Job]], do: Callable[[Job, int], ImageResult], output: Path, columns: Sequence[str]
+    jobs: Iterable[Tuple[Path, AnyJob]], do: Callable[[AnyJob, int], ImageResult], output: Path, columns: Sequence[str]
 ) -> List[ImageRecord]:
     """Find or refine nuclei job by job; one that cannot be done does not stop the others.
 
@@ -186,15 +186,15 @@ def object_table(found: Segmentation, image_number: int, file_name: str) -> pd.D
     pandas.DataFrame
         One row per nucleus, with the columns `OBJECT_COLUMNS`; positions and sizes in pixels.
     """
-    centres = centroids(found.labels)
+    centres = centroids(found.labels, found.regions.areas)
     columns: Dict[str, Any] = {
         "ImageNumber": np.full(found.count, image_number),
         "ObjectNumber": np.arange(1, found.count + 1),
         "FileName": np.full(found.count, file_name, dtype=object),
         "Location_Center_X": centres[:, 1].round(3),
         "Location_Center_Y": centres[:, 0].round(3),
-        "AreaShape_Area": areas(found.labels),
-        "AreaShape_EquivalentDiameter": equivalent_diameters(found.labels).round(3),
+        "AreaShape_Area": found.regions.areas,
+        "AreaShape_EquivalentDiameter": found.regions.diameters.round(3),
         "NucDL_Confidence": found.scores.astype(np.float64).round(4),
     }
     return pd.DataFrame(columns, columns=list(OBJECT_COLUMNS))

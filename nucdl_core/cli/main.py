@@ -22,8 +22,9 @@ from nucdl_core.cli.words import (
     Commands,
     exit_with_failures,
 )
-from nucdl_core.config import DEFAULT_MODEL, DEVICES, FAMILIES, PRESETS, VIEWS, SegmentConfig
+from nucdl_core.config import DEFAULT_MODEL, DEVICES, PRESETS, VIEWS, SegmentConfig
 from nucdl_core.errors import ConfigError
+from nucdl_core.model.registry import FAMILIES
 
 if TYPE_CHECKING:
     from nucdl_core.batch.segment_files import ImageRecord
@@ -195,11 +196,11 @@ def check(bundle: str, device: str) -> None:
     """Verify every file of BUNDLE (a name or a folder) and run the model's own test."""
     from nucdl_core.model.bundle import find_bundle
     from nucdl_core.model.device import resolve_device
-    from nucdl_core.model.maskrcnn_predictor import check_model, load_model
+    from nucdl_core.model.loading import load_model
 
     folder = find_bundle(bundle)
     predictor = load_model(folder, resolve_device(device))
-    difference = check_model(predictor, folder)
+    difference = predictor.self_test(folder)
     click.echo(
         f"{bundle}: all files are unaltered; test output within {difference:.4f} of the expected "
         f"(allowed {predictor.description.tolerance})"
@@ -282,7 +283,8 @@ def _height_and_width(text: str) -> Tuple[int, int]:
 
 def _model(model: Optional[str], family: Optional[str]) -> str:
     """Return the model that is asked for, or the bundled one of the family."""
-    from nucdl_core.model.bundle import default_model, find_bundle, read_bundle, require_family
+    from nucdl_core.model.bundle import find_bundle, read_bundle, require_family
+    from nucdl_core.model.registry import default_model
 
     if model is None:
         return default_model(family or "unet")

@@ -12,7 +12,7 @@ from typing import Any, ContextManager, Dict, Iterator, List, Optional, Sequence
 
 from nucdl_core.arrays import Floats
 from nucdl_core.model.device import free_memory, is_out_of_memory
-from nucdl_core.model.predictor import Gate, Runner
+from nucdl_core.model.predictor import Gate, Predictor
 
 MOST_PIXELS = 16_000_000
 """Network pixels that are computed together, unless one image has more."""
@@ -25,7 +25,7 @@ class _Call:
     """What one image wants of a network, and later what it gets."""
 
     member: int
-    runner: Runner
+    runner: Predictor
     images: Sequence[Floats]
     results: Optional[List[Any]] = None
     error: Optional[Exception] = None

@@ -15,6 +15,7 @@ from torch import nn
 from nucdl_core.arrays import AnyArray, Floats
 from nucdl_core.errors import BundleError
 from nucdl_core.model.bundle import RANGES, Bundle, BundleDescription, read_tensors
+from nucdl_core.model.networks.maps import MAPS
 from nucdl_core.model.predictor import Predictor, Tensors, run_views
 from nucdl_core.results import Found
 from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement
@@ -23,7 +24,6 @@ from nucdl_core.steps.resampling import pad_to_multiples, resize
 from nucdl_core.steps.size import Pixels, estimate_diameters
 from nucdl_core.steps.views import VIEW_SETS, View, agreement, undo_view
 
-KEYS = ("foreground", "boundary", "distance", "size")
 # Views of a tile in which nuclei are looked for at the same time: each takes some memory.
 MOST_AT_ONCE = 4
 
@@ -199,8 +199,8 @@ def mean_maps(maps: Sequence[Maps]) -> Maps:
     """Average the maps of several views; see Moshkov et al. (Sci. Rep. 2020)."""
     if len(maps) == 1:
         return maps[0]
-    return Maps(*(np.mean([getattr(view, key) for view in maps], axis=0) for key in KEYS))
+    return Maps(*(np.mean([getattr(view, key) for view in maps], axis=0) for key in MAPS))
 
 
 def _cropped(maps: Maps, rows: int, cols: int) -> Maps:
-    return Maps(*(getattr(maps, key)[:rows, :cols] for key in KEYS))
+    return Maps(*(getattr(maps, key)[:rows, :cols] for key in MAPS))

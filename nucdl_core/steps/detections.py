@@ -198,7 +198,7 @@ def merge_views(views: Sequence[Found]) -> Found:
     total, count = np.zeros(len(result.agreement)), np.zeros(len(result.agreement))
     for view in views:
         matches = matching_nuclei(result.labels, view.labels)[1:]
-        total += np.concatenate([np.zeros(1), view.scores])[matches]  # type: ignore[list-item]
+        total += np.concatenate([np.zeros(1), view.scores])[matches]
         count += matches > 0
     scores = np.asarray(total / np.maximum(count, 1), np.float32)
     probability = np.mean([view.probability for view in views], axis=0, dtype=np.float32)

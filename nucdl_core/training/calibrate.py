@@ -24,7 +24,7 @@ Choices = Dict[str, Tuple[float, ...]]
 
 SMALLEST = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 # Each number is searched in turn while the others stay, `ROUNDS` times over.
-MAPS: Dict[str, Choices] = dict.fromkeys(
+MAP_CHOICES: Dict[str, Choices] = dict.fromkeys(
     DECODERS,
     {
         "seed": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
@@ -34,7 +34,7 @@ MAPS: Dict[str, Choices] = dict.fromkeys(
     },
 )
 """Choices for each way to decode maps."""
-INSTANCES: Dict[str, Choices] = {
+INSTANCE_CHOICES: Dict[str, Choices] = {
     ONE_BY_ONE: {
         "score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
         "foreground": (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
 from nucdl_core.config import DEFAULT_MODEL, require
+from nucdl_core.model.registry import DEFAULT_FAMILY, family_of
 
 PARTS = ("all", "late", "heads")
 
@@ -78,7 +79,7 @@ class TrainConfig:
     """
 
     name: str
-    architecture: str = "unet"
+    architecture: str = DEFAULT_FAMILY
     arguments: Dict[str, Any] = field(default_factory=dict)
     modality: str = ""
     canonical_diameter: float = 32.0
@@ -118,7 +119,9 @@ class TrainConfig:
 
     def _check_stages(self) -> None:
         if self.stages:
-            require(not family_of(self.architecture).gives_maps, f"architecture {self.architecture!r} learns without stages")
+            require(
+                not family_of(self.architecture).gives_maps, f"architecture {self.architecture!r} learns without stages"
+            )
             ends = [stage.until for stage in self.stages]
             require(
                 ends == sorted(ends) and ends[-1] == 1,

@@ -100,8 +100,8 @@ def instance_targets(labels: Tensor) -> Dict[str, Tensor]:
     return {"boxes": boxes, "labels": torch.ones_like(numbers), "masks": masks.to(torch.uint8)}
 
 
-MAPS = Lesson(unet_crop, map_losses)
-INSTANCES = Lesson(instance_crop, instance_losses, staged=True)
+MAP_LESSON = Lesson(unet_crop, map_losses)
+INSTANCE_LESSON = Lesson(instance_crop, instance_losses, staged=True)
 
 
 def start_from(network: nn.Module, model: str) -> None:

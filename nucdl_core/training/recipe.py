@@ -4,46 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, cast
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import save_file
-from torch import nn
 
 from nucdl_core import __version__
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import from_mapping
 from nucdl_core.errors import ConfigError, ImageError
+from nucdl_core.files.writing import replaced_folder
 from nucdl_core.model.bundle import (
     CARD,
     FORMAT,
-    RANGES,
     TEST,
     WEIGHTS,
     BundleDescription,
     Companion,
     find_bundle,
     read_bundle,
-    require_family,
     write_description,
 )
 from nucdl_core.model.card import model_card
 from nucdl_core.model.device import resolve_device
-from nucdl_core.model.maskrcnn_predictor import AnyPredictor, InstancePredictor, load_companion
-from nucdl_core.model.networks.int8 import recorded_ranges
-from nucdl_core.model.networks.unet import UNet
-from nucdl_core.model.predictor import Predictor, load_weights
-from nucdl_core.model.registry import build_network
+from nucdl_core.model.loading import load_model
+from nucdl_core.model.predictor import Predictor
+from nucdl_core.model.registry import build_network, family_of, predictor_class, require_maps
+from nucdl_core.model.weights import load_weights
 from nucdl_core.scores.matching import image_scores, summarize
-from nucdl_core.segment import segment_normalized
+from nucdl_core.segment import Job, segment_normalized
 from nucdl_core.simulate.field import random_config
 from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.normalize import HIGH_PERCENTILE, LOW_PERCENTILE, NormalizedImage
-from nucdl_core.training.calibrate import SEARCHES, PredictedImage, calibrate, predict_image
+from nucdl_core.training.calibrate import PredictedTruth, calibrate, predict_image
 from nucdl_core.training.checkpoint import load_average
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defocus import simulate_annotated
@@ -146,7 +142,8 @@ def make_bundle(
     training = {"images": trained_on, "config": dataclasses.asdict(config), "nucdl": __version__}
     description = dataclasses.replace(predictor.description, training=training, metrics=metrics)
     sample = np.ascontiguousarray(image_of(validation[0])[:TEST_SIDE, :TEST_SIDE])
-    files = {WEIGHTS: weights, TEST: {"input": sample, **predictor.respond(sample)}, **recorded}
+    test = {name: values.astype(np.float16) for name, values in predictor.respond(sample).items()}
+    files = {WEIGHTS: weights, TEST: {"input": sample, **test}, **recorded}
     with replaced_folder(folder) as new:
         write_bundle(new, description, files)
         load_model(new, "cpu").self_test(new)

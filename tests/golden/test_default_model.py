@@ -8,11 +8,12 @@ import torch
 
 from nucdl_core.config import DEFAULT_MODEL, SegmentConfig
 from nucdl_core.files.reading import read_image, read_labels
-from nucdl_core.model.bundle import ZOO, default_model, find_bundle, list_bundles, read_bundle
+from nucdl_core.model.bundle import ZOO, find_bundle, list_bundles, read_bundle
 from nucdl_core.model.device import fast_dtype
-from nucdl_core.model.predictor import make_predictor
+from nucdl_core.model.loading import make_predictor
+from nucdl_core.model.registry import default_model
 from nucdl_core.scores.matching import image_scores
-from nucdl_core.segment import segment, segment_normalized, segment_tiles
+from nucdl_core.segment import Job, segment, segment_normalized, segment_tiles
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.steps.normalize import NormalizedImage
@@ -89,7 +90,7 @@ def in_format(dtype):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, INTEGERS])
 def test_a_fast_number_format_finds_the_nuclei_of_float32(dtype):
     image, config = NormalizedImage.of(simulated(30).image), SegmentConfig(diameter=30.0)
-    exact, fast = (segment_normalized(image, in_format(one), config) for one in (torch.float32, dtype))
+    exact, fast = (segment_normalized(Job(image, in_format(one), config)) for one in (torch.float32, dtype))
     assert image_scores(exact.labels, fast.labels)["mean_f1"] > 0.95
 
 
@@ -101,7 +102,7 @@ def test_a_fast_number_format_is_as_accurate_as_float32_on_the_public_test_image
     for name in fluorescence_images(real_images / "test"):
         image = NormalizedImage.of(read_image(real_images / "test" / "images" / f"{name}.png"))
         truth = read_labels(real_images / "test" / "masks" / f"{name}.tif")
-        expected, found = (segment_normalized(image, predictor).labels for predictor in (exact, fast))
+        expected, found = (segment_normalized(Job(image, predictor)).labels for predictor in (exact, fast))
         scores.append([image_scores(truth, labels)["mean_f1"] for labels in (expected, found)])
         agreement.append(image_scores(expected, found)["mean_f1"])
         changed += np.count_nonzero((expected > 0) != (found > 0))
@@ -142,8 +143,8 @@ def test_tiles_of_the_default_model_give_the_nuclei_of_the_whole_image(diameter)
     predictor = in_format(torch.float32)
     field = simulate_field(FieldConfig(size=(420, 900), diameter=diameter, count=120), np.random.default_rng(2))
     image = NormalizedImage.of(field.image)
-    whole = segment_tiles(image, predictor, SegmentConfig(), diameter, 5000)
-    tiled = segment_tiles(image, predictor, SegmentConfig(), diameter, 128)
+    whole = segment_tiles(Job(image, predictor, SegmentConfig()), diameter, 5000)
+    tiled = segment_tiles(Job(image, predictor, SegmentConfig()), diameter, 128)
     assert tiled.count == whole.count > 30
     assert np.array_equal(whole.labels > 0, tiled.labels > 0)
     assert image_scores(whole.labels, tiled.labels)["f1_0.95"] == 1

@@ -20,9 +20,11 @@ from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import ImageError
 from nucdl_core.files import reading as files
 from nucdl_core.files import writing
+from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.results import Segmentation
-from nucdl_core.steps import filters, instances, normalize, scales
-from nucdl_core.steps.instances import Decision, Maps, Prediction
+from nucdl_core.segment import Job
+from nucdl_core.steps import filters, normalize, scales
+from nucdl_core.steps.instances import Decision, MapPrediction, Maps
 from nucdl_core.steps.normalize import NormalizedImage
 
 SHAPE = (40, 60)
@@ -148,7 +150,7 @@ WORK = {
     "border above": lambda: lb.touches_border(NUCLEI, LOWER),
     "border beneath": lambda: lb.touches_border(NUCLEI, UPPER),
     "relabel": lambda: lb.relabel(np.where(NUCLEI % 3 == 1, 0, NUCLEI)),
-    "scores": lambda: instances.mean_inside(np.round(VALUES, 2), NUCLEI),
+    "scores": lambda: lb.mean_inside(np.round(VALUES, 2), NUCLEI),
     "larger nuclei": lambda: joined(found(NUCLEI, 8.0), found(OTHERS, 18.0)),
     "smaller nuclei": lambda: joined(found(OTHERS, 18.0), found(NUCLEI, 8.0)),
     "filters": filtered,
@@ -174,22 +176,23 @@ def test_a_hole_in_the_last_strip_is_seen(monkeypatch):
     image = VALUES.copy()
     image[-1, -1] = np.nan
     with pytest.raises(ImageError, match="NaN or infinite"):
-        segment.check_image(image)
+        normalize.check_image(image)
 
 
-class Threshold:
+class Threshold(MapPredictor):
     """Stands for a network that sees at the image's own scale: the foreground is the image."""
 
-    tile_sides, whole_pixels, halo, stride, device = (256,), 0, 32, 8, "cpu"
-    description = SimpleNamespace(canonical_diameter=24.0, decision=Decision("three_class", 0.5, 0.5, 0.1, 0.1))
+    tile_sides, whole_pixels, halo = (256,), 0, 32
 
-    def block(self, scale):
-        return round(self.stride / scale)
+    def __init__(self):
+        self.stride, self.device = 8, "cpu"
+        decision = Decision("three_class", 0.5, 0.5, 0.1, 0.1)
+        self.description = SimpleNamespace(canonical_diameter=24.0, decision=decision)
 
     def predict(self, image, diameter, views):
         zero = np.zeros_like(image)
         maps = Maps(np.clip(image, 0, 1), zero, zero, zero)
-        return Prediction([maps], maps, maps.foreground, 1.0)
+        return MapPrediction([maps], maps, maps.foreground, 1.0)
 
 
 def field(side, centre):
@@ -200,9 +203,9 @@ def field(side, centre):
 
 def test_tiles_that_would_be_huge_are_made_smaller_and_give_the_same(monkeypatch):
     image, tiles = field(256, 16), []
-    whole = segment.segment_tiles(image, Threshold(), STRICT, 24.0, 256)
-    monkeypatch.setattr(segment, "LARGEST_TILE", 160)
-    small = segment.segment_tiles(image, Threshold(), STRICT, 24.0, 256, lambda done, count: tiles.append(count))
+    whole = segment.segment_tiles(Job(image, Threshold(), STRICT), 24.0, 256)
+    monkeypatch.setattr("nucdl_core.model.predictor.LARGEST_TILE", 160)
+    small = segment.segment_tiles(Job(image, Threshold(), STRICT, lambda done, count: tiles.append(count)), 24.0, 256)
     assert tiles == [9] * 9
     assert whole.count == small.count == 64
     assert np.array_equal(whole.labels > 0, small.labels > 0)
@@ -214,7 +217,7 @@ def test_a_large_image_is_segmented_and_written_in_less_memory_than_its_label_im
     config = SegmentConfig(diameter=24.0, minimum_diameter=5.0, discard_border=True, keep_probability=False)
     tracemalloc.start()
     try:
-        everything = segment.segment_normalized(image, Threshold(), config)
+        everything = segment.segment_normalized(Job(image, Threshold(), config))
         kept = filters.filter_nuclei(everything, config).segmentation
         lb.centroids(kept.labels)
         writing.write_labels(tmp_path / "labels.tif", kept.labels)

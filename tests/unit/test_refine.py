@@ -1,5 +1,5 @@
+import copy
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.errors import BundleError, ImageError, OutOfMemoryError
 from nucdl_core.labels import areas, offset_outlines, relabel
 from nucdl_core.model.bundle import find_bundle
-from nucdl_core.model.predictor import load_predictor
-from nucdl_core.refine import chosen_refinement, look, look_in_tiles, refine, typical_diameter
+from nucdl_core.model.loading import load_map_model
+from nucdl_core.refine import chosen_refinement, gather_evidence, gather_in_tiles, object_diameter, refine
 from nucdl_core.scores.matching import image_scores
 from nucdl_core.steps.contours import CONTOURS_ONLY, RefineConfig, Refinement
 from nucdl_core.steps.instances import Decision
@@ -24,7 +24,7 @@ QUICK = RefineConfig(views="none")
 
 @pytest.fixture(scope="module")
 def predictor():
-    return load_predictor(find_bundle(DEFAULT_MODEL), "cpu")
+    return load_map_model(find_bundle(DEFAULT_MODEL), "cpu")
 
 
 def tight(labels):
@@ -64,12 +64,12 @@ def test_all_vectors_have_one_value_per_nucleus_and_the_maps_one_per_pixel():
 
 
 def test_how_far_it_is_reaches_the_one_who_waits(monkeypatch):
-    told, in_tiles = [], look_in_tiles
+    told, in_tiles = [], gather_in_tiles
 
-    def in_small_tiles(image, predictor, views, diameter, side, progress):
+    def in_small_tiles(image, predictor, views, diameter, side, progress=None):
         return in_tiles(image, predictor, views, diameter, 100, progress)
 
-    monkeypatch.setattr(refine_module, "look_in_tiles", in_small_tiles)
+    monkeypatch.setattr(refine_module, "gather_in_tiles", in_small_tiles)
     refine(*field(), QUICK, progress=lambda *tile: told.append(tile))
     assert told[-1] == (len(told), len(told)) and len(told) > 1
 
@@ -225,8 +225,8 @@ def test_tiles_show_the_same_as_the_whole_image(predictor, diameter):
     image = NormalizedImage.of(field(radius=diameter // 2, shape=(311, 470))[0])
     views = VIEW_SETS["flips"]
     scale = predictor.description.canonical_diameter / diameter
-    whole = look_in_tiles(image, predictor, views, diameter, 100_000)
-    tiled = look_in_tiles(image, predictor, views, diameter, max(16, round(150 * scale)))
+    whole = gather_in_tiles(image, predictor, views, diameter, 100_000)
+    tiled = gather_in_tiles(image, predictor, views, diameter, max(16, round(150 * scale)))
     assert np.abs(whole.probability - tiled.probability).mean() < 0.005
     for first, second in zip(whole.views, tiled.views):
         assert first.shape == second.shape
@@ -237,7 +237,7 @@ def test_each_tile_is_told_where_there_are_several(predictor):
     told = []
     image, views = NormalizedImage.of(field(radius=12, shape=(311, 470))[0]), VIEW_SETS["none"]
     for side in (100_000, 150):
-        look_in_tiles(image, predictor, views, 24, side, lambda *tile: told.append(tile))
+        gather_in_tiles(image, predictor, views, 24, side, lambda *tile: told.append(tile))
     count = len(told)
     assert count > 1
     assert told == [(done, count) for done in range(1, count + 1)]
@@ -246,51 +246,54 @@ def test_each_tile_is_told_where_there_are_several(predictor):
 def test_smaller_tiles_are_tried_where_memory_is_short(predictor, monkeypatch):
     sides = []
 
-    def too_large(image, predictor, views, diameter, side, progress):
+    def too_large(image, predictor, views, diameter, side, progress=None):
         sides.append(side)
         if len(sides) < 3:
             raise MemoryError
         return "seen"
 
-    monkeypatch.setattr(refine_module, "look_in_tiles", too_large)
-    assert look(None, predictor, VIEW_SETS["none"], 20) == "seen"
+    monkeypatch.setattr(refine_module, "gather_in_tiles", too_large)
+    assert gather_evidence(None, predictor, VIEW_SETS["none"], 20) == "seen"
     assert sides == sorted(sides, reverse=True)
 
 
 def test_too_little_memory_for_the_smallest_tiles_is_a_clear_error(predictor, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(refine_module, "look_in_tiles", fail)
+    monkeypatch.setattr(refine_module, "gather_in_tiles", fail)
     with pytest.raises(OutOfMemoryError, match="too little free memory"):
-        look(None, predictor, VIEW_SETS["none"], 20)
+        gather_evidence(None, predictor, VIEW_SETS["none"], 20)
     with pytest.raises(OutOfMemoryError):
         refine(*field(), RefineConfig(device="cpu"))
 
 
 def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(predictor, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(refine_module, "look_in_tiles", fail)
+    monkeypatch.setattr(refine_module, "gather_in_tiles", fail)
     with pytest.raises(RuntimeError, match="something else"):
-        look(None, predictor, VIEW_SETS["none"], 20)
+        gather_evidence(None, predictor, VIEW_SETS["none"], 20)
 
 
 def test_the_diameter_is_the_median_of_the_objects_and_never_that_of_noise(predictor):
     image, truth = field()
     normal = NormalizedImage.of(image)
-    assert typical_diameter(normal, truth, predictor) == pytest.approx(24, rel=0.05)
+    assert object_diameter(normal, truth, predictor) == pytest.approx(24, rel=0.05)
     grains = disks(image.shape, [(row, col) for row in range(2, 150, 9) for col in range(2, 230, 9)], 0)
-    assert typical_diameter(normal, grains, predictor) == 5
-    assert typical_diameter(normal, np.zeros_like(truth), predictor) == pytest.approx(24, rel=0.25)
+    assert object_diameter(normal, grains, predictor) == 5
+    assert object_diameter(normal, np.zeros_like(truth), predictor) == pytest.approx(24, rel=0.25)
 
 
-def test_the_numbers_are_a_persons_or_the_models_or_the_published_ones_with_the_models_threshold():
+def test_the_numbers_are_a_persons_or_the_models_or_the_published_ones_with_the_models_threshold(predictor):
     chosen, tuned = Refinement(inwards=3), Refinement(inwards=2)
 
     def model(refinement):
-        return SimpleNamespace(description=SimpleNamespace(decision=Decision(foreground=0.45), refinement=refinement))
+        described = replace(predictor.description, decision=Decision(foreground=0.45), refinement=refinement)
+        other = copy.copy(predictor)
+        other.description = described
+        return other
 
     assert chosen_refinement(model(tuned), RefineConfig(refinement=chosen)) is chosen
     assert chosen_refinement(model(tuned), RefineConfig()) is tuned

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from drawings import drawn
 
-from nucdl_core.results import Segmentation
+from nucdl_core.labels import regions_of
+from nucdl_core.results import Found, Segmentation
 
 
 def segmentation(labels, scores):
@@ -35,3 +37,51 @@ def test_the_agreement_follows_the_nuclei_that_are_kept():
     both = np.array([0.5, 0.75], np.float32)
     found = Segmentation(labels, both, None, 10.0, agreement=both)
     assert found.keep(np.array([False, True])).agreement.tolist() == [0.75]
+
+
+def test_regions_are_measured_or_taken_as_they_are_known_and_follow_what_is_kept():
+    labels, scores = drawn("1.22", "1.2."), np.ones(2, np.float32)
+    measured = Segmentation(labels, scores, None, 10.0)
+    known = Segmentation(labels, scores, None, 10.0, measured=regions_of(labels))
+    for found in (measured, known):
+        assert found.regions.areas.tolist() == [2, 3]
+        assert found.median_diameter == pytest.approx(np.sqrt(2.5 * 4 / np.pi), rel=0.01)
+        assert found.keep(np.array([False, True])).regions.boxes.tolist() == [[0, 2, 2, 4]]
+
+
+def found_nuclei():
+    labels, several = drawn("1.22", "1.2.", "3..."), np.array([0.1, 0.2, 0.3], np.float32)
+    return Found(labels, np.array([2, 3, 1]), np.full(labels.shape, 0.5, np.float32), several, several)
+
+
+def test_nuclei_that_vanish_when_they_are_redrawn_leave_no_gap_and_values_follow_the_others():
+    found = found_nuclei()
+    redrawn = found.redrawn(drawn("1.22", "1.22", "...."))
+    np.testing.assert_array_equal(redrawn.labels, drawn("1.22", "1.22", "...."))
+    assert redrawn.areas.tolist() == [2, 4]
+    assert redrawn.scores.tolist() == redrawn.agreement.tolist() == pytest.approx([0.1, 0.2])
+    closed = found.redrawn(drawn("..22", "..2.", "3..."))
+    np.testing.assert_array_equal(closed.labels, drawn("..11", "..1.", "2..."))
+    assert closed.scores.tolist() == pytest.approx([0.2, 0.3])
+
+
+def test_nuclei_that_are_redrawn_under_other_numbers_keep_their_values():
+    redrawn = found_nuclei().redrawn(drawn("2.11", "2.1.", "...."), np.array([2, 1], np.int32))
+    assert redrawn.scores.tolist() == pytest.approx([0.2, 0.1])
+    assert redrawn.areas.tolist() == [3, 2]
+
+
+def test_outside_a_mask_there_are_neither_nuclei_nor_probability():
+    mask = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], bool)
+    inside = found_nuclei().inside(mask)
+    np.testing.assert_array_equal(inside.labels, drawn("1...", "1...", "...."))
+    assert inside.probability.tolist() == (0.5 * mask).tolist()
+
+
+def test_without_scores_of_its_own_a_nucleus_has_its_mean_probability():
+    found = found_nuclei()
+    probability = found.probability.copy()
+    probability[0, 0] = 1.0
+    scores = Found(found.labels, found.areas, probability).segmentation(8.0, keep_probability=False).scores
+    assert scores.tolist() == pytest.approx([0.75, 0.5, 0.5])
+    assert found.segmentation(8.0).scores is found.scores

@@ -1,19 +1,26 @@
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from drawings import disks, field
 from scipy import ndimage
+from skimage.measure import label
 
+from nucdl_core import large
 from nucdl_core import segment as segmenting
+from nucdl_core.batch.segment_files import object_table
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import BundleError, ImageError, OutOfMemoryError
 from nucdl_core.model.bundle import find_bundle
-from nucdl_core.model.predictor import load_predictor
+from nucdl_core.model.loading import load_map_model
+from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.scores.matching import image_scores
-from nucdl_core.segment import corrected, segment, segment_normalized, segment_tiles, segment_unfiltered
+from nucdl_core.segment import Job, segment, segment_normalized, segment_tiles, segment_unfiltered
 from nucdl_core.steps import normalize as normalizing
-from nucdl_core.steps.contours import CONTOURS_ONLY
+from nucdl_core.steps.contours import CONTOURS_ONLY, origins, refine_objects
+from nucdl_core.steps.filters import filter_nuclei
 from nucdl_core.steps.normalize import NormalizedImage
 
 
@@ -40,8 +47,8 @@ def test_disks_are_found_in_every_number_format(dtype, peak):
 def test_an_image_that_is_not_much_larger_than_a_tile_is_taken_whole_unless_memory_is_short(
     shape, diameter, side, number
 ):
-    predictor = load_predictor(find_bundle(SegmentConfig().model), "cpu")
-    assert len(segmenting.plan_tiles(shape, predictor, diameter, side)) == number
+    predictor = load_map_model(find_bundle(SegmentConfig().model), "cpu")
+    assert len(predictor.plan_tiles(shape, diameter, side)) == number
 
 
 @pytest.mark.parametrize(("several", "searched"), [(True, [24.0, 90.0]), (False, [24.0])])
@@ -49,11 +56,11 @@ def test_other_scales_are_searched_only_where_that_is_wanted(monkeypatch, severa
     image, _ = field()
     at, diameters = segmenting.segment_at, []
 
-    def noting(image, predictor, config, diameter, progress=None):
+    def noting(job, diameter):
         diameters.append(diameter)
-        return at(image, predictor, config, diameter, progress)
+        return at(job, diameter)
 
-    monkeypatch.setattr(segmenting, "estimate_diameters", lambda *_: [24.0, 90.0])
+    monkeypatch.setattr(MapPredictor, "estimate_diameters", lambda *_: [24.0, 90.0])
     monkeypatch.setattr(segmenting, "segment_at", noting)
     segment(image, SegmentConfig(several_scales=several))
     assert diameters == searched
@@ -141,10 +148,10 @@ def short_of_memory(monkeypatch, largest_side, error):
     """Let tiles above a side in network pixels fail as if memory had run out."""
     run = segmenting.segment_tiles
 
-    def limited(image, predictor, config, diameter, side, progress=None):
+    def limited(job, diameter, side):
         if side > largest_side:
             raise error
-        return run(image, predictor, config, diameter, side, progress)
+        return run(job, diameter, side)
 
     monkeypatch.setattr(segmenting, "segment_tiles", limited)
 
@@ -193,10 +200,12 @@ def test_the_probability_map_can_be_left_out():
 
 def test_tiles_are_counted_while_they_are_done():
     image, _ = field()
-    predictor = load_predictor(find_bundle("nuclei_unet"), "cpu")
+    predictor = load_map_model(find_bundle("nuclei_unet"), "cpu")
     seen = []
     config = SegmentConfig()
-    segment_tiles(NormalizedImage.of(image), predictor, config, 24.0, 64, lambda done, all_: seen.append((done, all_)))
+    segment_tiles(
+        Job(NormalizedImage.of(image), predictor, config, lambda done, all_: seen.append((done, all_))), 24.0, 64
+    )
     assert seen == [(number, len(seen)) for number in range(1, len(seen) + 1)]
     assert len(seen) > 3
 
@@ -223,15 +232,15 @@ def test_refinement_moves_outlines_by_a_pixel_at_most_and_keeps_the_nuclei():
 
 def test_a_tuned_model_drops_and_merges_while_it_refines_and_agreement_follows_the_nuclei(monkeypatch):
     image, truth = field()
-    predictor = load_predictor(find_bundle("nuclei_unet"), "cpu")
+    predictor = load_map_model(find_bundle("nuclei_unet"), "cpu")
     config = SegmentConfig(refine=True, views="flips")
-    kept = segment_normalized(NormalizedImage.of(image), predictor, config)
+    kept = segment_normalized(Job(NormalizedImage.of(image), predictor, config))
     assert kept.count == len(kept.agreement) == truth.max()
     threshold = predictor.description.decision.foreground
     larger_than_any = replace(CONTOURS_ONLY, threshold=threshold, smallest_area=10_000)
     tuned = replace(predictor.description, refinement=larger_than_any)
     monkeypatch.setattr(predictor, "description", tuned)
-    none = segment_normalized(NormalizedImage.of(image), predictor, config)
+    none = segment_normalized(Job(NormalizedImage.of(image), predictor, config))
     assert none.count == 0
     assert none.agreement.shape == (0,)
 
@@ -240,8 +249,8 @@ def test_nuclei_that_are_dropped_leave_the_numbers_of_the_others_known():
     labels = disks((40, 90), [(20, 15), (20, 45), (20, 75)], 8)
     probability = np.where(labels == 2, 0.6, np.where(labels > 0, 0.9, 0)).astype(np.float32)
     strict = replace(CONTOURS_ONLY, threshold=0.5, mean_probability=0.8)
-    cleaned, numbers = corrected(labels, probability, strict)
-    assert numbers.tolist() == [0, 1, 3]
+    cleaned = refine_objects(labels, probability, strict)
+    assert origins(labels, cleaned).tolist() == [1, 3]
     assert np.array_equal(cleaned == 2, labels == 3)
 
 
@@ -251,3 +260,38 @@ def test_agreement_follows_the_nuclei_where_a_mask_hides_the_last_ones():
     mask[:, 130:] = False
     found = segment(image, SegmentConfig(views="flips"), mask)
     assert 0 < found.count == len(found.agreement) < truth.max()
+
+
+def test_a_label_image_is_passed_over_at_most_five_times_after_the_network(monkeypatch):
+    """Passes go through `large.strips`, or are the search for connected pieces."""
+    image, passes = field(shape=(300, 300))[0], []
+
+    def counted(*arrays):
+        if arrays[0].dtype == np.int32 and arrays[0].shape == image.shape:
+            passes.append("strips")
+        yield from large.strips(*arrays)
+
+    def pieces(*arguments, **options):
+        passes.append("pieces")
+        return label(*arguments, **options)
+
+    monkeypatch.setattr("nucdl_core.labels.strips", counted)
+    monkeypatch.setattr("skimage.measure.label", pieces)
+    config = SegmentConfig(minimum_diameter=8.0, discard_border=True)
+    found = filter_nuclei(segment_unfiltered(image, config), config).segmentation
+    object_table(found, 1, "a.tif")
+    assert found.count > 20
+    assert 2 < len(passes) <= 5
+
+
+def functions_of_the_recipe():
+    tree = ast.parse(Path(segmenting.__file__).read_text(encoding="utf-8"))
+    return tree, [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+def test_the_recipe_has_at_most_forty_lines_and_hands_on_no_image_in_a_lambda():
+    tree, functions = functions_of_the_recipe()
+    code = [node for function in functions for node in function.body if not isinstance(node, ast.Expr)]
+    lines = {line for node in code for line in range(node.lineno, node.end_lineno + 1)}
+    assert len(lines) <= 40
+    assert not any(isinstance(node, ast.Lambda) for node in ast.walk(tree))

@@ -16,7 +16,8 @@ from nucdl_core.batch.segment_files import object_table
 from nucdl_core.config import VIEWS
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.model.batching import Group
-from nucdl_core.model.maskrcnn_predictor import AnyPredictor, load_model
+from nucdl_core.model.loading import load_model
+from nucdl_core.model.predictor import Predictor
 from nucdl_core.results import Segmentation
 from nucdl_core.screen.core.columns import METADATA, image_columns, image_files
 from nucdl_core.screen.core.inspection import ImageFacts, ImageSetInspection, read_file
@@ -30,7 +31,7 @@ from nucdl_core.segment import segment_unfiltered
 from nucdl_core.steps.filters import filter_nuclei
 
 AGREEMENT, DIAMETER = "NucDL_Agreement", "NucDL_Diameter"
-Load = Callable[[Path, str], AnyPredictor]
+Load = Callable[[Path, str], Predictor]
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def do_together(
     group = Group(len(images), turn)
 
     def do(member: int) -> DoneImageSet:
-        def load(folder: Path, device: str) -> AnyPredictor:
+        def load(folder: Path, device: str) -> Predictor:
             return load_model(folder, device).through(group.gate(member))
 
         try:

@@ -17,7 +17,7 @@ from nucdl_core.config import SegmentConfig, from_mapping, require
 from nucdl_core.errors import ConfigError
 from nucdl_core.model.bundle import find_bundle
 from nucdl_core.model.device import format_name, resolve_device
-from nucdl_core.model.maskrcnn_predictor import load_model
+from nucdl_core.model.loading import load_model
 from nucdl_core.screen.cellprofiler.pipeline_rules import read_model
 from nucdl_core.screen.cellprofiler.planner import check_output, write_screen
 from nucdl_core.screen.core.image_list import cut_into_chunks, scan_list

@@ -19,7 +19,7 @@ import torch
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.model.bundle import find_bundle
-from nucdl_core.model.maskrcnn_predictor import check_model, load_model
+from nucdl_core.model.loading import load_model
 from nucdl_core.screen.cellprofiler.engine import missing_chunks
 from nucdl_core.screen.cellprofiler.run import ScreenEnd, discard_failed_chunks, merge_and_report
 from nucdl_core.screen.core.plan import (
@@ -153,7 +153,7 @@ def try_image_set(folder: ScreenFolder, number: int, trace: Trace) -> None:
     row = read_rows(folder.chunk_csv(chunk))[number - chunk.first_image_number]
     bundle, crew = find_bundle(settings.config.model), choose_crew(settings.device, 1)
     with stop_on_signals(), lock_screen(folder), network_threads(crew.threads):
-        check_model(load_model(bundle, settings.device), bundle)
+        load_model(bundle, settings.device).self_test(bundle)
         lanes = Lanes(settings, limits, crew.lanes, trace=trace)
         with contextlib.closing(lanes), private_folder(folder, chunk.name) as private:
             list(lanes.work([ImageSet(number, row, private, private)]))

@@ -9,8 +9,7 @@ import pytest
 
 from nucdl_core.model import batching as together
 from nucdl_core.model.batching import Group
-from nucdl_core.model.maskrcnn_predictor import load_model
-from nucdl_core.model.predictor import load_predictor
+from nucdl_core.model.loading import load_map_model, load_model
 from nucdl_core.steps.views import VIEW_SETS
 
 
@@ -111,7 +110,7 @@ def test_the_turn_is_held_while_a_network_runs_and_not_after():
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_a_predictor_gives_the_same_maps_through_a_gate(tiny_bundle, views):
-    predictor = load_predictor(tiny_bundle, "cpu")
+    predictor = load_map_model(tiny_bundle, "cpu")
     images = [np.random.default_rng(seed).random((40, 52), np.float32) for seed in range(3)]
     chosen = VIEW_SETS["flips"][:views]
     alone = [predictor.predict(one, 24.0, chosen).probability for one in images]
@@ -120,7 +119,7 @@ def test_a_predictor_gives_the_same_maps_through_a_gate(tiny_bundle, views):
         members = [predictor.through(group.gate(number)) for number in range(3)]
         found = list(pool.map(lambda member, one: member.predict(one, 24.0, chosen).probability, members, images))
     np.testing.assert_allclose(found, alone, atol=0.02)
-    assert all(member.companion is member for member in members)
+    assert all(member.size_model is member for member in members)
 
 
 def test_a_mask_rcnn_asks_the_gate_for_its_companion_too(tiny_instance_bundle):
@@ -133,5 +132,5 @@ def test_a_mask_rcnn_asks_the_gate_for_its_companion_too(tiny_instance_bundle):
     predictor = load_model(tiny_instance_bundle, "cpu").through(gate)
     picture = np.zeros((32, 32), np.float32)
     predictor.predict(picture, 32.0, VIEW_SETS["none"])
-    predictor.companion.maps(picture)
-    assert asked == ["InstancePredictor", "Predictor"]
+    predictor.size_model.maps(picture)
+    assert asked == ["InstancePredictor", "MapPredictor"]

@@ -6,15 +6,11 @@ from safetensors.numpy import load_file, save_file
 
 from nucdl_core.errors import BundleError
 from nucdl_core.model.bundle import TEST, WEIGHTS, read_bundle, write_description
+from nucdl_core.model.loading import load_map_model, make_predictor
+from nucdl_core.model.map_predictor import mean_maps
 from nucdl_core.model.networks.unet import UNet
-from nucdl_core.model.predictor import (
-    check_predictor,
-    fold_batch_norm,
-    load_predictor,
-    make_predictor,
-    mean_maps,
-    resize,
-)
+from nucdl_core.model.weights import fold_batch_norm
+from nucdl_core.steps.resampling import resize
 from nucdl_core.steps.views import VIEW_SETS, apply_view, undo_view
 
 
@@ -95,23 +91,23 @@ def test_folding_batch_norm_changes_nothing():
 
 
 def test_a_predictor_is_loaded_once_per_process(tiny_bundle):
-    assert load_predictor(tiny_bundle, "cpu") is load_predictor(tiny_bundle, "cpu")
+    assert load_map_model(tiny_bundle, "cpu") is load_map_model(tiny_bundle, "cpu")
 
 
 def test_a_model_that_changes_on_disk_is_verified_again(tiny_bundle):
-    load_predictor(tiny_bundle, "cpu")
+    load_map_model(tiny_bundle, "cpu")
     (tiny_bundle / WEIGHTS).write_bytes(b"altered")
     with pytest.raises(BundleError, match="was altered"):
-        load_predictor(tiny_bundle, "cpu")
+        load_map_model(tiny_bundle, "cpu")
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
     with pytest.raises(BundleError, match="is not a model folder"):
-        load_predictor(tmp_path / "absent", "cpu")
+        load_map_model(tmp_path / "absent", "cpu")
 
 
 def test_a_bundle_passes_its_own_test(tiny_bundle):
-    assert check_predictor(predictor(tiny_bundle), tiny_bundle) < 1e-3
+    assert predictor(tiny_bundle).self_test(tiny_bundle) < 1e-3
 
 
 def test_another_output_than_expected_fails_the_test(tiny_bundle):
@@ -119,14 +115,14 @@ def test_another_output_than_expected_fails_the_test(tiny_bundle):
     save_file({**tensors, "maps": 1 - tensors["maps"]}, tiny_bundle / TEST)
     write_description(tiny_bundle, read_description(tiny_bundle))
     with pytest.raises(BundleError, match="differs from its expected test output"):
-        check_predictor(predictor(tiny_bundle), tiny_bundle)
+        predictor(tiny_bundle).self_test(tiny_bundle)
 
 
 def test_a_test_without_its_tensors_is_refused(tiny_bundle):
     save_file({"something": np.zeros(1, np.float32)}, tiny_bundle / TEST)
     write_description(tiny_bundle, read_description(tiny_bundle))
-    with pytest.raises(BundleError, match="lacks the tensors 'input' and 'maps'"):
-        check_predictor(predictor(tiny_bundle), tiny_bundle)
+    with pytest.raises(BundleError, match="lacks the tensor 'input'"):
+        predictor(tiny_bundle).self_test(tiny_bundle)
 
 
 def read_description(folder):

@@ -8,10 +8,12 @@ from nucdl_core.errors import ConfigError
 from nucdl_core.steps.contours import (
     RefineConfig,
     Refinement,
-    clean_objects,
+    clean_up,
     contour_shift,
     correct_contours,
+    drop_improbable,
     origins,
+    refine_objects,
 )
 
 SURE = Refinement(threshold=0.5, inwards=1, outwards=1)
@@ -138,14 +140,31 @@ def test_numbers_and_gaps_stay_and_the_input_is_not_modified():
 def test_an_image_without_nuclei_has_no_outlines():
     nothing = np.zeros((4, 5), np.int32)
     assert not correct_contours(nothing, np.ones((4, 5), np.float32)).any()
-    assert not clean_objects(nothing, np.ones((4, 5), np.float32)).any()
+    assert not refine_objects(nothing, np.ones((4, 5), np.float32), SURE).any()
     assert contour_shift(nothing, nothing).shape == (0,)
 
 
 def cleaned(labels, probability=None, **numbers):
     off = {"merge_share": 1, "smallest_area": 0, "mean_probability": 0}
     probability = np.ones(labels.shape, np.float32) if probability is None else probability
-    return clean_objects(labels, probability, Refinement(**{**off, **numbers}))
+    refinement = Refinement(**{**off, **numbers})
+    return drop_improbable(clean_up(labels, refinement), probability, refinement)
+
+
+def test_objects_are_cleaned_up_before_and_judged_after_their_outlines_are_corrected():
+    labels = drawn("........", ".11..22.", ".11..22.", ".33.....", "........")
+    # The light of 1 reaches further than its outline, 2 has a dark column, and 3 is a crumb at the side of 1.
+    probability = np.where(labels > 0, 0.9, 0.1).astype(np.float32)
+    probability[1:3, 0], probability[1:3, 6], probability[3] = 0.9, 0.3, 0.1
+    numbers = {"merge_share": 1, "threshold": 0.5, "inwards": 0.5, "outwards": 0.5}
+    # With two pixels more 3 and 1 would be large enough, if they were corrected first.
+    refined = refine_objects(labels, probability, Refinement(smallest_area=3, mean_probability=0, **numbers))
+    np.testing.assert_array_equal(refined, drawn("........", "111..2..", "111..2..", "........", "........"))
+    large = refine_objects(labels, probability, Refinement(smallest_area=5, mean_probability=0, **numbers))
+    assert not large.any()
+    # The mean of 2 is 0.6 before its dark column is taken away and 0.9 afterwards.
+    sure = refine_objects(labels, probability, Refinement(smallest_area=3, mean_probability=0.8, **numbers))
+    np.testing.assert_array_equal(sure, refined)
 
 
 def test_an_object_inside_another_becomes_part_of_it():
@@ -247,7 +266,7 @@ def test_three_thousand_nuclei_take_seconds_at_most():
         labels[rows, cols] = np.arange(1, len(centres) + 1)
     start = time.process_time()
     after = correct_contours(labels, np.ones(labels.shape, np.float32))
-    clean_objects(after, np.ones(labels.shape, np.float32))
+    drop_improbable(clean_up(after), np.ones(labels.shape, np.float32))
     contour_shift(labels, after)
     assert time.process_time() - start < 3
     assert after.max() == len(centres) > 2900

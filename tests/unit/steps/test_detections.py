@@ -1,18 +1,11 @@
 import numpy as np
 import pytest
 
-from nucdl_core.steps.detections import (
-    Detections,
-    FoundNuclei,
-    InstancePrediction,
-    decode_detections,
-    decode_views,
-    merge_views,
-)
-from nucdl_core.steps.instances import INSTANCES, Decision
+from nucdl_core.steps.detections import Detections, InstancePrediction, decode_detections, decode_views, merge_views
+from nucdl_core.steps.instances import ONE_BY_ONE, Decision
 from nucdl_core.steps.views import VIEW_SETS, View, apply_view
 
-DECISION = Decision(decoder=INSTANCES, foreground=0.5, smallest=0.0, score=0.5)
+DECISION = Decision(decoder=ONE_BY_ONE, foreground=0.5, smallest=0.0, score=0.5)
 CELLS = 28
 
 
@@ -126,9 +119,9 @@ def test_what_lies_in_the_padding_only_vanishes():
 def test_views_vote_and_their_scores_are_averaged():
     full = decode(detections((2, 2, 12, 12), (2, 20, 12, 28), scores=[0.9, 0.6]))
     half = decode(detections((2, 2, 12, 12), scores=[0.7]))
-    merged, agreement = merge_views([full, half, half])
+    merged = merge_views([full, half, half])
     assert merged.labels.max() == 1
     assert merged.scores.tolist() == pytest.approx([(0.9 + 0.7 + 0.7) / 3])
-    assert agreement.tolist() == [1.0]
-    assert isinstance(merged, FoundNuclei)
+    assert merged.agreement.tolist() == [1.0]
+    assert merged.areas.tolist() == [(merged.labels == 1).sum()]
     assert merged.probability[5, 25] == pytest.approx(1 / 3)

@@ -3,18 +3,8 @@ import pytest
 from drawings import disks, ideal_maps
 
 from nucdl_core.errors import ConfigError
-from nucdl_core.labels import relabel
-from nucdl_core.steps.instances import (
-    DECODERS,
-    Decision,
-    drop,
-    find_instances,
-    find_seeds,
-    flood,
-    grow,
-    mean_inside,
-    transfer,
-)
+from nucdl_core.labels import drop, mean_inside, relabel
+from nucdl_core.steps.instances import DECODERS, Decision, find_instances, find_seeds, flood, grow, transfer
 from nucdl_core.training.targets import normalized_distance
 
 CANONICAL = 20.0

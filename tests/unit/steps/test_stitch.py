@@ -12,7 +12,8 @@ CENTRES = [(r, c) for r in range(7, 120, 15) for c in range(7, 200, 15)]
 def put_together(truth, side, halo):
     mosaic = Mosaic(truth.shape)
     for tile in tiles(truth.shape, side, halo):
-        mosaic.add(tile, relabel(truth[tile.outer]))
+        part = relabel(truth[tile.outer])
+        mosaic.add(tile, part, areas(part))
     return mosaic
 
 
@@ -32,8 +33,8 @@ def test_a_nucleus_that_two_tiles_see_a_little_differently_is_added_once():
     first, second = np.zeros((20, 30), np.int32), np.zeros((20, 30), np.int32)
     first[5:15, 16:24] = 1
     second[5:15, 7:15] = 1
-    assert mosaic.add(left, first).tolist() == [0]
-    assert mosaic.add(right, second).tolist() == []
+    assert mosaic.add(left, first, areas(first)).tolist() == [0]
+    assert mosaic.add(right, second, areas(second)).tolist() == []
     assert areas(mosaic.labels).tolist() == [80]
 
 
@@ -42,6 +43,6 @@ def test_the_added_nuclei_are_told_so_that_their_scores_can_follow():
     left, _ = tiles((10, 40), 20, 5)
     labels = np.zeros((10, 25), np.int32)
     labels[2:4, 22:24], labels[2:4, 3:5] = 1, 2
-    assert mosaic.add(left, labels).tolist() == [1]
+    assert mosaic.add(left, labels, areas(labels)).tolist() == [1]
     assert mosaic.labels[2, 3] == 1
     assert mosaic.labels[2, 22] == 0

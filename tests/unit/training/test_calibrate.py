@@ -2,11 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import untrained_map_model
 from drawings import disks, ideal_maps
 
-from nucdl_core.steps.instances import Decision, Maps, Prediction
+from nucdl_core.steps.instances import Decision, MapPrediction, Maps
 from nucdl_core.training import calibrate as calibration
-from nucdl_core.training.calibrate import Jury, PredictedImage, calibrate, climb, is_clear, scores_of
+from nucdl_core.training.calibrate import Jury, PredictedTruth, calibrate, climb, is_clear, scores_of
+
+MODEL = untrained_map_model()
 
 
 def predicted(foreground_of_rim):
@@ -16,30 +19,30 @@ def predicted(foreground_of_rim):
     ideal = ideal_maps(truth)
     foreground = np.where(core > 0, 1, np.where(truth > 0, foreground_of_rim, 0)).astype(np.float32)
     maps = Maps(foreground, ideal.boundary, ideal.distance, ideal.size)
-    return PredictedImage(truth, Prediction([maps], maps, foreground, 1.0))
+    return PredictedTruth(truth, MapPrediction([maps], maps, foreground, 1.0))
 
 
 def test_the_threshold_that_fits_the_annotators_is_found():
-    decision, decoders = calibrate([predicted(0.42)], 24.0)
+    decision, decoders = calibrate([predicted(0.42)], MODEL)
     assert decision.foreground <= 0.4
     assert decoders[decision.decoder] == max(decoders.values()) == 1.0
 
 
 def test_a_wrong_threshold_scores_lower():
-    wide, tight = (scores_of(Decision(foreground=value), [predicted(0.42)], 24.0) for value in (0.35, 0.6))
+    wide, tight = (scores_of(Decision(foreground=value), [predicted(0.42)], MODEL) for value in (0.35, 0.6))
     assert wide == pytest.approx([1.0])
     assert tight[0] < 0.7
 
 
 def test_simulated_fields_have_no_say_in_the_threshold():
     drawn, simulated = predicted(1.0), replace(predicted(0.42), simulated=True, weight=9.0)
-    assert calibrate([drawn, simulated], 24.0)[0].foreground == Decision().foreground
-    assert calibrate([simulated], 24.0)[0].foreground <= 0.4
+    assert calibrate([drawn, simulated], MODEL)[0].foreground == Decision().foreground
+    assert calibrate([simulated], MODEL)[0].foreground <= 0.4
 
 
 def test_a_number_from_which_nothing_is_gained_keeps_its_usual_value():
     usual = Decision()
-    decision, _ = calibrate([predicted(1.0)], 24.0)
+    decision, _ = calibrate([predicted(1.0)], MODEL)
     assert (decision.foreground, decision.smallest, decision.score) == (usual.foreground, usual.smallest, usual.score)
 
 
@@ -54,7 +57,7 @@ class KnownScores(Jury):
     """Judges by a formula instead of images; all three images agree."""
 
     def __init__(self, formula):
-        super().__init__([replace(predicted(1.0), weight=1.0)] * 3, 24.0)
+        super().__init__([replace(predicted(1.0), weight=1.0)] * 3, MODEL)
         self.formula = formula
 
     def scores(self, decision):
@@ -84,10 +87,10 @@ def test_two_numbers_that_gain_clearly_only_together_are_both_taken(monkeypatch)
         return (usual, unclear, together)[changed]
 
     monkeypatch.setattr(calibration, "scores_of", scores)
-    decision, _ = calibrate([predicted(1.0)] * 4, 24.0, {"distance": {"seed": (0.2,), "foreground": (0.4,)}})
+    decision, _ = calibrate([predicted(1.0)] * 4, MODEL, {"distance": {"seed": (0.2,), "foreground": (0.4,)}})
     assert (decision.foreground, decision.seed) == (0.4, 0.2)
 
 
 def test_a_decision_is_scored_once():
-    jury = Jury([predicted(0.42)], 24.0)
+    jury = Jury([predicted(0.42)], MODEL)
     assert jury.scores(Decision()) is jury.scores(Decision())

@@ -10,9 +10,8 @@ from safetensors.numpy import load_file
 
 from nucdl_core.errors import BundleError, ConfigError, ImageError
 from nucdl_core.model.bundle import read_bundle
-from nucdl_core.model.maskrcnn_predictor import check_model, load_model
+from nucdl_core.model.loading import load_map_model, load_model
 from nucdl_core.model.networks import maskrcnn
-from nucdl_core.model.predictor import check_predictor, load_predictor
 from nucdl_core.model.registry import build_network
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
@@ -55,7 +54,7 @@ def data(tmp_path_factory):
 def test_training_makes_a_bundle_that_passes_its_own_test(data, tmp_path):
     folder = train(CONFIG, data, tmp_path, "cpu", workers=0)
     bundle = read_bundle(folder)
-    check_predictor(load_predictor(folder, "cpu"), folder)
+    load_map_model(folder, "cpu").self_test(folder)
     assert bundle.description.training["images"] == 2
     assert set(bundle.description.metrics["decoders"]) == {"three_class", "distance", "combined"}
     assert bundle.description.decision.decoder in (folder / "README.md").read_text()
@@ -193,7 +192,7 @@ def test_a_mask_r_cnn_is_trained_and_bundled_in_the_same_way(data, tmp_path, mon
     assert description.companion.name == "nuclei_unet"
     assert description.training["config"]["stages"][1]["trains"] == "heads"
     assert "the model `nuclei_unet` estimates that size" in (folder / "README.md").read_text()
-    check_model(load_model(folder, "cpu"), folder)
+    load_model(folder, "cpu").self_test(folder)
     # Once more: what has been trained is only calibrated anew.
     trained = (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
     assert train(INSTANCES, data, tmp_path, "cpu", workers=0) == folder

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 import tifffile
+from conftest import untrained_map_model
 from drawings import disks, ideal_maps
 
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.model.bundle import read_bundle
 from nucdl_core.steps.contours import CONTOURS_ONLY
-from nucdl_core.steps.instances import Decision, Maps, Prediction
-from nucdl_core.training.tune import DECISION_RANGES, SeenTwice, TuneConfig, mean_score, search, tune
+from nucdl_core.steps.instances import Decision, MapPrediction, Maps
+from nucdl_core.training.calibrate import PredictedTruth
+from nucdl_core.training.tune import DECISION_RANGES, TuneConfig, mean_score, search, tune
 
 QUICK = TuneConfig(generations=1, population=5)
 
@@ -19,7 +21,7 @@ def predicted(rim=0.42):
     ideal = ideal_maps(truth)
     foreground = np.where(core > 0, 1, np.where(truth > 0, rim, 0)).astype(np.float32)
     maps = Maps(foreground, ideal.boundary, ideal.distance, ideal.size)
-    return SeenTwice(truth, Prediction([maps], maps, foreground, 1.0), foreground)
+    return PredictedTruth(truth, MapPrediction([maps], maps, foreground, 1.0), finer=foreground)
 
 
 @pytest.fixture
@@ -35,18 +37,20 @@ def data(tmp_path):
 
 def test_the_search_finds_numbers_that_fit_the_annotators():
     start = Decision("distance", foreground=0.6)
-    decision, refinement = search([predicted()], start, 24.0, TuneConfig(generations=6, population=20))
-    assert mean_score([predicted()], start, CONTOURS_ONLY, 24.0) < 0.7
-    assert mean_score([predicted()], decision, refinement, 24.0) > 0.95
+    model = untrained_map_model(decision=start)
+    decision, refinement = search([predicted()], model, TuneConfig(generations=6, population=20))
+    assert mean_score([predicted()], model, start, CONTOURS_ONLY) < 0.7
+    assert mean_score([predicted()], model, decision, refinement) > 0.95
 
 
 def test_the_same_seed_finds_the_same_numbers():
-    assert search([predicted()], Decision(), 24.0, QUICK) == search([predicted()], Decision(), 24.0, QUICK)
+    model = untrained_map_model()
+    assert search([predicted()], model, QUICK) == search([predicted()], model, QUICK)
 
 
 def test_the_best_score_is_told_after_each_generation():
     told = []
-    search([predicted()], Decision(), 24.0, TuneConfig(generations=3, population=5), told.append)
+    search([predicted()], untrained_map_model(), TuneConfig(generations=3, population=5), told.append)
     assert told == sorted(told)
     assert 1 <= len(told) <= 3
 

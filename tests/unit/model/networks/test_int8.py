@@ -10,9 +10,11 @@ from safetensors.numpy import save_file
 from nucdl_core.errors import BundleError
 from nucdl_core.model.bundle import RANGES, read_bundle, read_description, write_description
 from nucdl_core.model.device import fast_dtype
+from nucdl_core.model.loading import load_map_model, make_predictor
+from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.model.networks.int8 import ENGINES, Int8UNet, convolutions, equalized, recorded_ranges
 from nucdl_core.model.networks.unet import UNet
-from nucdl_core.model.predictor import Predictor, fold_batch_norm, load_predictor, make_predictor
+from nucdl_core.model.weights import fold_batch_norm
 
 pytestmark = pytest.mark.skipif(
     not set(ENGINES) <= set(torch.backends.quantized.supported_engines), reason="torch has no integer convolutions here"
@@ -126,9 +128,9 @@ def test_a_bundle_with_ranges_runs_in_integers_where_the_processor_can(tiny_bund
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     fast_dtype.cache_clear()
-    assert load_predictor(tiny_bundle, "cpu").dtype != torch.qint8
+    assert load_map_model(tiny_bundle, "cpu").dtype != torch.qint8
     sample = with_ranges(tiny_bundle)
-    fast, exact = load_predictor(tiny_bundle, "cpu"), make_predictor(read_bundle(tiny_bundle), "cpu", torch.float32)
+    fast, exact = load_map_model(tiny_bundle, "cpu"), make_predictor(read_bundle(tiny_bundle), "cpu", torch.float32)
     fast_dtype.cache_clear()
     assert fast.dtype == torch.qint8
     assert np.abs(fast.maps(sample).foreground - exact.maps(sample).foreground).max() < 0.02
@@ -149,7 +151,7 @@ def test_ranges_of_another_network_are_an_error_that_names_the_file(tiny_bundle,
 
 def test_batches_of_views_are_computed_in_integers_too(network, image):
     description = type("Description", (), {"canonical_diameter": 24.0})()
-    predictor = Predictor(network, description, "cpu", torch.qint8, ranges_of(network, image))
+    predictor = MapPredictor(network, description, "cpu", torch.qint8, ranges_of(network, image))
     both = predictor.compute([image[0, 0].numpy(), image[1, 0].numpy()])
     alone = predictor.compute([image[1, 0].numpy()])
     assert np.allclose(both[1], alone[0], atol=1e-6)

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from nucdl_core.model.networks.unet import MAPS, UNet
+from nucdl_core.model.networks.maps import MAPS
+from nucdl_core.model.networks.unet import UNet
 from nucdl_core.model.registry import build_network
 
 

@@ -12,23 +12,23 @@ from scipy import ndimage
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import BundleError
 from nucdl_core.model.bundle import TEST, read_bundle, read_description, write_description
-from nucdl_core.model.maskrcnn_predictor import InstancePredictor, check_model, load_model, make_instance_predictor
-from nucdl_core.model.predictor import load_predictor
+from nucdl_core.model.instance_predictor import InstancePredictor
+from nucdl_core.model.loading import load_map_model, load_model, make_predictor
 from nucdl_core.refine import refine
 from nucdl_core.scores.matching import image_scores
-from nucdl_core.segment import segment, segment_normalized, segment_tiles
+from nucdl_core.segment import Job, segment, segment_normalized, segment_tiles
 from nucdl_core.steps.detections import Detections
-from nucdl_core.steps.instances import INSTANCES
+from nucdl_core.steps.instances import ONE_BY_ONE
 from nucdl_core.steps.normalize import NormalizedImage, normalize
 from nucdl_core.steps.views import VIEW_SETS, apply_view
-from nucdl_core.training.calibrate import SEARCHES, calibrate, predict_image
+from nucdl_core.training.calibrate import calibrate, predict_image
 
 CELLS = 28
 
 
 @pytest.fixture
 def predictor(tiny_instance_bundle):
-    made = make_instance_predictor(read_bundle(tiny_instance_bundle), "cpu", torch.float32)
+    made = make_predictor(read_bundle(tiny_instance_bundle), "cpu", torch.float32)
     # An untrained network finds nuclei everywhere.
     made.network.roi_heads.detections_per_img = 20
     return made
@@ -74,7 +74,7 @@ def test_each_view_is_what_the_network_says_about_the_turned_image(predictor):
 @pytest.mark.parametrize("diameter", [12.0, 24.0, 48.0])
 def test_nuclei_come_back_at_their_place_at_every_scale(oracle, diameter):
     image, truth = field()
-    found = segment_normalized(NormalizedImage.of(image), oracle, SegmentConfig(diameter=diameter))
+    found = segment_normalized(Job(NormalizedImage.of(image), oracle, SegmentConfig(diameter=diameter)))
     assert found.count == truth.max()
     assert image_scores(truth, found.labels)["mean_f1"] > 0.8
     assert found.scores.min() >= 0.9
@@ -82,7 +82,7 @@ def test_nuclei_come_back_at_their_place_at_every_scale(oracle, diameter):
 
 def test_the_companion_estimates_the_size(oracle):
     image, truth = field()
-    found = segment_normalized(NormalizedImage.of(image), oracle)
+    found = segment_normalized(Job(NormalizedImage.of(image), oracle))
     assert found.count == truth.max()
     assert found.diameter == pytest.approx(24, rel=0.15)
 
@@ -90,7 +90,7 @@ def test_the_companion_estimates_the_size(oracle):
 @pytest.mark.parametrize("views", ["flips", "all"])
 def test_views_vote_on_each_nucleus(oracle, views):
     image, truth = field()
-    found = segment_normalized(NormalizedImage.of(image), oracle, SegmentConfig(diameter=24, views=views))
+    found = segment_normalized(Job(NormalizedImage.of(image), oracle, SegmentConfig(diameter=24, views=views)))
     assert found.count == truth.max() == len(found.agreement)
     assert found.agreement.min() > 0.8
 
@@ -101,18 +101,18 @@ def test_a_nucleus_that_only_one_of_four_views_holds_is_dropped(oracle, monkeypa
         oracle, "compute", lambda images: [islands(one) if i else islands(one * 0) for i, one in enumerate(images)]
     )
     config = SegmentConfig(diameter=24, views="flips")
-    assert segment_normalized(NormalizedImage.of(image), oracle, config).count == truth.max()
+    assert segment_normalized(Job(NormalizedImage.of(image), oracle, config)).count == truth.max()
     monkeypatch.setattr(
         oracle, "compute", lambda images: [islands(one * 0) if i else islands(one) for i, one in enumerate(images)]
     )
-    assert segment_normalized(NormalizedImage.of(image), oracle, config).count == 0
+    assert segment_normalized(Job(NormalizedImage.of(image), oracle, config)).count == 0
 
 
 def test_tiles_give_the_nuclei_of_the_whole_image(oracle):
     image, truth = field()
     normal, config = NormalizedImage.of(image), SegmentConfig()
-    whole = segment_tiles(normal, oracle, config, 24.0, 768)
-    tiled = segment_tiles(normal, oracle, config, 24.0, 96)
+    whole = segment_tiles(Job(normal, oracle, config), 24.0, 768)
+    tiled = segment_tiles(Job(normal, oracle, config), 24.0, 96)
     assert whole.count == tiled.count == truth.max()
     assert np.array_equal(whole.labels > 0, tiled.labels > 0)
     assert sorted(whole.scores) != sorted(np.ones(whole.count))
@@ -122,7 +122,9 @@ def test_tiles_give_the_nuclei_of_the_whole_image(oracle):
 def test_outlines_are_corrected_by_the_companion(oracle):
     image, truth = field()
     normal = NormalizedImage.of(image)
-    plain, refined = (segment_normalized(normal, oracle, SegmentConfig(diameter=24, refine=on)) for on in (False, True))
+    plain, refined = (
+        segment_normalized(Job(normal, oracle, SegmentConfig(diameter=24, refine=on))) for on in (False, True)
+    )
     assert refined.count == plain.count == truth.max()
     assert not np.array_equal(refined.labels, plain.labels)
     ring = ndimage.binary_dilation(plain.labels > 0, np.ones((3, 3)))
@@ -133,7 +135,7 @@ def test_nothing_is_found_outside_the_mask(oracle):
     image, _ = field()
     mask = np.zeros(image.shape, bool)
     mask[:, :130] = True
-    found = segment_normalized(NormalizedImage.of(image, mask), oracle, SegmentConfig(diameter=24))
+    found = segment_normalized(Job(NormalizedImage.of(image, mask), oracle, SegmentConfig(diameter=24)))
     assert found.count == len(found.scores) > 0
     assert not found.labels[:, 130:].any()
     assert not found.probability[:, 130:].any()
@@ -152,16 +154,16 @@ def test_the_decision_is_calibrated_on_what_it_decides(oracle, monkeypatch):
 
     monkeypatch.setattr(oracle, "compute", with_ghosts)
     seen = [predict_image(normalize(image), truth, oracle)]
-    decision, reached = calibrate(seen, 32.0, SEARCHES["maskrcnn"])
-    assert decision.decoder == INSTANCES
+    decision, reached = calibrate(seen, oracle)
+    assert decision.decoder == ONE_BY_ONE
     assert decision.score > 0.45
-    assert reached[INSTANCES] > 0.8
+    assert reached[ONE_BY_ONE] > 0.8
 
 
 def test_a_bundle_of_either_family_is_loaded_once_and_passes_its_own_test(tiny_bundle, tiny_instance_bundle):
     for folder in (tiny_bundle, tiny_instance_bundle):
         assert load_model(folder, "cpu") is load_model(folder, "cpu")
-        assert check_model(load_model(folder, "cpu"), folder) < 0.05
+        assert load_model(folder, "cpu").self_test(folder) < 0.05
 
 
 def test_an_image_is_segmented_with_a_bundle_of_this_family(tiny_instance_bundle):
@@ -175,14 +177,14 @@ def test_another_output_than_expected_fails_the_test(predictor, tiny_instance_bu
     save_file({**tensors, "masks": 1 - tensors["masks"]}, tiny_instance_bundle / TEST)
     write_description(tiny_instance_bundle, read_description(tiny_instance_bundle))
     with pytest.raises(BundleError, match="differs from its expected test output"):
-        check_model(predictor, tiny_instance_bundle)
+        predictor.self_test(tiny_instance_bundle)
 
 
 def test_a_test_without_its_tensors_is_refused(predictor, tiny_instance_bundle):
     save_file({"input": np.zeros((4, 4), np.float32)}, tiny_instance_bundle / TEST)
     write_description(tiny_instance_bundle, read_description(tiny_instance_bundle))
-    with pytest.raises(BundleError, match="lacks one of the tensors input, objectness, scores, masks"):
-        check_model(predictor, tiny_instance_bundle)
+    with pytest.raises(BundleError, match="lacks the tensor 'objectness'"):
+        predictor.self_test(tiny_instance_bundle)
 
 
 def test_another_version_of_the_companion_is_refused(tiny_instance_bundle):
@@ -200,7 +202,7 @@ def test_a_model_without_companion_is_refused(tiny_instance_bundle):
 
 def test_what_needs_a_u_net_refuses_another_family(tiny_instance_bundle):
     with pytest.raises(BundleError, match="of the family maskrcnn, but one of the family unet is needed"):
-        load_predictor(tiny_instance_bundle, "cpu")
+        load_map_model(tiny_instance_bundle, "cpu")
     image, truth = field()
     from nucdl_core.steps.contours import RefineConfig
 
@@ -208,17 +210,10 @@ def test_what_needs_a_u_net_refuses_another_family(tiny_instance_bundle):
         refine(image, truth, RefineConfig(model=str(tiny_instance_bundle)))
 
 
-def test_a_u_net_is_not_taken_for_a_mask_r_cnn(tiny_bundle):
-    with pytest.raises(BundleError, match="of the family unet, but one of the family maskrcnn is needed"):
-        make_instance_predictor(read_bundle(tiny_bundle), "cpu", torch.float32)
-
-
 def test_a_model_runs_in_bfloat16_as_in_float32(tiny_instance_bundle):
     image = np.random.default_rng(0).random((64, 64), np.float32)
     bundle = read_bundle(tiny_instance_bundle)
-    exact, fast = (
-        make_instance_predictor(bundle, "cpu", dtype).examine(image) for dtype in (torch.float32, torch.bfloat16)
-    )
+    exact, fast = (make_predictor(bundle, "cpu", dtype).respond(image) for dtype in (torch.float32, torch.bfloat16))
     assert max(np.abs(exact[name] - fast[name]).max() for name in exact) < 0.02
 
 
@@ -228,7 +223,9 @@ def test_the_probability_threshold_of_a_person_decides_the_outlines(oracle):
     assert isinstance(oracle, InstancePredictor)
     oracle.description = replace(oracle.description)
     wide, tight = (
-        segment_normalized(NormalizedImage.of(image), oracle, SegmentConfig(diameter=24, probability_threshold=value))
+        segment_normalized(
+            Job(NormalizedImage.of(image), oracle, SegmentConfig(diameter=24, probability_threshold=value))
+        )
         for value in (0.2, 0.8)
     )
     assert (tight.labels > 0).sum() < (wide.labels > 0).sum()
