@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucdl_core.arrays import Floats, Labels, Mask
-from nucdl_core.labels import Regions, areas, gapless, mean_inside, regions_of, renumbered
+from nucdl_core.labels import areas, gapless, mean_inside, renumbered
+from nucdl_core.regions import Regions, regions_of
 
 
 @dataclass(frozen=True)

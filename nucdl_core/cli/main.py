@@ -284,10 +284,10 @@ def _height_and_width(text: str) -> Tuple[int, int]:
 def _model(model: Optional[str], family: Optional[str]) -> str:
     """Return the model that is asked for, or the bundled one of the family."""
     from nucdl_core.model.bundle import find_bundle, read_bundle, require_family
-    from nucdl_core.model.registry import default_model
+    from nucdl_core.model.registry import DEFAULT_FAMILY, default_model
 
     if model is None:
-        return default_model(family or "unet")
+        return default_model(family or DEFAULT_FAMILY)
     if family is not None:
         require_family(read_bundle(find_bundle(model)).description, family)
     return model

@@ -71,7 +71,7 @@ class MapPredictor(Predictor):
 
     @property
     def size_model(self) -> MapPredictor:
-        """This model itself."""
+        """The model itself."""
         return self
 
     def maps(self, image: Floats) -> Maps:

@@ -20,7 +20,8 @@ import numpy as np
 
 from nucdl_core.arrays import Labels, Mask
 from nucdl_core.config import SegmentConfig
-from nucdl_core.labels import renumbered, touches_border, touches_edge
+from nucdl_core.labels import renumbered, touches_border
+from nucdl_core.regions import touches_edge
 from nucdl_core.results import Segmentation
 
 

@@ -67,7 +67,7 @@ def _numbers(chosen: Mask, offset: int = 0) -> NDArray[np.int32]:
 
 
 def _covered(labels: Labels, count: int, others: Labels, added: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Count the pixels of each nucleus of `labels` (1..N) that those of `others` with a number in `added` cover; (N,)."""
+    """Count the pixels of each nucleus (N,) that those of `others` with a number in `added` cover."""
     counts = np.zeros(count + 1, np.int64)
     for below, above in strips(labels, others):
         counts += np.bincount(below[added[above] > 0], minlength=counts.size)

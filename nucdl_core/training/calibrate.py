@@ -24,15 +24,15 @@ Choices = Dict[str, Tuple[float, ...]]
 
 SMALLEST = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 # Each number is searched in turn while the others stay, `ROUNDS` times over.
-MAP_CHOICES: Dict[str, Choices] = dict.fromkeys(
-    DECODERS,
-    {
+MAP_CHOICES: Dict[str, Choices] = {
+    decoder: {
         "seed": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
         "foreground": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
         "smallest": SMALLEST,
         "score": (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75),
-    },
-)
+    }
+    for decoder in DECODERS
+}
 """Choices for each way to decode maps."""
 INSTANCE_CHOICES: Dict[str, Choices] = {
     ONE_BY_ONE: {

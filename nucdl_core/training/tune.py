@@ -24,7 +24,7 @@ from nucdl_core.model.card import tuned_card
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_map_model
 from nucdl_core.model.map_predictor import MapPredictor
-from nucdl_core.model.predictor import FINE_DIAMETER
+from nucdl_core.model.predictor import FINE_DIAMETER, Predictor
 from nucdl_core.scores.matching import image_scores
 from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement, refine_objects
 from nucdl_core.steps.instances import Decision
@@ -154,11 +154,12 @@ def split_for_tuning(sources: Sequence[AnnotatedImage]) -> Tuple[List[AnnotatedI
     return drawn[judges:], drawn[:judges]
 
 
-def predict_twice(source: AnnotatedImage, predictor: MapPredictor) -> PredictedTruth:
-    """Predict an annotated image at both scales, with the automatic size estimate."""
-    image, canonical = image_of(source), predictor.description.canonical_diameter
-    diameter, views = predictor.estimate_diameters(image)[0], VIEW_SETS["none"]
-    finer = predictor.predict(image, diameter * canonical / FINE_DIAMETER, views).probability
+def predict_twice(source: AnnotatedImage, predictor: Predictor) -> PredictedTruth:
+    """Predict an annotated image as `Predictor.correct_outlines` needs it, with the automatic size estimate."""
+    image, views, size_model = image_of(source), VIEW_SETS["none"], predictor.size_model
+    diameter = size_model.estimate_diameters(image)[0]
+    scale = size_model.description.canonical_diameter / FINE_DIAMETER
+    finer = size_model.predict(image, diameter * scale, views).probability
     return PredictedTruth(truth_of(source), predictor.predict(image, diameter, views), finer=finer)
 
 
@@ -205,7 +206,7 @@ def from_numbers(numbers: NDArray[np.float64], start: Decision) -> Tuple[Decisio
 
 
 def mean_score(
-    images: Sequence[PredictedTruth], predictor: MapPredictor, decision: Decision, refinement: Refinement
+    images: Sequence[PredictedTruth], predictor: Predictor, decision: Decision, refinement: Refinement
 ) -> float:
     """Return the mean DSB score that a decision and the correction of outlines reach on images predicted twice."""
     scores = []

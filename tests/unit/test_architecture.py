@@ -127,3 +127,18 @@ def body_length(function):
     """Lines of a function after its docstring."""
     begin = function.body[1:2] if ast.get_docstring(function, clean=False) else function.body[:1]
     return function.end_lineno - begin[0].lineno + 1 if begin else 0
+
+
+FAMILY_NAMES = {"unet", "maskrcnn"}
+REGISTRY = ENGINE / "model" / "registry.py"
+BEYOND_THE_REGISTRY = sorted({*ENGINE.rglob("*.py"), *(REPOSITORY / "plugins").glob("*.py")} - {REGISTRY})
+
+
+@pytest.mark.parametrize("path", BEYOND_THE_REGISTRY, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_only_the_registry_knows_families_by_name_or_tells_predictors_apart(path):
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Compare):
+            names = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+            assert not names & FAMILY_NAMES
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            assert "Predictor" not in ast.unparse(node.args[1])

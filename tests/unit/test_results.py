@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from drawings import drawn
 
-from nucdl_core.labels import regions_of
+from nucdl_core.regions import regions_of
 from nucdl_core.results import Found, Segmentation
 
 

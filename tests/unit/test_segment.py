@@ -275,7 +275,8 @@ def test_a_label_image_is_passed_over_at_most_five_times_after_the_network(monke
         passes.append("pieces")
         return label(*arguments, **options)
 
-    monkeypatch.setattr("nucdl_core.labels.strips", counted)
+    for module in ("labels", "regions", "steps.scales"):
+        monkeypatch.setattr(f"nucdl_core.{module}.strips", counted)
     monkeypatch.setattr("skimage.measure.label", pieces)
     config = SegmentConfig(minimum_diameter=8.0, discard_border=True)
     found = filter_nuclei(segment_unfiltered(image, config), config).segmentation
