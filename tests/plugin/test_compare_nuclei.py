@@ -276,6 +276,16 @@ def test_nothing_is_drawn_without_a_window(run):
     assert "outlines" not in run().display_data.__dict__
 
 
+@pytest.mark.parametrize(("first", "second", "shown"), [(0.25, 0.75, 0.75), (0.25, None, 0.25), (None, None, 0)])
+def test_the_outlines_are_drawn_on_the_image_of_the_second_set_if_it_has_one(cellprofiler, first, second, shown):
+    from _nucdl_compare import Side, background
+    from cellprofiler_core.image import Image
+
+    images = [None if value is None else Image(np.full(CLASSIC.shape, value)) for value in (first, second)]
+    sides = [Side(name, labels, image) for name, labels, image in zip("AB", (CLASSIC, DEEP), images)]
+    assert np.unique(background(*sides)).tolist() == [shown]
+
+
 def test_a_background_of_another_size_is_left_out(module, prepare):
     module.show_window = True
     workspace = prepare(np.ones((5, 5), np.float32), Classic=CLASSIC, Deep=DEEP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,6 +140,15 @@ def test_an_impossible_value_is_refused_at_its_setting(each_with_model, refused,
     setting, message = refused(each_with_model)
     assert setting is getattr(each_with_model, name)
     assert reason in message
+
+
+def test_a_run_with_an_impossible_value_is_refused_before_the_first_image(each_with_model, pipeline_of):
+    from cellprofiler_core.setting import ValidationError
+
+    each_with_model.contour_offset.value = 50
+    with pytest.raises(ValidationError, match="from -20 to 20") as caught:
+        each_with_model.prepare_run(SimpleNamespace(pipeline=pipeline_of(each_with_model)))
+    assert caught.value.get_setting() is each_with_model.contour_offset
 
 
 def test_a_folder_without_a_model_is_refused_at_its_setting(each_with_model, refused, tmp_path):

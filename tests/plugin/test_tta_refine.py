@@ -197,6 +197,17 @@ def test_what_was_discarded_beside_the_input_objects_stays_discarded(refiner, pr
     np.testing.assert_array_equal(found.small_removed_segmented, np.where(everything == 4, 0, everything))
 
 
+def test_a_discarded_nucleus_that_is_added_again_is_no_longer_discarded(refiner, prepare, engine_refines, nuclei_grid):
+    everything = nuclei_grid(2)
+    engine_refines(everything, [1, 0])
+    workspace = prepare(np.where(everything == 1, 1, 0))
+    workspace.object_set.get_objects("Nuclei").unedited_segmented = everything
+    refiner.run(workspace)
+    found = workspace.object_set.get_objects("RefinedNuclei")
+    for labels in (found.segmented, found.unedited_segmented, found.small_removed_segmented):
+        np.testing.assert_array_equal(labels, everything)
+
+
 @pytest.mark.parametrize("count", [0, 5])
 def test_what_the_figure_shows_can_travel_between_processes(refiner, run, nuclei_grid, count):
     refiner.show_window = True
