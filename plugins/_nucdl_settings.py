@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cellprofiler_core.workspace import Workspace
 
 MODEL_FOLDER = "Folder"
-"""The choice of a model that is not bundled; the screens of `nucdl screen` know it by this word."""
+"""The choice of a model that is not bundled; `nucdl screen` looks for this word in a pipeline."""
 
 # What is offered in the settings, with the engine's word for each.
 DEVICES = {"Automatic": "auto", "CPU": "cpu", "GPU": "cuda"}
@@ -243,6 +243,6 @@ them.""",
         return True
 
     def prepare_to_create_batch(self, workspace: Workspace, fn_alter_path: Callable[..., str]) -> bool:
-        """Write the model folder as the machines see it on which the batch will run."""
+        """Change the path of the model folder to the one on the machines that will run the batch."""
         self.model_folder.alter_for_create_batch_files(fn_alter_path)
         return True
