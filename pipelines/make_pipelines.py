@@ -1,23 +1,25 @@
 """Write the example pipelines with CellProfiler's own code, so that every setting is one that CellProfiler knows.
 
-Run it after a change of the module's settings::
+Run it after the settings of a module have changed::
 
     python pipelines/make_pipelines.py
 
-The pipelines are meant to be read and changed in CellProfiler; this file only keeps them in step with each other.
+The pipelines are meant to be read and changed in CellProfiler; this file only keeps them consistent with each other.
 """
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Sequence
 
 from cellprofiler_core.pipeline import Pipeline
 from cellprofiler_core.preferences import set_headless, set_plugin_directory
 from cellprofiler_core.utilities.core.modules import fill_modules, instantiate_module
+
+if TYPE_CHECKING:
+    from cellprofiler_core.module import Module
 
 FOLDER = Path(__file__).resolve().parent
 PLUGINS = FOLDER.parent / "plugins"
@@ -30,7 +32,21 @@ CELLS, CYTOPLASM = "Cells", "Cytoplasm"
 
 
 class Side(NamedTuple):
-    """One way to find nuclei: the module, the names that its results get, and whether more modules help it."""
+    """One way to find nuclei.
+
+    Attributes
+    ----------
+    module : str
+        The module that finds them.
+    objects : str
+        The name of the objects.
+    suffix : str
+        What the names of the folders of saved images end with.
+    color : str
+        Of the outlines, as "#RRGGBB".
+    advanced : bool
+        Whether more modules clean the image and filter the objects.
+    """
 
     module: str
     objects: str
@@ -44,10 +60,10 @@ DEEP = Side("IdentifyNucleiDL", "Nuclei", "_deep", "#00E5FF")
 CELL_OUTLINES = Side("IdentifySecondaryObjects", CELLS, "", "#FFA500")
 
 CLASSIC_DIAMETERS = (20, 60)
-"""The usual size at 20x. On the demonstration's plate 25-80 does as well and 10-60 far worse, so set your own range."""
+"""The usual size at 20x. On the demonstration plate 25-80 does as well and 10-60 far worse, so set your own range."""
 
 ADVANCED_DIAMETERS = (6, 130)
-"""Wide: one pipeline for nuclei of 7 to 94 px, as the training images show them."""
+"""Wide, since one pipeline serves nuclei of 7 to 94 px, as they occur in the training images."""
 
 SHAPE_LIMITS = {"Solidity": 0.87, "Extent": 0.55}
 """Lowest values. Beside these two, limits of area, form factor, eccentricity or intensity gained 0.001 at most."""
@@ -73,8 +89,8 @@ def pipeline_text(name: str) -> str:
     return text.getvalue()
 
 
-def find_nuclei(sides: List[Side]) -> List[Any]:
-    """Find nuclei in one way, or in two ways side by side, and compare them."""
+def find_nuclei(sides: List[Side]) -> List[Module]:
+    """Find nuclei in one way, or in two ways side by side, which are then compared."""
     modules = [load_data()]
     for side in sides:
         modules += advanced(side) if side.advanced else [identify(side)]
@@ -85,7 +101,7 @@ def find_nuclei(sides: List[Side]) -> List[Any]:
     return [*modules, export()]
 
 
-def refine_classic() -> List[Any]:
+def refine_classic() -> List[Module]:
     """Find nuclei in the classic way and correct their outlines with the network."""
     found, refined = CLASSIC, DEEP._replace(suffix="")
     outlines = overlay(refined)
@@ -104,7 +120,7 @@ def refine_classic() -> List[Any]:
     ]
 
 
-def cell_painting_start() -> List[Any]:
+def cell_painting_start() -> List[Module]:
     """Find nuclei, cells and cytoplasm, and measure them in two channels."""
     nuclei = DEEP._replace(suffix="")
     compartments = [nuclei.objects, CELLS, CYTOPLASM]
@@ -125,7 +141,7 @@ def cell_painting_start() -> List[Any]:
     ]
 
 
-PIPELINES: Dict[str, Callable[[], List[Any]]] = {
+PIPELINES: Dict[str, Callable[[], List[Module]]] = {
     "classic_basic": partial(find_nuclei, [CLASSIC._replace(objects="Nuclei", suffix="")]),
     "classic_advanced": partial(find_nuclei, [CLASSIC._replace(objects="Nuclei", suffix="", advanced=True)]),
     "deep": partial(find_nuclei, [DEEP._replace(suffix="")]),
@@ -133,10 +149,10 @@ PIPELINES: Dict[str, Callable[[], List[Any]]] = {
     "refine_classic": refine_classic,
     "cell_painting_start": cell_painting_start,
 }
-"""The objects that later tools read are called Nuclei; where both sides run, those are the deep ones."""
+"""Later tools read the objects that are called Nuclei; where both sides run, these are the ones of the network."""
 
 
-def make(module_name: str, note: str, **values: Any) -> Any:
+def make(module_name: str, note: str, **values: Any) -> Module:
     """Make a module and give its settings their values."""
     module = instantiate_module(module_name)
     module.show_window = False
@@ -146,7 +162,7 @@ def make(module_name: str, note: str, **values: Any) -> Any:
     return module
 
 
-def load_data(note: str = "") -> Any:
+def load_data(note: str = "") -> Module:
     """Read the list of images; ``--data-file`` replaces its name on the command line."""
     columns = "Lists the images: a CSV file with Image_FileName_DNA, Image_PathName_DNA and Metadata_ columns."
     return make(
@@ -154,8 +170,8 @@ def load_data(note: str = "") -> Any:
     )
 
 
-def identify(side: Side) -> Any:
-    """Find the nuclei. Those at the border are kept, as in the annotations that results are compared with."""
+def identify(side: Side) -> Module:
+    """Find the nuclei. Those at the border are kept, as in the annotations that the results are compared with."""
     if side.module == CLASSIC.module:
         note = "The classic way: threshold, then split. Set the diameters to those of your nuclei."
         values = {"size_range": CLASSIC_DIAMETERS, "exclude_border_objects": False}
@@ -167,24 +183,24 @@ def identify(side: Side) -> Any:
     return module
 
 
-def identify_whole(side: Side) -> Any:
-    """Find the nuclei that lie in the image as a whole: only those have a shape that can be measured."""
+def identify_whole(side: Side) -> Module:
+    """Find the nuclei that lie completely inside the image: only their shape can be measured."""
     module = identify(side)
     module.exclude_border.value = True
     module.notes = ["The deep network. Nuclei that the border cuts off are discarded, and their cells with them."]
     return module
 
 
-def refine(found: Side, refined: Side) -> Any:
-    """Correct the outlines of nuclei. The switches stay off, so that each object remains one."""
+def refine(found: Side, refined: Side) -> Module:
+    """Correct the outlines of nuclei. The switches stay off, so that each object remains one object."""
     note = "Corrects the outlines; each object stays one. Switches to split, merge, remove and add nuclei are here too."
     module = make("TTARefine", note, image_name=IMAGE, x_name=found.objects, y_name=refined.objects)
     module.show_window = True
     return module
 
 
-def compare(first: str, second: str) -> Any:
-    """Compare two sets of nuclei without a truth."""
+def compare(first: str, second: str) -> Module:
+    """Compare two sets of nuclei of which neither is the truth."""
     note = (
         "How well both agree, nucleus by nucleus. To test against a truth, add Image_ObjectsFileName_Truth and"
         " Image_ObjectsPathName_Truth to the list of images, choose 'Test against truth' here, and Truth as the objects"
@@ -195,8 +211,8 @@ def compare(first: str, second: str) -> Any:
     return module
 
 
-def cells_and_cytoplasm(nuclei: Side) -> List[Any]:
-    """Grow a cell around each nucleus, and take the nucleus out of it."""
+def cells_and_cytoplasm(nuclei: Side) -> List[Module]:
+    """Grow a cell around each nucleus; the cytoplasm is the cell without the nucleus."""
     cells = make(
         "IdentifySecondaryObjects",
         "A cell around each nucleus, as far as the stain of the cell body is above its threshold.",
@@ -215,18 +231,18 @@ def cells_and_cytoplasm(nuclei: Side) -> List[Any]:
     return [cells, cytoplasm]
 
 
-def advanced(side: Side) -> List[Any]:
+def advanced(side: Side) -> List[Module]:
     """Clean the image, find candidates, measure them and keep those that look like nuclei.
 
-    The kinds of modules are those of the advanced pipeline of Caicedo et al. (Cytometry A 2019). Their settings are the
-    best of a coordinate search: the highest mean F1 on 49 training images of the 2018 Data Science Bowl (BBBC038),
-    drawn from all image sizes, none of them from the validation split.
+    These are the kinds of modules of the advanced pipeline of Caicedo et al. (Cytometry A 2019). Their settings are the
+    best that a coordinate search found: those with the highest mean F1 on 49 training images of the 2018 Data Science
+    Bowl (BBBC038), drawn from all image sizes, none of them from the validation split.
     """
     return [*clean_image(), identify_candidates(), *measure([CANDIDATES]), filter_candidates(side)]
 
 
-def clean_image() -> List[Any]:
-    """Level the background, then take away noise and specks."""
+def clean_image() -> List[Module]:
+    """Level the background, then remove noise and specks."""
     illumination, corrected, smooth = (f"{IMAGE}{name}" for name in ("Illumination", "Corrected", "Smooth"))
     calculate = make(
         "CorrectIlluminationCalculate",
@@ -249,7 +265,7 @@ def clean_image() -> List[Any]:
     return [calculate, correct, median, opening]
 
 
-def identify_candidates() -> Any:
+def identify_candidates() -> Module:
     """Find whatever is brighter than the background, split by shape. Candidates at the border are kept."""
     note = (
         "Otsu's threshold of the whole image, a tenth lower and without smoothing; clumps are split by shape, at"
@@ -266,7 +282,7 @@ def identify_candidates() -> Any:
     return module
 
 
-def filter_candidates(side: Side) -> Any:
+def filter_candidates(side: Side) -> Module:
     """Keep the candidates with the shape of a nucleus."""
     note = (
         "Drops ragged candidates: clumps that were not split, dirt, background. To set limits of your own, look at"
@@ -281,8 +297,8 @@ def filter_candidates(side: Side) -> Any:
     return module
 
 
-def measure(objects: List[str], images: Sequence[str] = (IMAGE,)) -> List[Any]:
-    """Measure kinds of objects."""
+def measure(objects: List[str], images: Sequence[str] = (IMAGE,)) -> List[Module]:
+    """Measure size, shape and intensity of some kinds of objects."""
     names = ", ".join(objects)
     return [
         make("MeasureObjectSizeShape", "Area, shape.", objects_list=names, calculate_zernikes=False),
@@ -290,8 +306,8 @@ def measure(objects: List[str], images: Sequence[str] = (IMAGE,)) -> List[Any]:
     ]
 
 
-def measure_more(objects: List[str]) -> List[Any]:
-    """Measure what Cell Painting profiles hold besides: distribution, texture, colocalization and neighbors."""
+def measure_more(objects: List[str]) -> List[Module]:
+    """Measure what else Cell Painting profiles hold: radial distribution, texture, colocalization and neighbors."""
     both = {"images_list": f"{IMAGE}, {CELL_IMAGE}"}
     lists = {**both, "objects_list": ", ".join(objects)}
     radial = make("MeasureObjectIntensityDistribution", "From the center to the rim.", **both)
@@ -310,8 +326,8 @@ def measure_more(objects: List[str]) -> List[Any]:
     return [radial, texture, together, *neighbors]
 
 
-def bright_copy() -> List[Any]:
-    """Stretch the image and raise its dark parts (gamma 0.5): dim nuclei are to be seen beside bright ones."""
+def bright_copy() -> List[Module]:
+    """Stretch the image and brighten its dark parts (gamma 0.5), so that dim nuclei are seen beside bright ones."""
     stretch = make("RescaleIntensity", "A copy to look at: the full range.", x_name=IMAGE, y_name=f"{VIEW}Linear")
     values = {"operation": "None", "exponent": 0.5, "output_image_name": VIEW}
     gamma = make("ImageMath", "A copy to look at: dim nuclei are raised.", **values)
@@ -319,7 +335,7 @@ def bright_copy() -> List[Any]:
     return [stretch, gamma]
 
 
-def label_image(side: Side) -> Any:
+def label_image(side: Side) -> Module:
     """Turn the objects into an image of their numbers."""
     return make(
         "ConvertObjectsToImage",
@@ -330,8 +346,8 @@ def label_image(side: Side) -> Any:
     )
 
 
-def save_labels(side: Side) -> Any:
-    """Save the numbers under names that ``nucdl evaluate`` pairs with the truth."""
+def save_labels(side: Side) -> Module:
+    """Save the label image under a name that ``nucdl evaluate`` pairs with that of the truth."""
     return save(
         "Label images, for nucdl evaluate and for ImageJ.",
         f"{side.objects}Labels",
@@ -342,7 +358,7 @@ def save_labels(side: Side) -> Any:
     )
 
 
-def overlay(side: Side) -> Any:
+def overlay(side: Side) -> Module:
     """Draw the outlines of the nuclei on the bright copy of the image."""
     module = make(
         "OverlayOutlines", "Outlines to look at.", image_name=VIEW, output_image_name=f"{side.objects}Overlay"
@@ -352,21 +368,21 @@ def overlay(side: Side) -> Any:
     return module
 
 
-def add_outlines(module: Any, side: Side) -> None:
-    """Draw the outlines of further objects into the same picture."""
+def add_outlines(module: Module, side: Side) -> None:
+    """Also draw the outlines of other objects into the same picture."""
     module.add_outline()
     module.outlines[-1].color.value = side.color
     module.outlines[-1].objects_name.value = side.objects
 
 
-def save_overlay(side: Side) -> Any:
+def save_overlay(side: Side) -> Module:
     """Save the overlay as a picture."""
     return save(
         "Pictures to look at.", f"{side.objects}Overlay", f"overlays{side.suffix}", suffix="_overlay", file_format="png"
     )
 
 
-def save(note: str, image_name: str, folder: str, suffix: str, **values: str) -> Any:
+def save(note: str, image_name: str, folder: str, suffix: str, **values: str) -> Module:
     """Save an image in a folder of its own, under the name of the image it was made from."""
     return make(
         "SaveImages",
@@ -381,7 +397,7 @@ def save(note: str, image_name: str, folder: str, suffix: str, **values: str) ->
     )
 
 
-def export(note: str = "The tables: Image.csv and one for the nuclei.") -> Any:
+def export(note: str = "The tables: Image.csv and one for the nuclei.") -> Module:
     """Write the tables: Image.csv, one table per kind of objects and Experiment.csv."""
     return make(
         "ExportToSpreadsheet",
@@ -393,4 +409,4 @@ def export(note: str = "The tables: Image.csv and one for the nuclei.") -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

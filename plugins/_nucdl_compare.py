@@ -1,19 +1,24 @@
-"""What CompareNuclei alone translates between CellProfiler and the engine: label images, columns, the figure."""
+"""What CompareNuclei alone translates between CellProfiler and the engine: both sides, measurements, the figure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Tuple
 
-import _nucdl_cellprofiler as nucdl
 import numpy as np
-from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, COLTYPE_INTEGER, IMAGE
+from _nucdl_figure import Rows, draw_table
+from _nucdl_images import source_path
+from _nucdl_label_images import numbers_of
+from _nucdl_objects import labels_without_overlaps
+from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, COLTYPE_INTEGER
 
 if TYPE_CHECKING:
+    from cellprofiler.gui.figure import Figure
+    from cellprofiler_core.image import Image
+    from cellprofiler_core.workspace import Workspace
+
     from nucdl_core.arrays import AnyArray, Labels
     from nucdl_core.scores.compare import Comparison
     from nucdl_core.scores.object_errors import ObjectErrors
-
-C_COMPARE = "NucDLCompare"
 
 INTEGER_SCORES = {
     "CountA": "n_truth",
@@ -42,78 +47,61 @@ UNMATCHED = ("Missed", "Extra")
 LONGEST_NAME = 64
 """MySQL cuts the names of columns here."""
 
-WHOLE = 0.01
-"""So far may a pixel of a label image be from a whole number; 32-bit floats keep 65,535 labels within 0.004."""
-
-HIGHEST_CONTACT_SHARE = 0.2
-"""More neighbouring pixels with different numbers than that has no label image, but every intensity image."""
-
 
 class Side(NamedTuple):
-    """One of the two sets that are compared: its name, its labels, and the image it was found in, if known."""
+    """One of the two sets that are compared.
+
+    Attributes
+    ----------
+    name : str
+        Of the objects or of the label image.
+    labels : int32 array (H, W)
+        Gaps in the numbers are allowed.
+    image : Image or None
+        The image that the objects were found in, if it is known.
+    """
 
     name: str
     labels: Labels
-    image: Any
+    image: Image
 
 
-def side_of_objects(workspace: Any, name: str) -> Side:
-    """Take one side from CellProfiler's objects."""
+def side_of_objects(workspace: Workspace, name: str) -> Side:
+    """Take one side from CellProfiler's objects; raises `ImageError` if they overlap."""
     objects = workspace.object_set.get_objects(name)
-    return Side(name, nucdl.labels_without_overlaps(objects, f"the objects {name}"), objects.parent_image)
+    return Side(name, labels_without_overlaps(objects, f"the objects {name}"), objects.parent_image)
 
 
-def side_of_label_image(workspace: Any, name: str) -> Side:
-    """Take one side from a label image that CellProfiler has loaded as an image."""
+def side_of_label_image(workspace: Workspace, name: str) -> Side:
+    """Take one side from a label image that CellProfiler has loaded as an image; raises `ImageError` if it is none."""
     from nucdl_core.errors import ImageError
 
     image = workspace.image_set.get_image(name)
     try:
         return Side(name, numbers_of(image.pixel_data, image.scale), None)
     except ImageError as error:
-        raise ImageError(f"{nucdl.source_path(image) or name}: {error}") from error
-
-
-def numbers_of(pixels: AnyArray, scale: Any) -> Labels:
-    """Undo what CellProfiler did to the numbers of a label image when it loaded it as an image.
-
-    CellProfiler divides the integers of a file by the highest number that they could have (the image's `scale`, 65,535
-    for 16 bits unless the file says otherwise), and keeps the result in 32 bits, so that multiplying and rounding
-    gives the integers back. Images that a module has made of objects (ConvertObjectsToImage) hold integers.
-    """
-    from nucdl_core.errors import ImageError
-    from nucdl_core.labels import as_labels, contact_share
-
-    if pixels.ndim != 2:
-        raise ImageError("it is a color image, with several numbers per pixel; load a label image in grayscale")
-    if pixels.dtype.kind in "ui":
-        return as_labels(pixels)
-    if pixels.dtype.kind == "b":
-        raise ImageError("it was loaded as a binary mask, which has no numbers; load it as objects or in grayscale")
-    numbers = pixels.astype(np.float64) * (scale or 1)
-    whole = np.rint(numbers)
-    if not np.all(np.abs(numbers - whole) <= WHOLE):
-        raise ImageError(
-            "its pixels do not give whole numbers, as those of a label image do; load it with its intensities rescaled "
-            "by the image's metadata, or as objects"
-        )
-    labels = as_labels(whole.astype(np.int64))
-    if labels.size and labels.min() > 0:
-        # So it is with signed integers whose intensities are not rescaled: 0 becomes the middle of their range.
-        raise ImageError(
-            f"no pixel is background (0), the lowest number is {labels.min()}; load it with its intensities rescaled "
-            "by the image's metadata, or as objects"
-        )
-    if contact_share(labels) > HIGHEST_CONTACT_SHARE:
-        raise ImageError(
-            "most neighbouring pixels differ, this seems to be an image of intensities; give a label image, in which "
-            "all pixels of a nucleus have its number and the background is 0"
-        )
-    return labels
+        raise ImageError(f"{source_path(image) or name}: {error}") from error
 
 
 def compare_sides(first: Side, second: Side, threshold: float) -> Comparison:
-    """Compare two sides with the engine; different sizes are refused with the names of both."""
+    """Compare two sides with the engine.
+
+    Parameters
+    ----------
+    first, second : Side
+        The first one stands for the truth.
+    threshold : float
+        IoU above which two nuclei match, in [0.5, 1).
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ImageError
+        If the sides differ in size.
+    """
     from nucdl_core.errors import ImageError
     from nucdl_core.scores.compare import compare
 
@@ -123,31 +111,32 @@ def compare_sides(first: Side, second: Side, threshold: float) -> Comparison:
     return compare(first.labels, second.labels, threshold)
 
 
-def image_features(against_truth: bool) -> Dict[str, Tuple[str, str]]:
-    """List the measurements of an image: the engine's name and CellProfiler's type of each."""
-    floats = {**FLOAT_SCORES, **TRUTH_SCORES} if against_truth else FLOAT_SCORES
-    features = {name: (key, COLTYPE_INTEGER) for name, key in INTEGER_SCORES.items()}
-    return {**features, **{name: (key, COLTYPE_FLOAT) for name, key in floats.items()}}
+def image_features(against_truth: bool) -> Dict[str, str]:
+    """List the measurements of an image, with CellProfiler's type of each column."""
+    return {**dict.fromkeys(INTEGER_SCORES, COLTYPE_INTEGER), **dict.fromkeys(_floats(against_truth), COLTYPE_FLOAT)}
+
+
+def image_values(scores: Dict[str, Any], against_truth: bool) -> Dict[str, Any]:
+    """Return the value of each measurement of an image, from the scores of a `Comparison`."""
+    return {feature: scores[key] for feature, key in {**INTEGER_SCORES, **_floats(against_truth)}.items()}
+
+
+def _floats(against_truth: bool) -> Dict[str, str]:
+    return {**FLOAT_SCORES, **TRUTH_SCORES} if against_truth else FLOAT_SCORES
 
 
 def object_features(position: int) -> Dict[str, str]:
-    """List the measurements of each object of the first (0) or second (1) set with CellProfiler's type of each."""
+    """List the measurements of each object of the first (0) or second (1) set, with CellProfiler's types."""
     integers = ("Partner", "ErrorClass", "Matched", UNMATCHED[position], "Merged", "Split")
     return {**dict.fromkeys(integers, COLTYPE_INTEGER), F_IOU: COLTYPE_FLOAT}
 
 
-def add_image_measurements(workspace: Any, pair: str, scores: Dict[str, Any], against_truth: bool) -> None:
-    """Write the scores of an image under names that end with the names of both sets."""
-    for feature, (key, _) in image_features(against_truth).items():
-        workspace.measurements.add_measurement(IMAGE, f"{C_COMPARE}_{feature}_{pair}", scores[key])
-
-
-def add_object_measurements(workspace: Any, names: Tuple[str, str], position: int, errors: ObjectErrors) -> None:
-    """Write what became of each object of the first (0) or second (1) of two sets."""
+def object_values(position: int, errors: ObjectErrors) -> Dict[str, AnyArray]:
+    """Return the values of each measurement of the first (0) or second (1) set: arrays (N,), int32 but for the IoU."""
     from nucdl_core.scores.object_errors import ErrorClass
 
     matched = errors.error == ErrorClass.MATCHED
-    values = {
+    integers: Dict[str, AnyArray] = {
         "Partner": errors.partner,
         "ErrorClass": errors.error,
         "Matched": matched,
@@ -155,16 +144,14 @@ def add_object_measurements(workspace: Any, names: Tuple[str, str], position: in
         "Merged": errors.merged,
         "Split": errors.split,
     }
-    columns = {F_IOU: errors.iou, **{feature: value.astype(np.int32) for feature, value in values.items()}}
-    for feature, value in columns.items():
-        name = f"{C_COMPARE}_{feature}_{names[1 - position]}"
-        workspace.measurements.add_measurement(names[position], name, value)
+    return {**{feature: values.astype(np.int32) for feature, values in integers.items()}, F_IOU: errors.iou}
 
 
-def set_figure_data(data: Any, first: Side, second: Side, comparison: Comparison, threshold: float) -> None:
-    """Hand `draw` what it needs, as arrays and text: in the window they travel from a worker process as JSON."""
+def set_figure(data: Any, sides: Tuple[Side, Side], comparison: Comparison, threshold: float) -> None:
+    """Leave in a workspace's display data what `draw_figure` needs."""
     from nucdl_core.reports.overlay import error_map, error_overlay
 
+    first, second = sides
     errors = comparison.truth, comparison.prediction
     data.outlines = error_overlay(background(first, second), first.labels, second.labels, errors)
     data.first = error_map(first.labels, comparison.truth)
@@ -173,15 +160,15 @@ def set_figure_data(data: Any, first: Side, second: Side, comparison: Comparison
 
 
 def background(first: Side, second: Side) -> AnyArray:
-    """Give the grey image that one of the sides was found in, or a black one."""
+    """Return the grey image (H, W) that one of the sides was found in, or a black one."""
     for side in (second, first):
         if side.image is not None and side.image.pixel_data.shape == first.labels.shape:
             return side.image.pixel_data
     return np.zeros(first.labels.shape, bool)
 
 
-def statistics(names: Tuple[str, str], comparison: Comparison, threshold: float) -> List[List[str]]:
-    """Sum up an image as rows of the small table beside the figure: a name and a value as text."""
+def statistics(names: Tuple[str, str], comparison: Comparison, threshold: float) -> Rows:
+    """Sum up an image in the table of the figure."""
     scores = comparison.scores
     return [
         [f"# of {names[0]} (A)", f"{scores['n_truth']}"],
@@ -197,8 +184,19 @@ def statistics(names: Tuple[str, str], comparison: Comparison, threshold: float)
     ]
 
 
-def draw(figure: Any, data: Any, names: Tuple[str, str], image_number: int) -> None:
-    """Draw the outlines, both sets filled, all in the colours of the error classes, and the table."""
+def draw_figure(figure: Figure, data: Any, names: Tuple[str, str], cycle: int) -> None:
+    """Draw the outlines, both sets filled, all in the colors of the error classes, and the table.
+
+    Parameters
+    ----------
+    figure : cellprofiler.gui.figure.Figure
+    data : workspace's display data
+        As `set_figure` has left it.
+    names : (str, str)
+        Of both sets.
+    cycle : int
+        Number of the image set.
+    """
     from matplotlib.patches import Patch
 
     from nucdl_core.scores.object_errors import COLOURS
@@ -206,10 +204,9 @@ def draw(figure: Any, data: Any, names: Tuple[str, str], image_number: int) -> N
     figure.set_subplots((2, 2))
     # CellProfiler takes every number above 1 for white.
     outlines, first, second = (picture / np.float32(255) for picture in (data.outlines, data.first, data.second))
-    axes = figure.subplot_imshow_color(0, 0, outlines, f"Outlines, cycle #{image_number}")
+    axes = figure.subplot_imshow_color(0, 0, outlines, f"Outlines, cycle #{cycle}")
     figure.subplot_imshow_color(1, 0, first, f"{names[0]} (A)", sharexy=axes)
     figure.subplot_imshow_color(0, 1, second, f"{names[1]} (B)", sharexy=axes)
     legend = [Patch(color=np.divide(colour, 255), label=kind.name.lower()) for kind, colour in COLOURS.items()]
     axes.legend(handles=legend, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=3, fontsize="small")
-    values = [[value] for _, value in data.statistics]
-    figure.subplot_table(1, 1, values, row_labels=[label for label, _ in data.statistics])
+    draw_table(figure, data.statistics)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable
+from typing import TYPE_CHECKING
 
 from cellprofiler_core.preferences import report_progress
 
+if TYPE_CHECKING:
+    from nucdl_core.progress import TileProgress
 
-def tile_progress(doing: str) -> Callable[[int, int], None]:
-    """Return what tells how far a large image is: in the log, and in the status line where the window itself computes.
 
-    The status line also tells what is being done, such as "Finding nuclei".
+def tile_progress(doing: str) -> TileProgress:
+    """Return a function for the engine to call after each tile of a large image.
 
-    The window computes in test mode. Otherwise workers do, in whose threads CellProfiler takes no reports; what they
-    log appears in the log of the window's process.
+    It writes into the log, and into the status line of CellProfiler's window where the window itself computes: in test
+    mode. Otherwise worker processes compute, from whose threads CellProfiler takes no reports; what they log appears in
+    the log of the window's process.
+
+    Parameters
+    ----------
+    doing : str
+        What the status line says is being done, such as "Finding nuclei".
+
+    Returns
+    -------
+    callable
+        Takes the number of tiles that are done and the number of all.
     """
     from nucdl_core.progress import LoggedProgress
 

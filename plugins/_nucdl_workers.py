@@ -6,15 +6,20 @@ import functools
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psutil import Process
 
 LOGGER = logging.getLogger(__name__)
-# The argument by which CellProfiler's window tells its workers where they find work.
+
 WORKER_ARGUMENT = "--work-announce"
+"""The argument by which CellProfiler's window tells its workers where they find work."""
 
 
 @functools.lru_cache(maxsize=1)
 def share_cores() -> None:
-    """Let the network use this worker's share of the cores only; in any other process, all that it uses anyway.
+    """Limit the network to this worker's share of the cores; in any other process it may use them all.
 
     Each worker would otherwise start as many threads as there are cores, and all would wait for each other. Done once
     per process, with its first image: all workers run by then.
@@ -38,8 +43,8 @@ def count_workers() -> int:
     return max(1, sum(is_worker(process) for process in window.children())) if window is not None else 1
 
 
-def is_worker(process: object) -> bool:
-    """Tell whether a process of psutil is a worker; one that has just ended is not."""
+def is_worker(process: Process) -> bool:
+    """Tell whether a process is a worker; one that has just ended is not."""
     import psutil
 
     try:

@@ -32,24 +32,25 @@ When should I use this module?
 And when not?
 ^^^^^^^^^^^^^
 
--  *The nuclei are well separated and evenly bright:* **IdentifyPrimaryObjects** finds them as well, and you
-   can read from its settings why an object was found.
+-  *The nuclei are well separated and evenly bright:* **IdentifyPrimaryObjects** finds them just as well, and its
+   settings tell you why an object was found.
 -  *Tissue sections with colored stains (H&E), brightfield or phase contrast:* the bundled model has not been
    validated on such images. Use a model folder that was made for them.
 -  *Dark nuclei on a bright background:* invert the image with **ImageMath** first.
 -  *3D stacks:* each plane is a separate image here.
 -  *Whole cells, bacteria, spots:* the model knows nuclei only.
 
-A trained network errs as well: it can miss very dim nuclei, join two that overlap, split one of unusual
-shape, and its outlines follow the taste of the people who drew its training images. **Look at the outlines
-of some images of each experiment before you believe the numbers**; the confidence of each nucleus helps to
-find the doubtful ones.
+A trained network makes mistakes, too: it can miss very dim nuclei, join two that overlap or split one of
+unusual shape, and its outlines follow the habits of the people who drew those of its training images. **Look at
+the outlines of some images of each experiment before you believe the numbers**; the confidence of each nucleus
+helps you to find doubtful ones.
 
 What do I need as input?
 ^^^^^^^^^^^^^^^^^^^^^^^^
 
 One grayscale image with any bit depth and any size. Color images must be converted with **ColorToGray**
-first. If the image has been masked or cropped (**MaskImage**, **Crop**), nuclei are searched inside the mask.
+first. If the image has been masked or cropped (**MaskImage**, **Crop**), nuclei are searched for inside the mask
+only.
 
 What do I get as output?
 ^^^^^^^^^^^^^^^^^^^^^^^^
@@ -57,7 +58,7 @@ What do I get as output?
 A set of objects that every later module can measure and use, as the objects of **IdentifyPrimaryObjects**
 are; in particular **IdentifySecondaryObjects** knows the nuclei that were discarded at the border, so that
 cells do not grow into the place of a discarded neighbor. On request you also get the *probability image*: for
-each pixel the network's probability that it belongs to a nucleus.
+each pixel, the network's probability that it belongs to a nucleus.
 
 The window shows the input image (upper left), the nuclei in colors (upper right), their outlines on the image
 (lower left; green: accepted, magenta: discarded for their size, yellow: discarded at the border; the colors
@@ -69,31 +70,34 @@ Measurements made by this module
 **Image measurements:**
 
 -  *Count:* The number of accepted nuclei.
--  *NucDL_Diameter:* The typical nucleus diameter in pixels: your own, or the median of all nuclei that were found
-   (discarded ones included). Not a number (NaN) where it was to be estimated and no nucleus was found.
+-  *NucDL_Diameter:* The typical nucleus diameter in pixels: the one that you entered, or else the median of all
+   nuclei that were found (discarded ones included). Not a number (NaN) if you entered none and no nucleus was found.
 
 **Object measurements:**
 
 -  *Location_Center_X, Location_Center_Y, Location_Center_Z:* The center of mass of the nucleus in pixels.
 -  *Number_Object_Number:* The number of the nucleus, from 1.
--  *NucDL_Agreement:* (more than one view) How much the views agree on the nucleus, from 0 to 1: the overlap of its
-   masks, averaged over all pairs of views; a view that does not find it counts as no overlap.
--  *NucDL_Confidence:* How sure the network is about the nucleus, from 0 to 1. It tells nothing about the
-   biology: leave it out of morphological profiles (it has a category of its own, *NucDL*, for that purpose).
+-  *NucDL_Agreement:* (only with more than one view) How much the views agree on the nucleus, from 0 to 1: how much
+   the outlines that they give it overlap, averaged over all pairs of views. A view that does not find the nucleus
+   counts as no overlap.
+-  *NucDL_Confidence:* How sure the network is about the nucleus, from 0 to 1.
+
+The *NucDL* measurements say nothing about biology: leave them out of morphological profiles (they have a category of
+their own for that purpose).
 
 Technical notes
 ^^^^^^^^^^^^^^^
 
-The network knows nuclei of one size best. So the module first looks at a reduced copy of the image to estimate
-the diameter of the nuclei, and rescales the image so that they get that size (*Hollandi et al., 2020*). For each
-pixel the network predicts the probability that it lies in a nucleus, that it lies on an outline, and how deep
-inside its nucleus it lies. Touching nuclei are separated on these maps (*Caicedo et al., 2019*; *Zaki et al.,
-2020*), and the outlines are brought back to the size of the image. The model is loaded with the first image and
-stays in memory; later images are faster.
+The network recognizes nuclei of one size best. So the module first estimates the diameter of the nuclei on a
+reduced copy of the image, and rescales the image so that they get that size (*Hollandi et al., 2020*). For each
+pixel the network predicts the probability that it lies in a nucleus, the probability that it lies on an outline,
+and how deep inside its nucleus it lies. Touching nuclei are separated on these maps (*Caicedo et al., 2019*;
+*Zaki et al., 2020*), and the outlines are scaled back to the size of the image. The model is loaded with the first
+image and stays in memory, so later images take less time.
 
-Two models come with the module. *nuclei_unet* is the one described above. *nuclei_maskrcnn* looks for each nucleus by
-itself (a Mask R-CNN, as in *Hollandi et al., 2020*): it joins fewer crowded nuclei and splits hardly any, but leaves
-out more nuclei and takes several times as long.
+Two models come with the module. *nuclei_unet* is the one described above. *nuclei_maskrcnn* looks for each nucleus
+separately (a Mask R-CNN, as in *Hollandi et al., 2020*): it joins fewer crowded nuclei and splits hardly any, but
+misses more nuclei and takes several times as long.
 
 A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused.
 
@@ -113,28 +117,45 @@ References
    Segmentation." *Cytometry Part A* 97, 1248-1264. (`link <https://doi.org/10.1002/cyto.a.24257>`__)
 """
 
-from typing import ClassVar, Dict, List
+from __future__ import annotations
 
-import _nucdl_cellprofiler as nucdl
-from cellprofiler_core.constants.measurement import IMAGE
+from typing import TYPE_CHECKING, ClassVar, Dict, List, Type
+
+import _nucdl_identify as identifying
+from _nucdl_engine import preset_values
+from _nucdl_images import grey_image
+from _nucdl_measurements import F_AGREEMENT, Features, HasOwnMeasurements
+from _nucdl_objects import add_objects
+from _nucdl_settings import MODEL_FOLDER, VIEWS, ConfigValues, UsesModel, engine_word
+from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, IMAGE
 from cellprofiler_core.module.image_segmentation import ImageSegmentation
-from cellprofiler_core.setting import Binary
+from cellprofiler_core.setting import Binary, Setting
 from cellprofiler_core.setting.choice import Choice
 from cellprofiler_core.setting.range import IntegerRange
 from cellprofiler_core.setting.text import Float, ImageName
 
+if TYPE_CHECKING:
+    from cellprofiler.gui.figure import Figure
+    from cellprofiler_core.pipeline import Pipeline
+    from cellprofiler_core.workspace import Workspace
 
-class IdentifyNucleiDL(nucdl.UsesModel, ImageSegmentation):
+    from nucdl_core.config import SegmentConfig
+
+CUSTOM = identifying.CUSTOM
+
+
+class IdentifyNucleiDL(UsesModel, HasOwnMeasurements, ImageSegmentation):
     module_name = "IdentifyNucleiDL"
     category = "Object Processing"
     variable_revision_number = 4
     added_settings: ClassVar[Dict[int, List[str]]] = {
-        1: ["0.0", "One", "No", nucdl.CUSTOM, "Yes"],
-        2: [nucdl.CUSTOM, "Yes"],
+        1: ["0.0", "One", "No", CUSTOM, "Yes"],
+        2: [CUSTOM, "Yes"],
         3: ["Yes"],
     }
 
-    def create_settings(self):
+    def create_settings(self) -> None:
+        """Make the settings."""
         super().create_settings()
         self.x_name.doc = "Select the image of the nuclear stain: nuclei bright, background dark."
         self.y_name.text = "Name the nuclei to be identified"
@@ -145,13 +166,14 @@ class IdentifyNucleiDL(nucdl.UsesModel, ImageSegmentation):
         self.create_detail_settings()
         self.create_care_settings()
 
-    def create_size_settings(self):
+    def create_size_settings(self) -> None:
+        """Make the settings about the size of nuclei, and about which of them are discarded."""
         self.automatic_diameter = Binary(
             "Estimate the nucleus diameter automatically?",
             True,
             doc="""\
 Select "*Yes*" to have the typical diameter estimated for each image. Select "*No*" to enter it: this is a little
-faster, and safer for images with very few nuclei, with mostly debris or with a known magnification.""",
+faster, and safer for images with very few nuclei or with much debris, or where you know the magnification.""",
         )
         self.diameter = Float(
             "Typical diameter of nuclei in pixels",
@@ -160,7 +182,7 @@ faster, and safer for images with very few nuclei, with mostly debris or with a 
 *(Used only if the diameter is not estimated automatically)*
 
 Enter the diameter of a typical nucleus in pixels; measure one with the *Measure length* tool of an image window
-(*Tools > Measure length*). It need not be exact, a third more or less changes little.""",
+(*Tools > Measure length*). It need not be exact: a third more or less changes little.""",
         )
         self.several_scales = Binary(
             "Search again where nuclei differ strongly in size?",
@@ -168,9 +190,9 @@ Enter the diameter of a typical nucleus in pixels; measure one with the *Measure
             doc="""\
 *(Used only if the diameter is estimated automatically)*
 
-Select "*Yes*" to have images in which many nuclei are at least four times larger, or at most 0.4 times as large, as the
-typical one searched once more at the scale of those. All other images take no longer. Select "*No*" to search all
-images at one scale only.""",
+Select "*Yes*" to search an image once more, at another scale, if many of its nuclei are at least four times as large as
+the typical one, or at most 0.4 times as large. All other images take no longer. Select "*No*" to search all images at
+one scale only.""",
         )
         self.exclude_size = Binary(
             "Discard nuclei outside a diameter range?",
@@ -186,8 +208,8 @@ are outlined in magenta.""",
             doc="""\
 *(Used only if nuclei outside a diameter range are discarded)*
 
-Nuclei from the first to the second diameter are kept. For nuclei that are not round it is the "equivalent diameter":
-that of a circle with the same area.""",
+Nuclei whose diameter lies between these two are kept. The diameter of a nucleus that is not round is that of a circle
+with the same area.""",
         )
         self.exclude_border = Binary(
             "Discard nuclei touching the border of the image?",
@@ -197,13 +219,14 @@ Select "*Yes*" to discard nuclei that are cut off by the border of the image or 
 cannot be measured. Such nuclei are outlined in yellow. Select "*No*" to keep them, for example for counting.""",
         )
 
-    def create_detail_settings(self):
+    def create_detail_settings(self) -> None:
+        """Make the settings about the threshold, the outlines, the probability image and the device."""
         self.automatic_threshold = Binary(
             "Use the model's calibrated threshold?",
             True,
             doc="""\
-Select "*Yes*" to use the probability threshold that suited the images on which the model was validated. Select "*No*"
-to enter another one, if all outlines are too wide or too tight or if dim nuclei are missed.""",
+Select "*Yes*" to use the probability threshold that was best for the images on which the model was validated. Select
+"*No*" to enter another one if all outlines are too wide or too tight, or if dim nuclei are missed.""",
         )
         self.threshold = Float(
             "Probability threshold",
@@ -212,22 +235,15 @@ to enter another one, if all outlines are too wide or too tight or if dim nuclei
 *(Used only if the calibrated threshold is not used)*
 
 Enter a number between 0 and 1. Pixels above this probability belong to nuclei: a lower number gives more nuclei
-and wider outlines, a higher number fewer nuclei and tighter outlines. The probability image helps to choose.""",
+and wider outlines, a higher number fewer nuclei and tighter outlines. The probability image helps you to choose.""",
         )
-        self.contour_offset = Float(
-            "Move outlines outwards by (pixels)",
-            0.0,
-            doc="""\
-Laboratories draw the outline of a nucleus differently: at the half height of its edge, or where the last light ends.
-Enter the number of pixels by which all outlines are to be moved outwards, or a negative number to move them inwards.
-The line between two touching nuclei stays where it is.""",
-        )
+        self.create_contour_offset_setting("all outlines")
         self.wants_probability = Binary(
             "Keep the probability image?",
             False,
             doc="""\
-Select "*Yes*" to give later modules (for example **SaveImages** or **MeasureObjectIntensity**) the probability of each
-pixel to lie in a nucleus, from 0 to 1.""",
+Select "*Yes*" to give later modules (for example **SaveImages** or **MeasureObjectIntensity**) an image of the
+probability, from 0 to 1, that a pixel lies in a nucleus.""",
         )
         self.probability_name = ImageName(
             "Name the probability image",
@@ -239,43 +255,46 @@ Enter the name under which later modules find the probability image.""",
         )
         self.create_device_setting()
 
-    def create_care_settings(self):
+    def create_care_settings(self) -> None:
+        """Make the settings about how much care the network takes."""
         self.preset = Choice(
             "Speed or accuracy?",
-            [*nucdl.PRESETS, nucdl.CUSTOM],
+            [*identifying.PRESETS, CUSTOM],
             doc=f"""\
 Select how much care the network takes.
 
 -  *Fast:* It looks at each image once. Begin with this.
 -  *Balanced:* It looks at four mirrored views of each image; up to four times slower.
 -  *Best:* It looks at all eight mirrored and turned views; up to eight times slower.
--  *{nucdl.CUSTOM}:* You choose the number of views, and whether outlines are corrected.
+-  *{CUSTOM}:* You choose the number of views, and whether outlines are corrected.
 
 More views gain a little accuracy, and give each nucleus the measurement *NucDL_Agreement*, which helps to find doubtful
-ones.""",
+nuclei.""",
         )
         self.views = Choice(
             "Number of views",
-            list(nucdl.VIEWS),
+            list(VIEWS),
             doc=f"""\
-*(Used only if you select "{nucdl.CUSTOM}" for speed or accuracy)*
+*(Used only if you select "{CUSTOM}" for speed or accuracy)*
 
-The network can look at mirrored and turned views of the image as well, and average what it sees (*test-time
-augmentation*, *Moshkov et al., 2020*). That gains a little, and takes up to as many times as long as there are views.
-With more than one view each nucleus also gets the measurement *NucDL_Agreement*.""",
+The network can also look at mirrored and turned views of the image and average what it sees (*test-time augmentation*,
+*Moshkov et al., 2020*). That gains a little accuracy; four views take up to four times as long, eight views up to eight
+times. With more than one view each nucleus also gets the measurement *NucDL_Agreement*.""",
         )
         self.wants_refinement = Binary(
             "Correct the outlines at a finer scale?",
             False,
             doc=f"""\
-*(Used only if you select "{nucdl.CUSTOM}" for speed or accuracy)*
+*(Used only if you select "{CUSTOM}" for speed or accuracy)*
 
-Select "*Yes*" to have a second look at the image, with the nuclei larger, decide where exactly the outlines run; the
-U-Net then works on three times as many pixels once more. On the public test images that brought the outlines of the
-Mask R-CNN nearer to the annotation, and those of the U-Net itself a little away from it. Compare both on yours.""",
+Select "*Yes*" to let the network look at the image a second time, enlarged, and decide exactly where the outlines run.
+For this the U-Net runs once more, on three times as many pixels. On the public test images the outlines of the Mask
+R-CNN came closer to the annotation in this way, and those of the U-Net itself moved a little away from it. Compare both
+on your images.""",
         )
 
-    def settings(self):
+    def settings(self) -> List[Setting]:
+        """List the settings in the order of the pipeline file."""
         return [
             self.x_name,
             self.y_name,
@@ -298,41 +317,40 @@ Mask R-CNN nearer to the annotation, and those of the U-Net itself a little away
             self.several_scales,
         ]
 
-    def visible_settings(self):
+    def visible_settings(self) -> List[Setting]:
+        """List the settings that count, in the order in which a person reads them."""
         hidden = {
-            self.model_folder.key(): self.model.value != nucdl.MODEL_FOLDER,
+            self.model_folder.key(): self.model.value != MODEL_FOLDER,
             self.diameter.key(): self.automatic_diameter.value,
             self.several_scales.key(): not self.automatic_diameter.value,
             self.size_range.key(): not self.exclude_size.value,
             self.threshold.key(): self.automatic_threshold.value,
             self.probability_name.key(): not self.wants_probability.value,
-            self.views.key(): self.preset.value != nucdl.CUSTOM,
-            self.wants_refinement.key(): self.preset.value != nucdl.CUSTOM,
+            self.views.key(): self.preset.value != CUSTOM,
+            self.wants_refinement.key(): self.preset.value != CUSTOM,
         }
-        # New settings are saved at the end, but a person looks for the device there, for what belongs together in one
-        # place, and for the choice first on which others depend.
+        # In the file, new settings come last. A person looks for the device there, for settings that belong together in
+        # one place, and for a choice before those that depend on it.
         moved = {self.preset.key(), self.device.key(), self.several_scales.key()}
         order = [setting for setting in self.settings() if setting.key() not in moved]
         order.insert(order.index(self.views), self.preset)
         order.insert(order.index(self.exclude_size), self.several_scales)
         return [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
 
-    def care(self):
+    def care(self) -> ConfigValues:
         """List the settings that say how much care is taken, as `config_values` does."""
-        if self.preset.value != nucdl.CUSTOM:
-            return [(self.preset, nucdl.preset_values(self.preset.value))]
+        if self.preset.value != CUSTOM:
+            return [(self.preset, preset_values(engine_word(self.preset, identifying.PRESETS)))]
         return [
-            (self.views, {"views": nucdl.VIEWS.get(self.views.value, self.views.value)}),
+            (self.views, {"views": engine_word(self.views, VIEWS)}),
             (self.wants_refinement, {"refine": self.wants_refinement.value}),
         ]
 
-    def config_values(self):
+    def config_values(self) -> ConfigValues:
         """List which setting answers for which values of the engine's configuration."""
         values = [
-            (self.model, {"model": self.model_name()}),
+            *super().config_values(),
             (self.exclude_border, {"discard_border": self.exclude_border.value}),
-            (self.device, {"device": nucdl.DEVICES.get(self.device.value, self.device.value)}),
-            (self.contour_offset, {"contour_offset": self.contour_offset.value}),
             (self.several_scales, {"several_scales": self.several_scales.value}),
             *self.care(),
             (self.wants_probability, {"keep_probability": self.wants_probability.value}),
@@ -347,52 +365,53 @@ Mask R-CNN nearer to the annotation, and those of the U-Net itself a little away
             values.append((self.threshold, {"probability_threshold": self.threshold.value}))
         return values
 
-    def config_class(self):
+    def config_class(self) -> Type[SegmentConfig]:
+        """Return the engine's configuration class."""
         from nucdl_core.config import SegmentConfig
 
         return SegmentConfig
 
-    def run(self, workspace):
-        image, pixels, mask = nucdl.input_image(workspace, self.x_name.value)
-        nuclei = nucdl.find_nuclei(image, pixels, mask, self.config())
-        nucdl.add_objects(workspace, self.y_name.value, image, nuclei)
+    def run(self, workspace: Workspace) -> None:
+        """Find the nuclei of one image; store objects, measurements and the probability image."""
+        image, name = grey_image(workspace, self.x_name.value), self.y_name.value
+        nuclei = identifying.find_nuclei(image, self.config())
+        add_objects(workspace, name, image.source, identifying.label_sets(nuclei))
         self.add_measurements(workspace)
-        nucdl.add_measurements(workspace, self, nuclei)
+        self.add_own_measurements(workspace, name, identifying.measured(nuclei))
+        self.add_own_measurements(workspace, IMAGE, {identifying.F_DIAMETER: float(nuclei.segmentation.diameter)})
         if self.wants_probability.value:
-            nucdl.add_probability_image(workspace, self.probability_name.value, image, nuclei)
+            identifying.add_probability_image(workspace, self.probability_name.value, image.source, nuclei)
         if self.show_window:
-            nucdl.set_figure_data(workspace.display_data, pixels, nuclei)
+            identifying.set_figure(workspace.display_data, image, nuclei)
 
-    def display(self, workspace, figure):
-        nucdl.draw(figure, workspace.display_data, self.y_name.value, workspace.measurements.image_number)
+    def display(self, workspace: Workspace, figure: Figure) -> None:
+        """Draw the nuclei of one image."""
+        identifying.draw_figure(figure, workspace.display_data, self.y_name.value, workspace.measurements.image_number)
 
-    def features(self):
-        """List what the engine measures of each nucleus."""
+    def own_features(self) -> Features:
+        """List what is measured; the views can agree only if there are several."""
         chosen = {key: value for _, part in self.care() for key, value in part.items()}
         several = chosen.get("views", "none") != "none"
-        return [nucdl.F_CONFIDENCE, nucdl.F_AGREEMENT] if several else [nucdl.F_CONFIDENCE]
+        of_nuclei = [identifying.F_CONFIDENCE, F_AGREEMENT] if several else [identifying.F_CONFIDENCE]
+        return {
+            self.y_name.value: dict.fromkeys(of_nuclei, COLTYPE_FLOAT),
+            IMAGE: {identifying.F_DIAMETER: COLTYPE_FLOAT},
+        }
 
-    def get_measurement_columns(self, pipeline):
-        return super().get_measurement_columns(pipeline) + nucdl.measurement_columns(self, pipeline)
+    def endings(self, pipeline: Pipeline, object_name: str) -> List[str]:
+        """Return the name of the objects for the image's diameter, where an earlier module of this kind also writes it.
 
-    def get_categories(self, pipeline, object_name):
-        own = [nucdl.C_NUCDL] if object_name in (IMAGE, self.y_name.value) else []
-        return super().get_categories(pipeline, object_name) + own
+        Otherwise the later diameter would overwrite the earlier one.
+        """
+        if object_name != IMAGE:
+            return []
+        same = [other for other in pipeline.modules() if other.module_name == self.module_name]
+        is_first = all(other.module_num >= self.module_num for other in same)
+        return [] if is_first else [self.y_name.value]
 
-    def get_measurements(self, pipeline, object_name, category):
-        if category == nucdl.C_NUCDL:
-            return {IMAGE: [nucdl.F_DIAMETER], self.y_name.value: self.features()}.get(object_name, [])
-        return super().get_measurements(pipeline, object_name, category)
-
-    def get_measurement_objects(self, pipeline, object_name, category, measurement):
-        of_diameter = (object_name, category, measurement) == (IMAGE, nucdl.C_NUCDL, nucdl.F_DIAMETER)
-        return [] if not of_diameter or nucdl.is_first_of_its_kind(self, pipeline) else [self.y_name.value]
-
-    def is_object_identification_module(self):
+    def is_object_identification_module(self) -> bool:
+        """Say that this module finds objects in images."""
         return True
-
-    def volumetric(self):
-        return False
 
 
 identify_nuclei_dl = IdentifyNucleiDL

@@ -3,9 +3,9 @@ TTARefine
 =========
 
 **TTARefine** corrects the outlines of nuclei that any other module has found, with a trained deep network that
-looks at the image from several sides. On request it also splits, merges, removes and adds objects where the
-majority of these views says so. For each nucleus it measures how much the views agree on it and how far its
-outline has moved.
+looks at several views of the image: as it is, mirrored and turned. On request it also splits, merges, removes and
+adds objects where the majority of these views says so. For each nucleus it measures how much the views agree on it
+and how far its outline has moved.
 
 |
 
@@ -25,22 +25,21 @@ See also **IdentifyNucleiDL** (finds nuclei with the same network), **IdentifyPr
 When should I use this module?
 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
--  A pipeline that you want to keep finds the right nuclei, but its outlines are too wide, too tight or ragged:
-   typically after thresholding in **IdentifyPrimaryObjects**.
--  You measure shapes, or intensities at the rim of the nuclei, where a pixel counts.
--  You want to know which objects to doubt: objects that the network does not see, or sees differently in every
+-  A pipeline that you want to keep finds the right nuclei, but its outlines are too wide, too tight or ragged, as
+   they often are after thresholding in **IdentifyPrimaryObjects**.
+-  You measure shapes, or intensities at the rim of the nuclei, where a single pixel matters.
+-  You want to know which objects are doubtful: objects that the network does not see, or sees differently in every
    view, have a low *agreement*.
--  A classic pipeline joins touching nuclei or breaks large ones: let them be split and merged here.
+-  A classic pipeline joins touching nuclei or breaks large ones: split and merge them here.
 
 And when not?
 ^^^^^^^^^^^^^
 
--  *Counting only:* outlines do not matter then.
+-  *You only count nuclei:* outlines do not matter then.
 -  *Most objects are wrong:* find the nuclei with **IdentifyNucleiDL** instead of repairing them. With all four
-   switches on, little more than its result can come out.
--  *Objects that are no nuclei,* such as cells or spots: the network moves outlines to where nuclei end.
--  *Dark nuclei, colored tissue stains, phase contrast, 3D stacks:* what **IdentifyNucleiDL** says about them
-   holds here as well.
+   switches on, little more than its result can be reached.
+-  *The objects are not nuclei* but, for example, cells or spots: the network moves outlines to where nuclei end.
+-  *Dark nuclei, colored tissue stains, phase contrast, 3D stacks:* see the help of **IdentifyNucleiDL**.
 
 **Look at the old and new outlines of some images of each experiment before you believe the numbers.**
 
@@ -49,8 +48,8 @@ What do I need as input?
 
 -  *An image:* the nuclear stain in gray, nuclei bright on a dark background, any bit depth. If it has been masked
    (**MaskImage**), no nucleus grows beyond the mask.
--  *Objects* that were found in this image or in another channel of the same size. They must not overlap. From their
-   median diameter the module knows the size of the nuclei.
+-  *Objects* that were found in this image or in another channel of the same size. They must not overlap. Their median
+   diameter tells the module the size of the nuclei.
 
 What do I get as output?
 ^^^^^^^^^^^^^^^^^^^^^^^^
@@ -81,27 +80,27 @@ Measurements made by this module
 -  *Location_Center_X, Location_Center_Y, Location_Center_Z:* The center of mass of the nucleus in pixels.
 -  *Number_Object_Number:* The number of the nucleus, from 1.
 -  *Parent:* The number of the input object that the nucleus stems from; 0 for one that was added.
--  *NucDL_Agreement:* How much the views agree on the nucleus, from 0 to 1: the overlap of its masks, averaged over
-   all pairs of views; a view that does not find it counts as no overlap. 0 means that no two views see a nucleus like
-   this one. Not a number (NaN) with one view, which has nothing to agree with.
+-  *NucDL_Agreement:* How much the views agree on the nucleus, from 0 to 1: how much the outlines that they give it
+   overlap, averaged over all pairs of views. A view that does not find the nucleus counts as no overlap, and 0 means
+   that no two views see a nucleus like this one. Not a number (NaN) if there is only one view.
 -  *NucDL_ContourShift:* How far the outline has moved, in pixels: the mean distance of the new outline from the old
    one. Not a number (NaN) for a nucleus that was added.
 -  *NucDL_ProbabilityMean:* The network's probability that a pixel lies in a nucleus, averaged over the pixels of the
    nucleus.
 
-They tell nothing about the biology: leave them out of morphological profiles (they have a category of their own,
-*NucDL*, for that purpose).
+The *NucDL* measurements say nothing about biology: leave them out of morphological profiles (they have a category of
+their own for that purpose).
 
 Technical notes
 ^^^^^^^^^^^^^^^
 
-The network predicts the probability that a pixel lies in a nucleus in mirrored (and turned) copies of the image; the
-copies are turned back and averaged (*Moshkov et al., 2020*). Pixels near an outline are then decided anew: those with
-a high probability belong to the nearest nucleus, others to the background. How far an outline may move and what a
-high probability is belongs to the model. What lies deeper in a nucleus stays, no pixel changes from one nucleus to
-another, and each nucleus remains one piece (*Hollandi et al., 2020*).
+In mirrored (and turned) copies of the image, the network predicts the probability that a pixel lies in a nucleus; these
+predictions are turned back and averaged (*Moshkov et al., 2020*). Then each pixel near an outline is assigned again: to
+the nearest nucleus if its probability is high, otherwise to the background. The model defines how far an
+outline may move and which probability is high. Pixels deeper inside a nucleus stay in it, no pixel changes from one
+nucleus to another, and each nucleus remains one piece (*Hollandi et al., 2020*).
 
-For the four switches the nuclei of all views are matched with each other. Those that more than half of the views hold,
+For the four switches, the nuclei of all views are matched with each other. Those that more than half of the views see,
 each with the pixels that the majority gives it, are compared with the input objects.
 
 References
@@ -115,24 +114,38 @@ References
    (`link <https://doi.org/10.1038/s41598-020-61808-3>`__)
 """
 
-import _nucdl_cellprofiler as nucdl
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Type
+
+import _nucdl_refine as refining
+from _nucdl_images import grey_image
+from _nucdl_measurements import Features, HasOwnMeasurements
+from _nucdl_objects import add_objects
+from _nucdl_settings import MODEL_FOLDER, VIEWS, ConfigValues, UsesModel, engine_word
 from cellprofiler_core.constants.measurement import COLTYPE_FLOAT
-from cellprofiler_core.module.image_segmentation import ObjectProcessing
-from cellprofiler_core.setting import Binary
+from cellprofiler_core.module.image_segmentation import ImageSegmentation, ObjectProcessing
+from cellprofiler_core.setting import Binary, Setting
 from cellprofiler_core.setting.choice import Choice
 from cellprofiler_core.setting.subscriber import ImageSubscriber
-from cellprofiler_core.setting.text import Float
 
-ONE, FOUR, EIGHT = nucdl.VIEWS
+if TYPE_CHECKING:
+    from cellprofiler.gui.figure import Figure
+    from cellprofiler_core.workspace import Workspace
+
+    from nucdl_core.steps.contours import RefineConfig
+
+ONE, FOUR, EIGHT = VIEWS
 
 
-class TTARefine(nucdl.UsesModel, ObjectProcessing):
+class TTARefine(UsesModel, HasOwnMeasurements, ObjectProcessing):
     module_name = "TTARefine"
     category = "Object Processing"
     variable_revision_number = 1
-    family = "unet"
+    needs_maps = True
 
-    def create_settings(self):
+    def create_settings(self) -> None:
+        """Make the settings."""
         super().create_settings()
         self.image_name = ImageSubscriber(
             "Select the input image",
@@ -144,45 +157,40 @@ class TTARefine(nucdl.UsesModel, ObjectProcessing):
         self.y_name.value = "RefinedNuclei"
         self.y_name.doc = "Enter the name under which later modules find the refined nuclei."
         self.create_model_settings()
-        self.create_contour_settings()
+        self.create_views_setting()
+        self.create_contour_offset_setting("all corrected outlines")
         self.create_switches()
         self.create_device_setting()
 
-    def create_contour_settings(self):
+    def create_views_setting(self) -> None:
+        """Make the setting of the number of views."""
         self.views = Choice(
             "Number of views",
-            list(nucdl.VIEWS),
+            list(VIEWS),
             value=FOUR,
             doc=f"""\
 Select how many views of the image the network looks at; the time grows with their number.
 
--  *{ONE}:* The image as it is. Nothing is known about the agreement.
--  *{FOUR}:* The image, and mirrored at one or both axes.
--  *{EIGHT}:* These four, each also turned by 90 degrees.""",
-        )
-        self.contour_offset = Float(
-            "Move outlines outwards by (pixels)",
-            0.0,
-            doc="""\
-Laboratories draw the outline of a nucleus differently: at the half height of its edge, or where the last light ends.
-Enter the number of pixels by which all corrected outlines are to be moved outwards, or a negative number to move them
-inwards. The line between two touching nuclei stays where it is.""",
+-  *{ONE}:* The image as it is. The agreement is not measured.
+-  *{FOUR}:* The image, and its mirror images along one or both axes.
+-  *{EIGHT}:* These four, and each of them turned by 90 degrees.""",
         )
 
-    def create_switches(self):
+    def create_switches(self) -> None:
+        """Make the settings that let objects change as a whole."""
         self.wants_split = Binary(
             "Split objects that hold several nuclei?",
             False,
             doc="""\
-Select "*Yes*" to part each object that holds more than half of each of two or more nuclei that the majority of the
-views sees. Every pixel of the object goes to the nearest one of them.""",
+Select "*Yes*" to split each object that covers more than half of each of two or more nuclei that the majority of the
+views sees. Every pixel of the object goes to the nearest of these nuclei.""",
         )
         self.wants_merge = Binary(
             "Merge objects that are parts of one nucleus?",
             False,
             doc="""\
-Select "*Yes*" to join objects that lie, each with more than half of its area, in the same nucleus that the majority of
-the views sees.""",
+Select "*Yes*" to merge objects that lie in the same nucleus, as the majority of the views sees it, each with more than
+half of its area.""",
         )
         self.wants_remove = Binary(
             "Remove objects where there is no nucleus?",
@@ -196,11 +204,12 @@ of the views sees: debris, dirt, uneven background.""",
             False,
             doc="""\
 Select "*Yes*" to add each nucleus that the majority of the views sees and that objects cover by less than a tenth.
-Added nuclei have no parent (0). Mind that objects which an earlier module discarded on purpose, for example at the
-border, may come back in this way.""",
+Added nuclei have no parent (0). Objects that an earlier module discarded on purpose, for example at the border, may
+come back in this way.""",
         )
 
-    def settings(self):
+    def settings(self) -> List[Setting]:
+        """List the settings in the order of the pipeline file."""
         return [
             self.image_name,
             self.x_name,
@@ -216,62 +225,49 @@ border, may come back in this way.""",
             self.device,
         ]
 
-    def visible_settings(self):
-        hidden = [] if self.model.value == nucdl.MODEL_FOLDER else [self.model_folder.key()]
+    def visible_settings(self) -> List[Setting]:
+        """List the settings that count, in the order in which a person reads them."""
+        hidden = [] if self.model.value == MODEL_FOLDER else [self.model_folder.key()]
         return [setting for setting in self.settings() if setting.key() not in hidden]
 
-    def config_class(self):
+    def config_class(self) -> Type[RefineConfig]:
+        """Return the engine's configuration class."""
         from nucdl_core.steps.contours import RefineConfig
 
         return RefineConfig
 
-    def config_values(self):
+    def config_values(self) -> ConfigValues:
         """List which setting answers for which values of the engine's configuration."""
         return [
-            (self.model, {"model": self.model_name()}),
-            (self.views, {"views": nucdl.VIEWS.get(self.views.value, self.views.value)}),
-            (self.contour_offset, {"contour_offset": self.contour_offset.value}),
+            *super().config_values(),
+            (self.views, {"views": engine_word(self.views, VIEWS)}),
             (self.wants_split, {"split": self.wants_split.value}),
             (self.wants_merge, {"merge": self.wants_merge.value}),
             (self.wants_remove, {"remove": self.wants_remove.value}),
             (self.wants_add, {"add": self.wants_add.value}),
-            (self.device, {"device": nucdl.DEVICES.get(self.device.value, self.device.value)}),
         ]
 
-    def run(self, workspace):
-        image, pixels, mask = nucdl.input_image(workspace, self.image_name.value)
-        objects = workspace.object_set.get_objects(self.x_name.value)
-        refined = nucdl.refine_objects(image, pixels, mask, objects, self.config())
-        nucdl.add_refined_objects(workspace, self.y_name.value, image, objects, refined)
-        self.add_measurements(workspace, refined)
+    def run(self, workspace: Workspace) -> None:
+        """Refine the objects of one image; store objects, relations and measurements."""
+        image, given_name, name = grey_image(workspace, self.image_name.value), self.x_name.value, self.y_name.value
+        given = workspace.object_set.get_objects(given_name)
+        refined = refining.refine_objects(image, given, self.config())
+        add_objects(workspace, name, image.source, refining.label_sets(given, refined))
+        # Location, number and count only: the engine, not ObjectProcessing, knows which object is whose child.
+        ImageSegmentation.add_measurements(self, workspace)
+        refining.add_relations(workspace, given_name, name, refined)
+        self.add_own_measurements(workspace, name, refining.measured(refined))
         if self.show_window:
-            nucdl.set_refined_figure_data(workspace.display_data, pixels, objects.segmented, refined)
+            refining.set_figure(workspace.display_data, image, given.segmented, refined)
 
-    def add_measurements(self, workspace, refined):
-        # Location, number and count; the relation to the input objects is the engine's.
-        super(ObjectProcessing, self).add_measurements(workspace, self.y_name.value)
-        nucdl.add_refined_measurements(workspace, self.x_name.value, self.y_name.value, refined)
-
-    def display(self, workspace, figure):
+    def display(self, workspace: Workspace, figure: Figure) -> None:
+        """Draw the refined objects of one image."""
         names = (self.x_name.value, self.y_name.value)
-        nucdl.draw_refined(figure, workspace.display_data, names, workspace.measurements.image_number)
+        refining.draw_figure(figure, workspace.display_data, names, workspace.measurements.image_number)
 
-    def get_measurement_columns(self, pipeline):
-        name = self.y_name.value
-        own = [(name, f"{nucdl.C_NUCDL}_{feature}", COLTYPE_FLOAT) for feature in nucdl.REFINED_FEATURES]
-        return super().get_measurement_columns(pipeline) + own
-
-    def get_categories(self, pipeline, object_name):
-        own = [nucdl.C_NUCDL] if object_name == self.y_name.value else []
-        return super().get_categories(pipeline, object_name) + own
-
-    def get_measurements(self, pipeline, object_name, category):
-        if category == nucdl.C_NUCDL:
-            return list(nucdl.REFINED_FEATURES) if object_name == self.y_name.value else []
-        return super().get_measurements(pipeline, object_name, category)
-
-    def volumetric(self):
-        return False
+    def own_features(self) -> Features:
+        """List what is measured of each refined object."""
+        return {self.y_name.value: dict.fromkeys(refining.FEATURES, COLTYPE_FLOAT)}
 
 
 tta_refine = TTARefine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,12 +83,93 @@ def engine_finds(monkeypatch):
             found = labels if mask is None else np.where(mask, labels, 0)
             scores = np.linspace(0.5, 1, int(found.max(initial=0)), dtype=np.float32)
             probability = (found > 0).astype(np.float32)
-            return Segmentation(found.astype(np.int32), scores, probability, 12.5 if len(scores) else float("nan"))
+            agreement = None if config.views == "none" else scores / 2
+            diameter = 12.5 if len(scores) else float("nan")
+            return Segmentation(found.astype(np.int32), scores, probability, diameter, agreement)
 
         monkeypatch.setattr(segment, "segment_unfiltered", segment_unfiltered)
         return calls
 
     return set_labels
+
+
+@pytest.fixture
+def pipeline_of(cellprofiler):
+    """Return a function that puts modules into a pipeline, in that order."""
+    from cellprofiler_core.pipeline import Pipeline
+
+    def make(*modules):
+        pipeline = Pipeline()
+        for number, module in enumerate(modules, start=1):
+            module.module_num = number
+            pipeline.add_module(module)
+        return pipeline
+
+    return make
+
+
+@pytest.fixture
+def saved(pipeline_of):
+    """Return a function that saves a module in a pipeline and loads it again, after a change of the text."""
+    from cellprofiler_core.pipeline import Pipeline
+
+    def save_and_load(module, change=lambda text: text):
+        text = io.StringIO()
+        pipeline_of(module).dump(text, save_image_plane_details=False)
+        loaded = Pipeline()
+        loaded.loadtxt(io.StringIO(change(text.getvalue())))
+        (again,) = loaded.modules()
+        return again
+
+    return save_and_load
+
+
+def columns_written(workspace):
+    """Whose measurement and which one: all that a module has written itself."""
+    measurements = workspace.measurements
+    automatic = {"ImageNumber", "Group_Number", "Group_Index", "Group_Length"}
+    return {
+        (name, feature)
+        for name in measurements.get_object_names()
+        if name != "Experiment"
+        for feature in measurements.get_feature_names(name)
+        if feature not in automatic
+    }
+
+
+@pytest.fixture
+def written_by():
+    return columns_written
+
+
+class DrawnFigure:
+    """A figure of CellProfiler that keeps what is drawn: each method takes what CellProfiler's own takes."""
+
+    def __init__(self):
+        self.layout, self.places, self.titles, self.outlines, self.table = None, [], [], [], {}
+
+    def set_subplots(self, dimensions):
+        self.layout = dimensions
+
+    def subplot_imshow_grayscale(self, x, y, image, title, cplabels=(), sharexy=None):
+        self.places.append((x, y))
+        self.titles.append(title)
+        self.outlines += [(outline["name"], *outline["labels"]) for outline in cplabels]
+        return (x, y)
+
+    def subplot_imshow_labels(self, x, y, labels, title, sharexy=None):
+        self.places.append((x, y))
+        self.titles.append(title)
+        return (x, y)
+
+    def subplot_table(self, x, y, statistics, row_labels):
+        self.places.append((x, y))
+        self.table = {name: value for name, (value,) in zip(row_labels, statistics)}
+
+
+@pytest.fixture
+def drawn():
+    return DrawnFigure()
 
 
 def grid_of_nuclei(count, side=5):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import numpy as np
@@ -87,10 +86,8 @@ def of_image(workspace, feature, pair="Classic_Deep"):
     return workspace.measurements.get_current_image_measurement(f"NucDLCompare_{feature}_{pair}")
 
 
-def test_cellprofiler_finds_the_module_under_its_class_name(cellprofiler, module):
-    assert module.module_name == "CompareNuclei"
+def test_the_module_is_listed_with_those_that_measure(cellprofiler, module):
     assert module.category == cellprofiler.modules["MeasureObjectOverlap"].category == "Measurement"
-    assert not module.volumetric()
 
 
 def test_each_object_gets_its_partner_its_iou_and_its_class(run):
@@ -154,12 +151,12 @@ def test_any_number_of_objects_on_either_side_works(module, prepare, nuclei_grid
 
 
 @pytest.mark.parametrize("mode", ["Agreement of A and B", "Test against truth"])
-def test_what_is_written_is_what_was_declared(module, run, mode):
+def test_what_is_written_is_what_was_declared(module, run, written_by, mode):
     module.mode.value = mode
     assert written_by(run()) == declared_by(module)
 
 
-def test_a_truth_as_an_image_gets_no_columns_of_objects(against_label_image, prepare):
+def test_a_truth_as_an_image_gets_no_columns_of_objects(against_label_image, prepare, written_by):
     workspace = prepare(LOADED, {"scale": 65535}, Deep=DEEP)
     against_label_image.run(workspace)
     assert written_by(workspace) == declared_by(against_label_image)
@@ -171,18 +168,6 @@ def test_a_truth_as_an_image_gets_no_columns_of_objects(against_label_image, pre
 
 def declared_by(module):
     return {column[:2] for column in module.get_measurement_columns(None)}
-
-
-def written_by(workspace):
-    measurements = workspace.measurements
-    automatic = {"ImageNumber", "Group_Number", "Group_Index", "Group_Length"}
-    return {
-        (name, feature)
-        for name in measurements.get_object_names()
-        if name != "Experiment"
-        for feature in measurements.get_feature_names(name)
-        if feature not in automatic
-    }
 
 
 @pytest.mark.parametrize("mode", ["Agreement of A and B", "Test against truth"])
@@ -202,13 +187,6 @@ def test_every_column_can_be_chosen_in_later_modules(cellprofiler, module, mode)
         parts = choice.get_category(pipeline), choice.get_feature_name(pipeline), choice.get_object_name(pipeline)
         assert "_".join(parts) == column
     assert len(module.get_measurement_columns(pipeline)) == (35 if mode.startswith("Test") else 33)
-
-
-def test_other_objects_and_categories_get_no_measurements(module):
-    assert module.get_categories(None, "Cells") == []
-    assert module.get_measurements(None, "Cells", "NucDLCompare") == []
-    assert module.get_measurements(None, "Deep", "AreaShape") == []
-    assert module.get_measurement_objects(None, "Cells", "NucDLCompare", "IoU") == []
 
 
 def test_filterobjects_takes_a_flag(cellprofiler, run):
@@ -298,6 +276,16 @@ def test_nothing_is_drawn_without_a_window(run):
     assert "outlines" not in run().display_data.__dict__
 
 
+@pytest.mark.parametrize(("first", "second", "shown"), [(0.25, 0.75, 0.75), (0.25, None, 0.25), (None, None, 0)])
+def test_the_outlines_are_drawn_on_the_image_of_the_second_set_if_it_has_one(cellprofiler, first, second, shown):
+    from _nucdl_compare import Side, background
+    from cellprofiler_core.image import Image
+
+    images = [None if value is None else Image(np.full(CLASSIC.shape, value)) for value in (first, second)]
+    sides = [Side(name, labels, image) for name, labels, image in zip("AB", (CLASSIC, DEEP), images)]
+    assert np.unique(background(*sides)).tolist() == [shown]
+
+
 def test_a_background_of_another_size_is_left_out(module, prepare):
     module.show_window = True
     workspace = prepare(np.ones((5, 5), np.float32), Classic=CLASSIC, Deep=DEEP)
@@ -338,17 +326,9 @@ def test_the_figure_shows_three_pictures_a_legend_and_a_table(module, run):
     assert legends == ["matched", "missed", "extra", "merged", "split"]
 
 
-def test_saved_settings_come_back(against_label_image):
-    from cellprofiler_core.pipeline import Pipeline
-
+def test_saved_settings_come_back(against_label_image, saved):
     against_label_image.threshold.value = 0.55
-    pipeline, text = Pipeline(), io.StringIO()
-    pipeline.add_module(against_label_image)
-    pipeline.dump(text, save_image_plane_details=False)
-    loaded = Pipeline()
-    loaded.loadtxt(io.StringIO(text.getvalue()))
-    (again,) = loaded.modules()
-    assert [setting.value_text for setting in again.settings()] == [
+    assert [setting.value_text for setting in saved(against_label_image).settings()] == [
         "Test against truth",
         "Label image",
         "Classic",
@@ -382,15 +362,6 @@ def test_only_the_settings_that_count_are_shown(module):
     assert {"Select the label image A", "Select what the truth was loaded as"} <= set(shown())
 
 
-def test_every_setting_explains_itself_and_the_help_page_has_no_broken_markup(module):
-    assert all(len(setting.doc) > 40 for setting in module.settings())
-    page = module.get_help()
-    assert "Caicedo" in page and "Data Science Bowl" in page
-    assert "system-message" not in page
-    for feature in [*module.get_measurements(None, "Image", "NucDLCompare"), *OBJECT_FEATURES]:
-        assert feature.split("_")[0] in page
-
-
 @pytest.mark.parametrize(
     "name, value, reason",
     [
@@ -400,69 +371,49 @@ def test_every_setting_explains_itself_and_the_help_page_has_no_broken_markup(mo
         ("second_name", "NucleiOfThePatientsBeforeTreatment", "shorter names"),
     ],
 )
-def test_an_impossible_value_is_refused_at_its_setting(module, name, value, reason):
+def test_an_impossible_value_is_refused_at_its_setting(module, pipeline_of, name, value, reason):
     from cellprofiler_core.setting import ValidationError
 
     getattr(module, name).value = value
     with pytest.raises(ValidationError, match=reason) as caught:
-        module.validate_module(None)
+        module.validate_module(pipeline_of(module))
     assert caught.value.get_setting() is getattr(module, name)
 
 
-def test_the_same_name_for_the_label_image_and_the_objects_is_no_comparison_with_itself(against_label_image):
+def test_the_same_name_for_the_label_image_and_the_objects_is_no_comparison_with_itself(
+    against_label_image, pipeline_of
+):
     against_label_image.truth_image_name.value = "Deep"
-    against_label_image.validate_module(None)
+    against_label_image.validate_module(pipeline_of(against_label_image))
 
 
-def test_the_same_pair_twice_in_a_pipeline_is_refused(cellprofiler, module):
-    from cellprofiler_core.pipeline import Pipeline
+def test_the_same_pair_twice_in_a_pipeline_is_refused(cellprofiler, module, pipeline_of):
     from cellprofiler_core.setting import ValidationError
 
     again = cellprofiler.modules["CompareNuclei"]()
-    again.first_name.value, again.second_name.value, again.module_num = "Deep", "Classic", 2
-    pipeline = Pipeline()
-    for added in (module, again):
-        pipeline.add_module(added)
+    again.first_name.value, again.second_name.value = "Deep", "Classic"
+    pipeline = pipeline_of(module, again)
     module.validate_module(pipeline)
-    with pytest.raises(ValidationError, match="module #1 compares"):
+    with pytest.raises(ValidationError, match="module #1 already compares Deep and Classic") as caught:
         again.validate_module(pipeline)
+    assert caught.value.get_setting() is again.second_name
     again.first_name.value = "Truth"
     again.validate_module(pipeline)
     columns = [column[:2] for added in (module, again) for column in added.get_measurement_columns(pipeline)]
     assert len(set(columns)) == len(columns)
 
 
-def test_no_column_is_longer_than_a_database_allows(module):
+def test_no_column_is_longer_than_a_database_allows(module, pipeline_of):
+    from cellprofiler_core.setting import ValidationError
+
+    pipeline = pipeline_of(module)
     module.first_name.value, module.second_name.value = "NucleiClassicTuned2", "NucleiDeepTuned"
     module.mode.value = "Test against truth"
-    module.validate_module(None)
+    module.validate_module(pipeline)
     assert max(len(f"{name}_{column}") for name, column in declared_by(module)) == 64
     module.first_name.value += "b"
-    with pytest.raises(Exception, match="65 characters"):
-        module.validate_module(None)
-
-
-def test_settings_that_cannot_be_understood_are_refused_in_words(module):
-    from cellprofiler_core.setting import ValidationError
-
-    values = [setting.value_text for setting in module.settings()]
-    module.upgrade_settings(values[:-1], 1, "CompareNuclei")
-    with pytest.raises(ValidationError, match="5 settings of this module instead of 6"):
-        module.validate_module(None)
-    module.upgrade_settings(values, 2, "CompareNuclei")
-    with pytest.raises(ValidationError, match="newer NucDL"):
-        module.validate_module(None)
-    assert module.upgrade_settings(values, 1, "CompareNuclei") == (values, 1)
-    module.validate_module(None)
-
-
-def test_the_module_says_when_the_engine_is_missing(module, monkeypatch):
-    import _nucdl_cellprofiler
-    from cellprofiler_core.setting import ValidationError
-
-    monkeypatch.setattr(_nucdl_cellprofiler, "engine_problem", lambda: "NucDL's engine does not work")
-    with pytest.raises(ValidationError, match="engine does not work"):
-        module.validate_module(None)
+    with pytest.raises(ValidationError, match="65 characters"):
+        module.validate_module(pipeline)
 
 
 @pytest.mark.parametrize("name, value", [("threshold", "high"), ("mode", "Guess")])
@@ -470,8 +421,9 @@ def test_a_value_that_is_none_is_refused_before_the_first_image(module, prepare,
     from cellprofiler_core.setting import ValidationError
 
     getattr(module, name).value_text = value
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError) as caught:
         module.prepare_run(prepare(Classic=CLASSIC, Deep=DEEP))
+    assert caught.value.get_setting() is getattr(module, name)
 
 
 def test_a_run_that_can_succeed_may_start(module, prepare):

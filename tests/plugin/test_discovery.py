@@ -10,6 +10,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+MODULES = ("IdentifyNucleiDL", "TTARefine", "CompareNuclei")
+
 LOAD = """
 import sys
 {before}
@@ -18,7 +20,7 @@ set_headless()
 set_plugin_directory({plugins!r}, globally=False)
 from cellprofiler_core.utilities.core.modules import fill_modules, instantiate_module
 fill_modules()
-module = instantiate_module("IdentifyNucleiDL")
+modules = [instantiate_module(name) for name in {modules!r}]
 {after}
 """
 
@@ -31,57 +33,78 @@ sys.meta_path.insert(0, Hidden())
 """
 
 SHOW_PROBLEM = """
+from cellprofiler_core.pipeline import Pipeline
 from cellprofiler_core.setting import ValidationError
-try:
-    module.validate_module(None)
-except ValidationError as error:
-    assert error.get_setting() is module.model
-    print("VALIDATION:", error.message)
-try:
-    module.prepare_run(type("Workspace", (), {"pipeline": None}))
-except ValidationError as error:
-    print("RUN:", error.message)
+workspace = type("Workspace", (), {"pipeline": Pipeline()})
+for module in modules:
+    try:
+        module.validate_module(workspace.pipeline)
+    except ValidationError as error:
+        print(module.module_name, "VALIDATION", error.get_setting().text, error.message, sep="|")
+    try:
+        module.prepare_run(workspace)
+    except ValidationError as error:
+        print(module.module_name, "RUN", error.get_setting().text, error.message, sep="|")
+"""
+
+VALIDATE = """
+from cellprofiler_core.pipeline import Pipeline
+modules[2].first_name.value = "Other"
+for module in modules:
+    module.validate_module(Pipeline())
+print("torch" in sys.modules)
 """
 
 
 @pytest.fixture
 def load(cellprofiler):
-    """Return a function that loads the module in a fresh process and gives what that printed."""
+    """Return a function that loads our modules in a fresh process and gives what that printed."""
 
     def run(before="", after=""):
-        code = LOAD.format(plugins=str(REPOSITORY / "plugins"), before=before, after=after)
+        code = LOAD.format(plugins=str(REPOSITORY / "plugins"), modules=MODULES, before=before, after=after)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         return done.stdout
 
     return run
 
 
-def test_cellprofiler_finds_the_module_under_its_class_name(cellprofiler):
-    assert cellprofiler.modules["IdentifyNucleiDL"].module_name == "IdentifyNucleiDL"
+@pytest.mark.parametrize("name", MODULES)
+def test_cellprofiler_finds_each_module_under_its_class_name(cellprofiler, name):
+    assert cellprofiler.modules[name].module_name == name
 
 
 def test_no_file_in_the_plugin_folder_fails_to_load(cellprofiler):
     names = {path.stem for path in (REPOSITORY / "plugins").glob("*.py")}
-    assert names & {name for name, _ in cellprofiler.bad} == set()
+    assert [(name, error) for name, error in cellprofiler.bad if name in names] == []
+
+
+def test_each_file_of_the_plugin_folder_holds_a_module_or_begins_with_an_underscore(cellprofiler):
+    files = {path.stem for path in (REPOSITORY / "plugins").glob("[!_]*.py")}
+    ours = {module.__module__ for module in cellprofiler.modules.values()} & files
+    assert files == ours == {cellprofiler.modules[name].__module__ for name in MODULES}
 
 
 def test_the_module_is_listed_with_the_other_identify_modules(cellprofiler):
     ours, classic = (cellprofiler.modules[name] for name in ("IdentifyNucleiDL", "IdentifyPrimaryObjects"))
     assert ours.category == classic.category
     assert ours().is_object_identification_module()
-    assert not ours().volumetric()
 
 
-def test_loading_the_module_does_not_import_torch(load):
-    assert load(after="print('torch' in sys.modules)").split()[-1] == "False"
+def test_loading_the_modules_and_checking_their_settings_does_not_import_torch(load):
+    assert load(after=VALIDATE).split()[-1] == "False"
 
 
 @pytest.mark.parametrize("missing", ["nucdl_core", "torch", "safetensors"])
-def test_the_module_is_there_and_says_what_is_missing(load, missing):
+def test_the_modules_are_there_and_say_what_is_missing(load, missing):
     printed = load(HIDE.format(name=missing), SHOW_PROBLEM)
-    assert (
-        f"VALIDATION: NucDL's engine does not work in the Python that runs CellProfiler (No module named '{missing}"
-        in printed
-    )
-    assert "pip install" in printed
-    assert "RUN: NucDL's engine does not work" in printed
+    lines = [line.split("|") for line in printed.splitlines() if "|" in line]
+    assert [line[:3] for line in lines] == [
+        [name, when, setting]
+        for name, setting in zip(MODULES, ("Select the model", "Select the model", "Select what to measure"))
+        for when in ("VALIDATION", "RUN")
+    ]
+    for _, _, _, message in lines:
+        assert message.startswith(
+            "NucDL's engine does not work in the Python that runs CellProfiler (No module named '" + missing
+        )
+        assert "pip install" in message

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-import tifffile
 from scipy import ndimage
 
 COUNTS = [0, 1, 200, 40_000]
@@ -45,50 +44,36 @@ def test_every_measurement_has_one_value_per_nucleus(run, nuclei_grid, count):
     np.testing.assert_array_equal(numbers, np.arange(1, count + 1))
 
 
+@pytest.mark.parametrize("preset", ["Fast", "Balanced"])
 @pytest.mark.parametrize("count", [0, 200])
-def test_what_is_written_is_what_was_declared(module, run, nuclei_grid, count):
+def test_what_is_written_is_what_was_declared(module, run, written_by, nuclei_grid, preset, count):
+    module.preset.value = preset
     workspace, _ = run(nuclei_grid(count))
     declared = {(column[0], column[1]) for column in module.get_measurement_columns(workspace.pipeline)}
-    measurements = workspace.measurements
-    automatic = {"ImageNumber", "Group_Number", "Group_Index", "Group_Length"}
-    written = {
-        (name, feature)
-        for name in measurements.get_object_names()
-        if name != "Experiment"
-        for feature in measurements.get_feature_names(name)
-        if feature not in automatic
-    }
-    assert written == declared
+    assert written_by(workspace) == declared
+    assert (("Nuclei", "NucDL_Agreement") in declared) == (preset == "Balanced")
 
 
-def test_every_declared_column_can_be_chosen_in_the_window(module, make_workspace):
-    pipeline = make_workspace(module, np.zeros((8, 8))).pipeline
-    columns = module.get_measurement_columns(pipeline)
-    for object_name, feature, _ in columns:
-        category, name = feature.split("_", 1)
-        assert category in module.get_categories(pipeline, object_name)
-        offered = module.get_measurements(pipeline, object_name, category)
-        assert name in offered
+def test_the_agreement_is_that_of_the_kept_nuclei(module, run, nuclei_grid):
+    module.preset.value = "Best"
+    labels = nuclei_grid(4)
+    labels[0, :10] = 1
+    workspace, _ = run(labels)
+    agreement = workspace.measurements.get_current_measurement("Nuclei", "NucDL_Agreement")
+    np.testing.assert_allclose(agreement, np.linspace(0.25, 0.5, 4)[1:], atol=1e-6)
 
 
-def test_other_objects_get_no_measurements(module):
-    assert module.get_categories(None, "Cells") == []
-    assert module.get_measurements(None, "Cells", "NucDL") == []
-    assert module.get_measurement_objects(None, "Image", "Count", "Nuclei") == []
-
-
-def test_a_second_module_in_the_pipeline_names_its_diameter_after_its_objects(module, make_workspace):
-    pipeline = make_workspace(module, np.zeros((8, 8))).pipeline
+def test_a_second_module_in_the_pipeline_names_its_diameter_after_its_objects(module, pipeline_of):
     second = type(module)()
     second.y_name.value = "Others"
-    second.module_num = 2
-    pipeline.add_module(second)
+    pipeline = pipeline_of(module, second)
     diameters = [
         [column[1] for column in one.get_measurement_columns(pipeline) if "Diameter" in column[1]]
         for one in (module, second)
     ]
     assert diameters == [["NucDL_Diameter"], ["NucDL_Diameter_Others"]]
     assert second.get_measurement_objects(pipeline, "Image", "NucDL", "Diameter") == ["Others"]
+    assert second.get_measurement_objects(pipeline, "Others", "NucDL", "Confidence") == []
 
 
 def test_confidences_are_those_of_the_kept_nuclei(module, run, nuclei_grid):
@@ -227,19 +212,6 @@ def test_hidden_settings_do_not_reach_the_engine(module, run, nuclei_grid):
     assert config.maximum_diameter == float("inf")
 
 
-def test_an_error_about_the_image_names_its_file(module, make_workspace, monkeypatch):
-    from nucdl_core import segment
-    from nucdl_core.errors import ImageError
-
-    def refuse(*_):
-        raise ImageError("the image holds NaN")
-
-    monkeypatch.setattr(segment, "segment_unfiltered", refuse)
-    workspace = make_workspace(module, np.zeros((8, 8)), path_name="/somewhere", file_name="field_7.tif")
-    with pytest.raises(ImageError, match=r"/somewhere/field_7\.tif.*NaN"):
-        module.run(workspace)
-
-
 @pytest.mark.parametrize("count", [0, 5])
 def test_what_the_figure_shows_can_travel_between_processes(module, run, nuclei_grid, count):
     module.show_window = True
@@ -256,36 +228,24 @@ def test_what_the_figure_shows_can_travel_between_processes(module, run, nuclei_
     assert "nan" not in str(shown["statistics"])
 
 
-def test_the_figure_has_the_panels_of_identify_primary_objects(module, run, nuclei_grid):
-    panels = []
-
-    class Figure:
-        def __getattr__(self, name):
-            return lambda *arguments, **keywords: panels.append((name, *arguments[:2]))
-
+def test_the_figure_outlines_what_was_kept_and_what_was_discarded(module, run, nuclei_grid, drawn):
+    labels = nuclei_grid(5)
+    labels[0, :10] = 1
     module.show_window = True
-    workspace, _ = run(nuclei_grid(5))
-    module.display(workspace, Figure())
-    assert panels[1:] == [
-        ("subplot_imshow_grayscale", 0, 0),
-        ("subplot_imshow_labels", 1, 0),
-        ("subplot_imshow_grayscale", 0, 1),
-        ("subplot_table", 1, 1),
-    ]
-
-
-def test_an_image_from_a_cut_off_tiff_file_is_refused(module, make_workspace, engine_finds, nuclei_grid, tmp_path):
-    from nucdl_core.errors import ImageError
-
-    labels = nuclei_grid(9)
-    path = tmp_path / "field_7.tif"
-    tifffile.imwrite(path, labels.astype(np.uint16))
-    engine_finds(labels)
-    where = {"path_name": str(tmp_path), "file_name": path.name}
-    module.run(make_workspace(module, labels / 10.0, **where))
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ImageError, match=r"field_7\.tif: the file is cut off"):
-        module.run(make_workspace(module, labels / 10.0, **where))
+    module.exclude_size.value = True
+    module.size_range.value = (5, 100)
+    labels[labels == 4] = 0
+    labels[10, 10] = 4
+    workspace, _ = run(labels)
+    module.display(workspace, drawn)
+    assert drawn.titles == ["Input image, cycle #1", "Nuclei", "Nuclei outlines"]
+    assert [name for name, _ in drawn.outlines] == ["Nuclei", "Nuclei filtered out by size", "Nuclei touching border"]
+    kept, of_wrong_size, at_border = (shown for _, shown in drawn.outlines)
+    np.testing.assert_array_equal(kept > 0, np.isin(labels, (2, 3, 5)))
+    np.testing.assert_array_equal(of_wrong_size > 0, labels == 4)
+    np.testing.assert_array_equal(at_border > 0, labels == 1)
+    assert drawn.table["# of accepted nuclei"] == "3"
+    assert drawn.table["# discarded for their size"] == drawn.table["# discarded at the border"] == "1"
 
 
 @pytest.fixture
@@ -321,17 +281,6 @@ def test_an_all_black_image_has_no_nuclei_and_is_no_error(module, make_workspace
     assert workspace.object_set.get_objects("Nuclei").count == 0
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1)])
-def test_an_image_one_pixel_wide_is_refused_since_cellprofiler_cannot_keep_its_objects(
-    module, make_workspace, engine_finds, shape
-):
-    from nucdl_core.errors import ImageError
-
-    engine_finds(np.zeros(shape, np.int32))
-    with pytest.raises(ImageError, match=f"{shape[0]} x {shape[1]} pixels"):
-        module.run(make_workspace(module, np.full(shape, 0.5, np.float32)))
-
-
 def test_an_image_of_two_by_two_pixels_is_no_error(module, make_workspace, real_model):
     workspace = make_workspace(module, np.full((2, 2), 0.5, np.float32))
     module.run(workspace)
@@ -347,14 +296,14 @@ def test_pixels_that_are_not_a_number_are_refused(module, make_workspace, real_m
         module.run(make_workspace(module, pixels))
 
 
-def test_the_model_is_loaded_once_for_all_images(module, make_workspace, real_model, monkeypatch):
-    from nucdl_core.model import predictor as predict
-
-    loaded = []
-    monkeypatch.setattr(predict, "read_bundle", lambda folder: loaded.append(folder) or read_bundle(folder))
+def test_the_model_is_loaded_once_for_all_images(module, make_workspace, tiny_bundle, monkeypatch):
+    from nucdl_core.model import predictor
     from nucdl_core.model.bundle import read_bundle
 
-    predict._predictor.cache_clear()
+    loaded = []
+    monkeypatch.setattr(predictor, "read_bundle", lambda folder: loaded.append(folder) or read_bundle(folder))
+    module.model.value = "Folder"
+    module.model_folder.value = f"Elsewhere...|{tiny_bundle}"
     for _ in range(3):
         module.run(make_workspace(module, blurred_disks([(80, 100)]).astype(np.float32)))
-    assert len(loaded) == 1
+    assert loaded == [tiny_bundle]

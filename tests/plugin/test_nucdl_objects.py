@@ -1,4 +1,4 @@
-"""The objects of IdentifyNucleiDL mean to other modules what those of IdentifyPrimaryObjects mean."""
+"""The objects of our modules mean to other modules what those of IdentifyPrimaryObjects mean."""
 
 from __future__ import annotations
 
@@ -120,3 +120,27 @@ def test_cells_grow_over_nuclei_that_were_discarded_for_their_size(module, cells
     objects_of(module, workspace)
     cells.run(workspace)
     assert (workspace.object_set.get_objects("Cells").segmented[50:53, 66:69] == 1).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_centers_are_those_that_cellprofiler_computes(cellprofiler, nuclei_grid, count):
+    from _nucdl_objects import Nuclei
+    from cellprofiler_core.object import Objects
+
+    ours, theirs = Nuclei(), Objects()
+    ours.segmented = theirs.segmented = nuclei_grid(count)
+    expected = np.asarray(theirs.center_of_mass()).reshape(-1, 2)
+    np.testing.assert_allclose(ours.center_of_mass(), expected)
+    assert len(expected) == count
+
+
+def test_labels_come_back_as_32_bit_numbers_from_whatever_cellprofiler_keeps(cellprofiler, nuclei_grid):
+    from _nucdl_objects import labels_without_overlaps
+    from cellprofiler_core.object import Objects
+
+    objects = Objects()
+    objects.segmented = nuclei_grid(5)
+    assert objects.segmented.dtype != np.int32
+    labels = labels_without_overlaps(objects, "the objects")
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, nuclei_grid(5))

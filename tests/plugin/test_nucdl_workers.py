@@ -71,7 +71,9 @@ def test_a_person_who_allows_fewer_threads_is_heard(workers, monkeypatch):
 
 
 def test_a_headless_run_uses_the_threads_that_it_has(workers, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(sys, "argv", ["cellprofiler", "-c", "-r"])
+    window_with(monkeypatch, WORKER, WORKER)
     torch.set_num_threads(2)
     workers.share_cores()
     assert torch.get_num_threads() == 2
