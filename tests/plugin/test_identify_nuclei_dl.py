@@ -297,11 +297,11 @@ def test_pixels_that_are_not_a_number_are_refused(module, make_workspace, real_m
 
 
 def test_the_model_is_loaded_once_for_all_images(module, make_workspace, tiny_bundle, monkeypatch):
-    from nucdl_core.model import predictor
+    from nucdl_core.model import loading
     from nucdl_core.model.bundle import read_bundle
 
     loaded = []
-    monkeypatch.setattr(predictor, "read_bundle", lambda folder: loaded.append(folder) or read_bundle(folder))
+    monkeypatch.setattr(loading, "read_bundle", lambda folder: loaded.append(folder) or read_bundle(folder))
     module.model.value = "Folder"
     module.model_folder.value = f"Elsewhere...|{tiny_bundle}"
     for _ in range(3):
