@@ -18,7 +18,7 @@ import numpy as np
 
 from nucdl_core.arrays import AnyArray
 
-LOGGER = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 # Counting takes several times the memory of what is counted, so that it goes through an image in parts.
 STRIP_PIXELS = 8_000_000
 # Arrays of more bytes lie in a file.
@@ -59,7 +59,7 @@ def zeros(shape: Tuple[int, ...], dtype: Any) -> AnyArray:
             reserve(file.fileno(), size)
             mapping = _Mapping(file.fileno(), size)
     except OSError as error:
-        LOGGER.warning(
+        _LOGGER.warning(
             "%.1f GB do not fit into the temporary folder %s (%s) and are kept in memory; let TMPDIR name a folder "
             "with more room",
             size / 1e9,

@@ -25,9 +25,9 @@ from nucdl_core.files.writing import make_folder, write_json
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.predictor import Predictor, load_predictor
+from nucdl_core.progress import TileProgress
 from nucdl_core.refine import Refined, chosen_refinement, refine
 from nucdl_core.results import Segmentation
-from nucdl_core.segment import Progress
 from nucdl_core.steps.contours import RefineConfig
 
 REFINED_COLUMNS = (
@@ -45,7 +45,7 @@ def refine_files(
     output: Path,
     config: RefineConfig,
     progress: Callable[[Iterable[ImageWithLabels]], Iterable[ImageWithLabels]] = iter,
-    tile_progress: Optional[Progress] = None,
+    tile_progress: Optional[TileProgress] = None,
 ) -> List[ImageRecord]:
     """Refine the objects of the images of a folder one by one; a file that cannot be used does not stop the others.
 
@@ -120,7 +120,7 @@ def refined_table(refined: Refined, image_number: int, file_name: str) -> pd.Dat
 def describe_refinement(
     config: RefineConfig, bundle: Bundle, predictor: Predictor, records: List[ImageRecord]
 ) -> Dict[str, Any]:
-    """Everything needed to repeat a run and to trust it, as `batch.describe_run`, with the six numbers in use."""
+    """Everything needed to repeat a run and to trust it, as of `describe_run`, with the six numbers in use."""
     used = dataclasses.replace(config, refinement=chosen_refinement(predictor, config))
     return {
         **describe_run(SegmentConfig(device=config.device), bundle, records),
@@ -134,7 +134,7 @@ def _name_of(pair: ImageWithLabels) -> Path:
 
 
 def _refine_pair(
-    pair: ImageWithLabels, images: Path, labels: Path, config: RefineConfig, progress: Optional[Progress]
+    pair: ImageWithLabels, images: Path, labels: Path, config: RefineConfig, progress: Optional[TileProgress]
 ) -> Refined:
     image, objects = pair
     if image is None:

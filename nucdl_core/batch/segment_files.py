@@ -25,8 +25,9 @@ from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import format_name, resolve_device
 from nucdl_core.model.maskrcnn_predictor import load_model
 from nucdl_core.model.predictor import dtype_for
+from nucdl_core.progress import TileProgress
 from nucdl_core.results import Segmentation
-from nucdl_core.segment import Progress, segment
+from nucdl_core.segment import segment
 
 OBJECT_COLUMNS = (
     "ImageNumber",
@@ -39,7 +40,7 @@ OBJECT_COLUMNS = (
     "NucDL_Confidence",
 )
 Job = TypeVar("Job")
-LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")
+OWN_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,7 @@ def segment_files(
     output: Path,
     config: SegmentConfig,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
-    tile_progress: Optional[Progress] = None,
+    tile_progress: Optional[TileProgress] = None,
 ) -> List[ImageRecord]:
     """Segment image files one by one; a file that cannot be used does not stop the others.
 
@@ -213,7 +214,10 @@ def describe_run(config: SegmentConfig, bundle: Bundle, records: Sequence[ImageR
         "device": device,
         "number_format": format_name(dtype_for(bundle.description, device)),
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in OWN_LIBRARIES},
+        },
         "images": len(records),
         "failed": sum(record.error is not None for record in records),
         "results": [dataclasses.asdict(record) for record in records],

@@ -13,9 +13,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, TextIO, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, TextIO, Union
 
 from nucdl_core.errors import NucDLError
+from nucdl_core.progress import ModuleProgress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +25,6 @@ LOG_NAME = "cellprofiler.log"
 DONE_NAME = "cellprofiler_done.txt"
 JAVA_FOLDER = Path("/usr/lib/jvm")
 IMAGE_TABLE = "Image.csv"
-
-Progress = Callable[[int, str], None]
-"""Called with the number of the image set and the name of the module that has just finished."""
 
 STEP = re.compile(r"Image # (\d+), module (\w+) #")
 """Line of CellProfiler's log after each module of each image set: the image set's number, the module's name."""
@@ -60,7 +58,7 @@ class HeadlessRun:
     plugins: Path
 
 
-def run_cellprofiler(run: HeadlessRun, progress: Optional[Progress] = None) -> None:
+def run_cellprofiler(run: HeadlessRun, progress: Optional[ModuleProgress] = None) -> None:
     """Run a pipeline to its end; its messages go to ``cellprofiler.log`` in the output folder.
 
     Parameters
@@ -137,7 +135,7 @@ def cellprofiler_environment() -> Dict[str, str]:
     return environment
 
 
-def _follow(command: Sequence[str], log: TextIO, progress: Optional[Progress]) -> int:
+def _follow(command: Sequence[str], log: TextIO, progress: Optional[ModuleProgress]) -> int:
     with subprocess.Popen(
         command,
         env=cellprofiler_environment(),

@@ -18,13 +18,13 @@ from nucdl_core.scores.object_errors import ErrorClass, object_errors
 if TYPE_CHECKING:
     import pandas as pd
 
-SIDES = ("truth", "prediction")
+_SIDES = ("truth", "prediction")
 RUN_RECORD = "run.json"
 TIME_COLUMNS = ("method", "image", "seconds")
 
 
 class NucleusCollector:
-    """Collects the nuclei of all pairs of label images; to be passed to `evaluate_methods.evaluate_methods`."""
+    """Collects the nuclei of all pairs of label images; to be passed to `methods.evaluate_methods`."""
 
     def __init__(self) -> None:
         self._tables: List[pd.DataFrame] = []
@@ -40,7 +40,7 @@ class NucleusCollector:
 
         errors = object_errors(pair.overlap)
         areas = pair.overlap.first_areas, pair.overlap.second_areas
-        for side, found, size, labels in zip(SIDES, errors, areas, (pair.truth, pair.prediction)):
+        for side, found, size, labels in zip(_SIDES, errors, areas, (pair.truth, pair.prediction)):
             centres = centroids(labels)
             columns = {
                 "method": pair.method,

@@ -31,9 +31,9 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
     -------
     table : pandas.DataFrame
         One row per image, sorted by name: ``image`` (the name without suffix) and the scores that
-        `nucdl_core.scores.matching.image_scores` describes.
+        `matching.image_scores` describes.
     summary : dict of str to int or float
-        See `nucdl_core.scores.matching.summarize`.
+        See `matching.summarize`.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def summary_text(summary: Dict[str, Number]) -> str:
     Parameters
     ----------
     summary : dict of str to int or float
-        As `nucdl_core.scores.matching.summarize` returns it.
+        As `matching.summarize` returns it.
 
     Returns
     -------

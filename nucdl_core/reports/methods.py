@@ -38,7 +38,7 @@ class Inputs:
     Attributes
     ----------
     truth : str or path
-        Folder of true label images, see `evaluate.evaluate_folders`.
+        Folder of true label images, see `folders.evaluate_folders`.
     predictions : sequence of (str, str or path)
         Name of each method and the folder of its label images.
     strata : str, path or None
@@ -141,7 +141,7 @@ def evaluate_methods(inputs: Inputs, look: Optional[Callable[[LabelPair], None]]
     Raises
     ------
     ImageError
-        Naming the folder or file, see `evaluate.evaluate_folders`.
+        Naming the folder or file, see `folders.evaluate_folders`.
     ConfigError
         If the table of categories cannot be used.
     """
@@ -169,7 +169,7 @@ def evaluate_methods(inputs: Inputs, look: Optional[Callable[[LabelPair], None]]
 
 
 def pair_methods(inputs: Inputs) -> Dict[str, Dict[str, PairOfFiles]]:
-    """Find truth and prediction of each image (sorted by stem) for each method, see `evaluate.pair_label_images`."""
+    """Find truth and prediction of each image (sorted by stem) for each method, see `folders.pair_label_images`."""
     return {name: pair_label_images(inputs.truth, folder, inputs.allow_missing) for name, folder in inputs.predictions}
 
 
@@ -261,7 +261,7 @@ def _comparisons(groups: Sequence[_Group], methods: Sequence[str]) -> pd.DataFra
     return pd.concat(tables, ignore_index=True)
 
 
-def write_tables(folder: PathLike, evaluation: Evaluation) -> None:
+def write_method_tables(folder: PathLike, evaluation: Evaluation) -> None:
     """Write ``evaluation.csv``, ``summary.csv``, ``comparisons.csv`` and ``summary.json``.
 
     Parameters

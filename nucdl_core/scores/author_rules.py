@@ -1,6 +1,6 @@
 """Kinds of errors as different authors count them, from the overlap of truth and prediction.
 
-`metrics.merges_and_splits` has the rules of Caicedo et al. (Cytometry A 2019) and of Zaki et al. (Cytometry A 2020),
+`matching.merges_and_splits` has the rules of Caicedo et al. (Cytometry A 2019) and of Zaki et al. (Cytometry A 2020),
 which are the same. Here are those of Hollandi et al. (nucleAIzer, Cell Systems 2020) and of Kromp et al. (IEEE
 Transactions on Medical Imaging 2021), and the classes of size by which Caicedo et al. count missed nuclei.
 """

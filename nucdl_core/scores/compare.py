@@ -42,7 +42,7 @@ def compare(truth: Labels, prediction: Labels, threshold: float = MISSED_THRESHO
     Returns
     -------
     Comparison
-        With the scores of `metrics.image_scores` and, at `threshold`: the true nuclei with (``matched``) and without
+        With the scores of `matching.image_scores` and, at `threshold`: the true nuclei with (``matched``) and without
         a match (``missed``), the predicted nuclei without one (``extra``), ``precision`` and ``recall``.
 
     Raises

@@ -8,7 +8,7 @@ from typing import Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
+CONFIDENCE_LEVEL = 0.95
 REPETITIONS = 2000
 # Resamples are drawn in parts of this many numbers, so that memory stays small for any number of images.
 _PART = 4_000_000
@@ -53,7 +53,7 @@ def bootstrap_interval(
     """Give the confidence interval of the mean over images of each score.
 
     Images are drawn with replacement; the bounds are the percentiles of the means (percentile bootstrap) that hold
-    `CONFIDENCE` of them.
+    `CONFIDENCE_LEVEL` of them.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def bootstrap_interval(
         size = min(part, repetitions - start)
         drawn = rng.multinomial(count, np.full(count, 1 / count), size)
         means.append(drawn @ values / count)
-    tail = 100 * (1 - CONFIDENCE) / 2
+    tail = 100 * (1 - CONFIDENCE_LEVEL) / 2
     low, high = np.percentile(np.concatenate(means), [tail, 100 - tail], axis=0)
     return low, high
 

@@ -19,7 +19,7 @@ from nucdl_core.labels import areas, equivalent_diameters, largest_component, re
 from nucdl_core.simulate.field import FieldConfig, random_config
 from nucdl_core.simulate.optics import debris, expose, illumination, patterns, surroundings
 from nucdl_core.simulate.population import draw_bodies
-from nucdl_core.simulate.shapes import Bodies, Doubles, half_windows, render
+from nucdl_core.simulate.shapes import Bodies, Doubles, half_windows, render_bodies
 
 __all__ = ["FieldConfig", "SimulatedField", "random_config", "simulate_field"]
 
@@ -81,7 +81,7 @@ def _draw(config: FieldConfig, bodies: Bodies, rng: np.random.Generator) -> Tupl
     side = 2 * int(half_windows(bodies).max(initial=0)) + 1
     texture, spots = patterns(config, side, rng)
     hidden = 1 - config.overlap_light
-    for number, window in enumerate(render(bodies, texture, spots, rng), start=1):
+    for number, window in enumerate(render_bodies(bodies, texture, spots, rng), start=1):
         place = window.within(config.size)
         if place is None:
             continue

@@ -19,9 +19,9 @@ from nucdl_core.files.writing import replaced_folder, write_json, write_labels, 
 from nucdl_core.simulate.field import FieldConfig, screen_config
 from nucdl_core.simulate.image import simulate_field
 
-MARKER = "simulation.json"
+PLATE_MARKER = "simulation.json"
 """File that tells that a folder was written by `simulate_plate` and may be overwritten by it."""
-PLATE = "Plate"
+PLATE_NAME = "Plate"
 SITES = 4
 """Sites per well, as long as the wells suffice."""
 WELL_PLATES = ((8, 12), (16, 24))
@@ -76,7 +76,7 @@ def simulate_plate(
     folder = Path(folder).absolute()
     _refuse_other_files(folder)
     with replaced_folder(folder, _is_of_plate) as new:
-        write_json(new / MARKER, {"fields": fields, "size": list(size), "seed": seed})
+        write_json(new / PLATE_MARKER, {"fields": fields, "size": list(size), "seed": seed})
         for name in ("images", "labels"):
             (new / name).mkdir()
         truth = _write_fields(new, plan_sites(fields), size, seed, report)
@@ -98,11 +98,11 @@ def _write_fields(
         same_in_well = np.random.default_rng([seed, 0, *map(ord, well)])
         config = screen_config(size, same_in_well, np.random.default_rng([seed, 1, index]))
         field = simulate_field(config, np.random.default_rng([seed, 2, index]))
-        stem = f"{PLATE}_{well}_s{site}_w1"
+        stem = f"{PLATE_NAME}_{well}_s{site}_w1"
         _write_image(folder / "images" / f"{stem}.tif", field.image)
         write_labels(folder / "labels" / f"{stem}{LABEL_SUFFIX}", field.labels)
         rows.append(
-            (f"{stem}.tif", f"{stem}{LABEL_SUFFIX}", PLATE, well, site, int(field.labels.max()), field.diameter)
+            (f"{stem}.tif", f"{stem}{LABEL_SUFFIX}", PLATE_NAME, well, site, int(field.labels.max()), field.diameter)
         )
         if report is not None:
             report(f"{stem}.tif")
@@ -128,14 +128,20 @@ def _refuse_other_files(folder: Path) -> None:
         f"{folder} is a file; give a folder for the simulated plate",
     )
     require(
-        not folder.exists() or (folder / MARKER).is_file() or not any(folder.iterdir()),
+        not folder.exists() or (folder / PLATE_MARKER).is_file() or not any(folder.iterdir()),
         f"{folder} is not empty and holds no simulated plate; nothing was written. Give another folder, or empty it",
     )
 
 
 def _is_of_plate(path: Path) -> bool:
     """Tell whether a file of a former plate, named by its path in the folder, goes when a new plate comes."""
-    patterns = (MARKER, "load_data.csv", "truth.csv", f"images/{PLATE}_*_w1.tif", f"labels/{PLATE}_*_w1{LABEL_SUFFIX}")
+    patterns = (
+        PLATE_MARKER,
+        "load_data.csv",
+        "truth.csv",
+        f"images/{PLATE_NAME}_*_w1.tif",
+        f"labels/{PLATE_NAME}_*_w1{LABEL_SUFFIX}",
+    )
     return any(fnmatch(path.as_posix(), pattern) for pattern in patterns)
 
 

@@ -12,7 +12,7 @@ from nucdl_core.labels import areas
 from nucdl_core.training.targets import normalized_distance
 
 # What is left of a covered nucleus is still to be found if it is at least this share of it.
-VISIBLE = 0.35
+SMALLEST_VISIBLE_SHARE = 0.35
 # The light around a laid-over nucleus reaches this far beyond its outline, in nucleus diameters.
 HALO = 0.06
 
@@ -88,5 +88,5 @@ def _without_remnants(labels: Labels, laid: Mask) -> Labels:
     before, after = areas(labels), np.zeros(int(labels.max(initial=0)), np.int64)
     left = areas(visible)
     after[: left.size] = left
-    kept = np.concatenate([[False], after >= VISIBLE * before])
+    kept = np.concatenate([[False], after >= SMALLEST_VISIBLE_SHARE * before])
     return np.asarray(np.where(kept[visible], visible, 0), np.int32)

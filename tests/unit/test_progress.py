@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from nucdl_core import progress
-from nucdl_core.cli import main as cli
+from nucdl_core.cli import segment as cli
 from nucdl_core.progress import LoggedProgress
 
 

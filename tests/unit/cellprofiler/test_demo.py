@@ -31,7 +31,7 @@ def cellprofiler(monkeypatch):
         runs.append(run)
         images = pd.read_csv(run.data_file)
         counts = []
-        for side, (_, ending) in enumerate(demo.SIDES.values()):
+        for side, (_, ending) in enumerate(demo.COMPARED_MODULES.values()):
             (run.output / f"labels{ending}").mkdir()
             for name in images["Image_FileName_DNA"]:
                 truth = run.output / "plate" / "labels" / name.replace(".tif", "_labels.tif")

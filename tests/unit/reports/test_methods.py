@@ -14,7 +14,7 @@ from drawings import disks
 from nucdl_core.cli.main import main
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.writing import write_labels
-from nucdl_core.reports.methods import Inputs, comparison_text, evaluate_methods, write_tables
+from nucdl_core.reports.methods import Inputs, comparison_text, evaluate_methods, write_method_tables
 
 TRUTH = disks((60, 80), [(15, 15), (15, 45), (40, 20), (42, 60)], 9)
 IMAGES = ("a", "b", "c", "d")
@@ -137,7 +137,7 @@ def test_names_that_do_not_tell_methods_apart_are_refused(folders, names, reason
 
 def test_the_tables_are_written_and_read_again(folders):
     found = evaluate_methods(inputs(folders, strata=folders / "strata.csv"))
-    write_tables(folders / "new" / "result", found)
+    write_method_tables(folders / "new" / "result", found)
     for name, table in (
         ("evaluation.csv", found.scores),
         ("summary.csv", found.means),
@@ -161,7 +161,7 @@ def test_one_method_is_compared_with_nothing(folders):
     found = evaluate_methods(Inputs(folders / "truth", [("deep", folders / "good")]))
     assert len(found.comparisons) == 0
     assert "against" not in comparison_text(found)
-    write_tables(folders / "out", found)
+    write_method_tables(folders / "out", found)
     table = pd.read_csv(folders / "out" / "comparisons.csv")
     assert list(table.columns) == list(evaluate_methods(inputs(folders)).comparisons.columns)
 

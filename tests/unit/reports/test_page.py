@@ -24,7 +24,7 @@ from nucdl_core.reports.data import NucleusCollector, choose_images, image_files
 from nucdl_core.reports.figures import figure_bytes, times_per_image
 from nucdl_core.reports.gallery import SIDE, gallery_picture
 from nucdl_core.reports.methods import Evaluation, Inputs, evaluate_methods
-from nucdl_core.reports.page import ReportConfig, render, require_libraries, write_report
+from nucdl_core.reports.page import ReportConfig, render_page, require_libraries, write_method_report
 from nucdl_core.scores.object_errors import COLOURS, ErrorClass
 
 TRUTH = disks((60, 80), [(15, 15), (15, 45), (40, 20), (42, 60)], 9)
@@ -65,7 +65,7 @@ def folders(tmp_path):
 def report(tmp_path_factory):
     """A report on two methods, one with times, and two kinds of images, with names that are hard to show."""
     folder = make_folders(tmp_path_factory.mktemp("report"))
-    write_report(config(folder, names=(DEEP, "classic"), strata=folder / "strata.csv"))
+    write_method_report(config(folder, names=(DEEP, "classic"), strata=folder / "strata.csv"))
     return folder
 
 
@@ -99,20 +99,20 @@ def test_tables_and_figures_lie_beside_it(report):
 
 
 def test_figures_of_a_former_report_go_and_other_files_stay(folders):
-    write_report(config(folders, strata=folders / "strata.csv"))
+    write_method_report(config(folders, strata=folders / "strata.csv"))
     (folders / "out_files" / "my notes.png").write_text("mine")
-    write_report(config(folders))
+    write_method_report(config(folders))
     names = {path.name for path in (folders / "out_files").iterdir()}
     assert "my notes.png" in names and "category_1.svg" not in names
 
 
 def test_a_report_that_fails_leaves_the_former_one(folders):
-    write_report(config(folders))
+    write_method_report(config(folders))
     before = {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()}
     write_png(folders / "images" / "b.png", np.zeros((9, 9), np.uint8))
     before[folders / "images" / "b.png"] = (folders / "images" / "b.png").read_bytes()
     with pytest.raises(ImageError, match=r"b\.png"):
-        write_report(config(folders))
+        write_method_report(config(folders))
     assert {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()} == before
 
 
@@ -132,7 +132,7 @@ def test_pictures_in_the_page_can_be_decoded(page):
 @pytest.mark.slow
 def test_the_same_input_gives_the_same_file(report, page):
     again = config(report, names=(DEEP, "classic"), strata=report / "strata.csv")
-    write_report(dataclasses.replace(again, output=report / "again" / "out.html"))
+    write_method_report(dataclasses.replace(again, output=report / "again" / "out.html"))
     assert (report / "again" / "out.html").read_text(encoding="utf-8") == page
 
 
@@ -155,7 +155,7 @@ def test_one_method_without_times_on_images_without_nuclei_can_be_reported(folde
         for path in (folders / name).glob("*.tif"):
             write_labels(path, np.zeros_like(TRUTH))
     inputs = Inputs(folders / "truth", [("classic", folders / "bad")])
-    evaluation = write_report(ReportConfig(inputs, folders / "images", folders / "out.html"))
+    evaluation = write_method_report(ReportConfig(inputs, folders / "images", folders / "out.html"))
     assert evaluation.overall("classic")["mean_f1"] == 1
     text = (folders / "out.html").read_text(encoding="utf-8")
     assert "p (Wilcoxon)" not in text
@@ -205,23 +205,23 @@ def test_times_that_cannot_be_read_are_refused_by_name(folders, content):
 def test_a_record_that_is_none_is_refused_by_name(folders, content):
     (folders / "good" / "run.json").write_text(content)
     with pytest.raises(ConfigError, match=r"good/run.json: this is no record of nucdl segment"):
-        write_report(config(folders))
+        write_method_report(config(folders))
 
 
 def test_images_are_found_by_stem_and_a_missing_one_is_named(folders):
     assert image_files_by_stem(folders / "images", ["b"]) == {"b": folders / "images" / "b.png"}
     (folders / "images" / "b.png").unlink()
     with pytest.raises(ImageError, match="images: there is no image b for the label image"):
-        write_report(config(folders))
+        write_method_report(config(folders))
     (folders / "images" / "a.tif").touch()
     with pytest.raises(ImageError, match=r"a.tif: a.png beside it has the same name"):
-        write_report(config(folders))
+        write_method_report(config(folders))
 
 
 def test_an_image_of_another_shape_is_refused_by_name(folders):
     write_png(folders / "images" / "d.png", np.zeros((60, 79), np.uint8))
     with pytest.raises(ImageError, match=r"d.png against .*truth/d.tif: \(60, 79\) and \(60, 80\) differ"):
-        write_report(config(folders))
+        write_method_report(config(folders))
 
 
 def test_chosen_images_are_the_worst_the_best_typical_ones_and_those_that_differ():
@@ -265,11 +265,11 @@ def test_an_output_that_is_no_html_file_is_refused(folders):
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(folders, monkeypatch):
-    monkeypatch.setattr("nucdl_core.reports.page.LIBRARIES", ("jinja2", "no_such_library"))
+    monkeypatch.setattr("nucdl_core.reports.page.REPORT_LIBRARIES", ("jinja2", "no_such_library"))
     with pytest.raises(ConfigError, match="a report needs no_such_library.*pip install no_such_library"):
         require_libraries()
     with pytest.raises(ConfigError, match="a report needs no_such_library"):
-        write_report(config(folders))
+        write_method_report(config(folders))
     assert not (folders / "out_files").exists()
 
 
@@ -277,7 +277,7 @@ def test_the_template_asks_for_nothing_that_it_is_not_given():
     import jinja2
 
     with pytest.raises(jinja2.UndefinedError):
-        render({})
+        render_page({})
 
 
 def test_the_command_writes_the_report_and_says_what_was_missing(folders):

@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.measure import regionprops
 
 from nucdl_core.errors import ConfigError
-from nucdl_core.simulate.field import RANGES, FieldConfig, random_config
+from nucdl_core.simulate.field import FIELD_RANGES, FieldConfig, random_config
 from nucdl_core.simulate.image import SMALLEST_AREA, simulate_field, tidy
 
 # light without anything that hides the outlines
@@ -265,10 +265,10 @@ def test_hot_pixels_are_single_and_bright():
     assert ndimage.label(hot)[1] > 0.9 * hot.sum()
 
 
-@pytest.mark.parametrize("name", sorted(RANGES))
+@pytest.mark.parametrize("name", sorted(FIELD_RANGES))
 @pytest.mark.parametrize("side", ["below", "above", "nan"])
 def test_a_setting_out_of_range_is_refused_by_name(name, side):
-    low, high = RANGES[name]
+    low, high = FIELD_RANGES[name]
     value = {"below": low - 1, "above": high * 1.01 + 0.01, "nan": float("nan")}[side]
     with pytest.raises(ConfigError, match=f"^{name} is "):
         FieldConfig(**{name: value})

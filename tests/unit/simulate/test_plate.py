@@ -11,7 +11,7 @@ import tifffile
 from nucdl_core.errors import ConfigError, NucDLError
 from nucdl_core.simulate import plate
 from nucdl_core.simulate.field import screen_config
-from nucdl_core.simulate.plate import MARKER, plan_sites, simulate_plate
+from nucdl_core.simulate.plate import PLATE_MARKER, plan_sites, simulate_plate
 
 SIZE = (48, 64)
 
@@ -27,7 +27,7 @@ def test_a_plate_holds_images_labels_and_tables(tmp_path):
         "images",
         "labels",
         "load_data.csv",
-        MARKER,
+        PLATE_MARKER,
         "truth.csv",
     ]
     assert sorted(path.name for path in (tmp_path / "p" / "images").iterdir()) == [f"{name}.tif" for name in names]
@@ -156,7 +156,7 @@ def test_each_written_image_is_reported(tmp_path):
 
 def test_the_settings_are_kept_with_the_plate(tmp_path):
     simulate_plate(tmp_path, 1, SIZE, 3)
-    assert json.loads((tmp_path / MARKER).read_text()) == {"fields": 1, "size": list(SIZE), "seed": 3}
+    assert json.loads((tmp_path / PLATE_MARKER).read_text()) == {"fields": 1, "size": list(SIZE), "seed": 3}
 
 
 def test_wells_fill_row_after_row():
