@@ -85,14 +85,15 @@ def summary_text(summary: Dict[str, Number]) -> str:
     str
         Lines of a label and a value, aligned, without a final line break.
     """
-    lines = [
-        ("images", f"{summary['images']}"),
-        ("nuclei: truth / prediction", f"{summary['n_truth']} / {summary['n_prediction']}"),
-        ("mean F1 (IoU 0.50 to 0.95)", f"{summary['mean_f1']:.3f}"),
-        *((f"F1 at IoU {level}", f"{summary[f'f1_{level}']:.3f}") for level in ("0.50", "0.70", "0.90")),
-        ("DSB score", f"{summary['dsb_score']:.3f}"),
-        ("missed at IoU 0.70", f"{summary['missed_0.70']} ({summary['missed_share_0.70']:.1%})"),
-        ("merges / splits", f"{summary['merges']} / {summary['splits']}"),
-    ]
-    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
-    return "\n".join(f"{label:<{widths[0]}}  {value:>{widths[1]}}" for label, value in lines)
+    import pandas as pd
+
+    lines = {
+        "images": f"{summary['images']}",
+        "nuclei: truth / prediction": f"{summary['n_truth']} / {summary['n_prediction']}",
+        "mean F1 (IoU 0.50 to 0.95)": f"{summary['mean_f1']:.3f}",
+        **{f"F1 at IoU {level}": f"{summary[f'f1_{level}']:.3f}" for level in ("0.50", "0.70", "0.90")},
+        "DSB score": f"{summary['dsb_score']:.3f}",
+        "missed at IoU 0.70": f"{summary['missed_0.70']} ({summary['missed_share_0.70']:.1%})",
+        "merges / splits": f"{summary['merges']} / {summary['splits']}",
+    }
+    return pd.Series(lines).to_string()

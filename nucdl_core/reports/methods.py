@@ -294,6 +294,8 @@ def comparison_text(evaluation: Evaluation) -> str:
     str
         Lines without a final line break.
     """
+    import pandas as pd
+
     rows = []
     for method in evaluation.methods:
         row = evaluation.overall(method)
@@ -308,7 +310,9 @@ def comparison_text(evaluation: Evaluation) -> str:
                 "splits": str(row["splits"]),
             }
         )
-    lines = [_aligned(rows)]
+    # The names of the methods as the index, which is aligned to the left.
+    scores = pd.DataFrame(rows).set_index("method").rename_axis(index=None, columns="method")
+    lines = [scores.to_string()]
     table = evaluation.comparisons
     if len(table):
         main = table[(table["category"] == ALL) & (table["score"] == "mean_f1")]
@@ -323,18 +327,3 @@ def _sentence(row: Dict[str, Any]) -> str:
         f"better on {row['better']} and worse on {row['worse']} of {row['images']} images, "
         f"Wilcoxon p = {row['p_value']:.2g}, rank-biserial {row['rank_biserial']:+.2f}"
     )
-
-
-def _aligned(rows: Sequence[Dict[str, str]]) -> str:
-    """Align the cells of a table of text: the first column to the left, the others to the right."""
-    header = list(rows[0])
-    cells = [header, *([row[name] for name in header] for row in rows)]
-    widths = [max(len(row[position]) for row in cells) for position in range(len(header))]
-    lines = (
-        "  ".join(
-            cell.rjust(width) if position else cell.ljust(width)
-            for position, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in cells
-    )
-    return "\n".join(lines)
