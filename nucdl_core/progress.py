@@ -1,4 +1,4 @@
-"""How far a work is: who is told, and lines in the log."""
+"""How far a piece of work has come: who is told, and lines in the log."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ def check_tables(output: Path, image_sets: int, objects: Sequence[str]) -> pd.Da
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    # Late, so that a process that only watches others stays small.
+    # Imported late, so that a process that only watches others needs little memory.
     import pandas as pd
 
     try:

@@ -24,7 +24,7 @@ class NamedFolder(click.ParamType):
     def convert(
         self, value: str, param: Optional[click.Parameter], ctx: Optional[click.Context]
     ) -> Tuple[Optional[str], Path]:
-        """Part the name from the folder; a folder whose name holds ``=`` is found, too."""
+        """Separate the name from the folder; an existing folder whose own name contains ``=`` is recognized."""
         name, separator, folder = value.partition("=")
         named = bool(separator) and not Path(value).is_dir()
         path = EXISTING_FOLDER.convert(folder if named else value, param, ctx)
@@ -51,7 +51,7 @@ ALLOW_MISSING = click.option("--allow-missing", is_flag=True, help="Count a miss
 @PREDICTIONS
 @STRATA
 @ALLOW_MISSING
-@click.option("--output", type=FOLDER, default=None, help="Folder for the tables [of a single one: prediction].")
+@click.option("--output", type=FOLDER, default=None, help="Folder for the tables  [of one prediction: its folder].")
 def evaluate_command(
     truth: Path,
     predictions: Tuple[Tuple[Optional[str], Path], ...],
@@ -99,13 +99,13 @@ def _finish_single(evaluation: Evaluation, folder: Path) -> None:
 
 
 def tell_about_inputs(evaluation: Evaluation) -> None:
-    """Name the predictions that were missing and the columns that hold no categories."""
+    """Say which predictions were missing and which columns are no categories."""
     for method, images in evaluation.missing.items():
         names = ", ".join(images[:_SHOWN_MISSING]) + (", ..." if len(images) > _SHOWN_MISSING else "")
         click.echo(f"{method}: no prediction for {len(images)} images, counted as empty: {names}", err=True)
     if evaluation.strata is not None and evaluation.strata.left_out:
         names = ", ".join(evaluation.strata.left_out)
-        click.echo(f"columns with more different values than categories have, not used: {names}", err=True)
+        click.echo(f"columns with too many different values for categories, not used: {names}", err=True)
 
 
 @click.command(name="report")

@@ -122,19 +122,19 @@ def report_records(records: Sequence[ImageRecord], output: Path) -> None:
 
 
 def tile_progress() -> TileProgress:
-    """Return what tells how far an image of several tiles is: a line on the screen, or lines in the log."""
+    """Return what shows how far an image of several tiles has come: a line on the screen, or lines in the log."""
     from nucdl_core.progress import LoggedProgress
 
     return show_tiles if sys.stderr.isatty() else LoggedProgress()
 
 
 def show_tiles(done: int, count: int) -> None:
-    """Tell on a line of its own how far an image of several tiles is."""
+    """Show on one line of the screen how far an image of several tiles has come."""
     click.echo(f"\r  tile {done} of {count}{' ' * 20}", err=True, nl=done == count)
 
 
 def _model(model: Optional[str], family: Optional[str]) -> str:
-    """Return the model that is asked for, or the bundled one of the family."""
+    """Return the model that was asked for, or the bundled model of the family."""
     from nucdl_core.model.bundle import default_model, find_bundle, read_bundle, require_family
 
     if model is None:

@@ -68,7 +68,7 @@ def choose_source(inputs: Sequence[Path], options: Dict[str, Any]) -> Optional[P
 def segment_list(csv: Path, output: Path, config: SegmentConfig, options: Dict[str, Any]) -> None:
     """Segment all image sets of a list, or go on with that, and end as 'nucdl screen run' does.
 
-    The work is done by another process, `fast_worker`, which tells how it ends.
+    The work is done by another process, `cli_fast_worker`, which tells how it ends.
     """
     from nucdl_core.screen.core.plan import ScreenLimits
     from nucdl_core.screen.core.process import StopRequest

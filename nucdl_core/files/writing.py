@@ -82,7 +82,7 @@ def write_labels(path: PathLike, labels: Labels) -> None:
     NucDLError
         If the file cannot be written.
     """
-    # Late, so that a process that only watches others stays small.
+    # Imported late, so that a process that only watches others needs little memory.
     import tifffile
 
     from nucdl_core.labels import as_labels, highest
@@ -294,7 +294,7 @@ def _workshop_of(final: Path) -> Path:
 @contextlib.contextmanager
 def _workshop(final: Path) -> Iterator[Path]:
     """Hold the hidden folder beside a folder, rid of what killed runs left in it; it is removed in the end."""
-    # Late, so that a process that only watches others stays small.
+    # Imported late, so that a process that only watches others needs little memory.
     from filelock import FileLock, Timeout
 
     workshop = _workshop_of(final)

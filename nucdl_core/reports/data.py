@@ -24,7 +24,7 @@ TIME_COLUMNS = ("method", "image", "seconds")
 
 
 class NucleusCollector:
-    """Collects the nuclei of all pairs of label images; to be passed to `methods.evaluate_methods`."""
+    """Collects the nuclei of all pairs of label images; pass it to `methods.evaluate_methods`."""
 
     def __init__(self) -> None:
         self._tables: List[pd.DataFrame] = []
@@ -81,7 +81,7 @@ def image_times(
     images : sequence of str
         Stems of the images; others are left out.
     path : str or path, optional
-        CSV file with the columns ``method``, ``image`` and ``seconds``; comes before ``run.json``.
+        CSV file with the columns ``method``, ``image`` and ``seconds``; the methods in it need no ``run.json``.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def _read_times(path: PathLike, images: Sequence[str]) -> pd.DataFrame:
 
 
 def _recorded_times(path: Path) -> Dict[str, float]:
-    """Seconds per image of a run of `nucdl segment`; empty where there is no such record."""
+    """Read the seconds per image from the record of a run of `nucdl segment`; empty where there is none."""
     if not path.is_file():
         return {}
     try:
@@ -154,7 +154,7 @@ def image_files_by_stem(folder: PathLike, images: Sequence[str]) -> Dict[str, Pa
     Raises
     ------
     ImageError
-        Naming folder and image, if one is missing or there twice.
+        Naming folder and image, if one is missing, or two have the same name.
     """
     files: Dict[str, Path] = {}
     for file in image_files([folder]):

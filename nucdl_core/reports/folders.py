@@ -38,7 +38,7 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
     Raises
     ------
     ImageError
-        Naming the folder or file, if a folder has no label images, an image is missing on one side or there
+        Naming the folder or file, if a folder has no label images, or an image is missing in one folder, is in it
         twice, cannot be read, or has another shape than its partner.
     """
     import pandas as pd

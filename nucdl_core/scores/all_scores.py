@@ -86,6 +86,7 @@ def all_overlap_scores(pairs: Overlap, pixels: int) -> Dict[str, Number]:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
     pixels : int
         Number of pixels of the image.
 

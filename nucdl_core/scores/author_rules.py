@@ -67,6 +67,7 @@ def kromp_detection(pairs: Overlap) -> Detection:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
 
     Returns
     -------
@@ -100,6 +101,7 @@ def hollandi_merges_and_splits(pairs: Overlap) -> Tuple[int, int]:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
 
     Returns
     -------

@@ -93,7 +93,7 @@ def object_errors(
     Parameters
     ----------
     pairs : Overlap
-        Of two label images; their numbers may have gaps.
+        Of the truth, as the first label image, and the prediction, as the second; numbers may have gaps.
     threshold : float
         In [0.5, 1). 0.7 is that of Caicedo et al. for missed nuclei.
     contact : float

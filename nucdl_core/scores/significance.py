@@ -52,8 +52,8 @@ def bootstrap_interval(
 ) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the confidence interval of the mean over images of each score.
 
-    Images are drawn with replacement; the bounds are the percentiles of the means (percentile bootstrap) that hold
-    `CONFIDENCE_LEVEL` of them.
+    Images are drawn with replacement; the bounds are the percentiles between which `CONFIDENCE_LEVEL` of the means lie
+    (percentile bootstrap). Of a single image both bounds are its scores.
 
     Parameters
     ----------

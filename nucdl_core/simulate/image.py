@@ -16,12 +16,10 @@ from scipy import ndimage
 
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.labels import areas, equivalent_diameters, largest_component, relabel
-from nucdl_core.simulate.field import FieldConfig, random_config
+from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.optics import debris, expose, illumination, patterns, surroundings
 from nucdl_core.simulate.population import draw_bodies
 from nucdl_core.simulate.shapes import Bodies, Doubles, half_windows, render_bodies
-
-__all__ = ["FieldConfig", "SimulatedField", "random_config", "simulate_field"]
 
 SMALLEST_AREA = 5
 """Pixels; of nuclei that the border or an upper nucleus cuts to fewer, the label is left out."""

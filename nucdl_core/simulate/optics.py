@@ -1,4 +1,4 @@
-"""Light that is not nuclei, and the way of all light to the grey levels: haze, debris, illumination, camera.
+"""Light beside that of the nuclei, and how all light becomes grey levels: haze, debris, illumination, camera.
 
 Images are float64 arrays `(H, W)` in units of a nucleus of brightness 1.
 """
