@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Dict, Tuple
 
 import numpy as np
 
-from nucdl_core.arrays import Labels
-from nucdl_core.labels import relabel
-from nucdl_core.overlap import Overlap, overlap
+from nucdl_core.overlap import Overlap
 from nucdl_core.scores.author_rules import SIZE_CLASSES, hollandi_merges_and_splits, kromp_detection, size_classes
 from nucdl_core.scores.matching import (
     AVERAGED,
@@ -59,34 +57,13 @@ ALL_COUNTED: Tuple[str, ...] = (
 )
 
 
-def all_scores(truth: Labels, prediction: Labels) -> Dict[str, Number]:
+def all_overlap_scores(pairs: Overlap, pixels: int) -> Dict[str, Number]:
     """Score one segmented image against its truth in every way.
 
     Parameters
     ----------
-    truth, prediction : int32 arrays (H, W)
-        Label images of the same shape; numbers may have gaps.
-
-    Returns
-    -------
-    dict of str to int or float
-        See `all_overlap_scores`.
-
-    Raises
-    ------
-    ImageError
-        If the shapes differ.
-    """
-    return all_overlap_scores(overlap(relabel(truth), relabel(prediction)), truth.size)
-
-
-def all_overlap_scores(pairs: Overlap, pixels: int) -> Dict[str, Number]:
-    """Give the scores of `all_scores` where the overlap is known already.
-
-    Parameters
-    ----------
     pairs : Overlap
-        Of the truth, as the first label image, and the prediction, as the second.
+        Of the truth, as the first label image, and the prediction, as the second; numbers may have gaps.
     pixels : int
         Number of pixels of the image.
 
@@ -157,7 +134,7 @@ def summarize_all(table: pd.DataFrame) -> Dict[str, Number]:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row per image with the columns of `all_scores`; other columns are ignored.
+        One row per image with the columns of `all_overlap_scores`; other columns are ignored.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,6 @@ def simulate_plate(
     fields: int,
     size: Tuple[int, int] = (520, 696),
     seed: int = 0,
-    report: Optional[Callable[[str], None]] = None,
 ) -> pd.DataFrame:
     """Simulate a plate and write it.
 
@@ -54,8 +53,6 @@ def simulate_plate(
         Height and width of the images in pixels.
     seed : int
         From 0 on; the same seed gives the same plate.
-    report : callable or None
-        Called with the file name of each image once it is written.
 
     Returns
     -------
@@ -79,7 +76,7 @@ def simulate_plate(
         write_json(new / PLATE_MARKER, {"fields": fields, "size": list(size), "seed": seed})
         for name in ("images", "labels"):
             (new / name).mkdir()
-        truth = _write_fields(new, plan_sites(fields), size, seed, report)
+        truth = _write_fields(new, plan_sites(fields), size, seed)
         write_table(new / "truth.csv", truth)
         write_table(new / "load_data.csv", _load_data(truth, folder / "images"))
     return truth
@@ -90,7 +87,6 @@ def _write_fields(
     places: Sequence[Tuple[str, int]],
     size: Tuple[int, int],
     seed: int,
-    report: Optional[Callable[[str], None]],
 ) -> pd.DataFrame:
     """Write image and label image of each well and site; return the table ``truth.csv``."""
     rows = []
@@ -104,8 +100,6 @@ def _write_fields(
         rows.append(
             (f"{stem}.tif", f"{stem}{LABEL_SUFFIX}", PLATE_NAME, well, site, int(field.labels.max()), field.diameter)
         )
-        if report is not None:
-            report(f"{stem}.tif")
     return pd.DataFrame(rows, columns=["image", "labels", "plate", "well", "site", "nuclei", "diameter"])
 
 

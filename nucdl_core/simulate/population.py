@@ -16,6 +16,7 @@ SMALLEST_MICRONUCLEUS = 3.5
 """Pixels; smaller micronuclei would be specks that nobody can outline."""
 ELLIPSE, KIDNEY, LOBED, MITOTIC = range(4)
 METAPHASE, ANAPHASE, TELOPHASE = range(3)
+"""Stages of mitosis, drawn as one plate, two plates side by side, and two daughters."""
 
 
 def draw_bodies(config: FieldConfig, rng: np.random.Generator) -> Bodies:
