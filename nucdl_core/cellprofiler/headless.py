@@ -153,7 +153,7 @@ def _follow(command: Sequence[str], log: TextIO, progress: Optional[ModuleProgre
                     progress(int(step.group(1)), step.group(2))
             return process.wait()
         finally:
-            # Reached with a process that still runs only when this one is interrupted.
+            # CellProfiler still runs here only if this process was interrupted.
             if process.poll() is None:
                 process.terminate()
 

@@ -17,7 +17,7 @@ _SHOWN_MISSING = 5
 
 
 class NamedFolder(click.ParamType):
-    """An option's value ``NAME=DIR`` or ``DIR``, as the name (the folder's own without ``NAME=``) and the folder."""
+    """The value ``NAME=DIR`` or ``DIR`` of an option: the name, which is None in the second case, and the folder."""
 
     name = "NAME=DIR"
 
@@ -83,7 +83,7 @@ def evaluate_command(
 
 
 def named_folders(predictions: Tuple[Tuple[Optional[str], Path], ...]) -> List[Tuple[str, Path]]:
-    """Call the folders that have no name by their own."""
+    """Give each folder without a name for its method the name of the folder itself."""
     return [(folder.resolve().name if name is None else name, folder) for name, folder in predictions]
 
 

@@ -96,7 +96,7 @@ class Limits:
         if decoded > max(self.free_bytes, self.expansion * stored_bytes):
             raise ImageError(
                 f"{stored_bytes} bytes claim to hold {size}, which looks like a decompression bomb; "
-                "if the image is right, save it without compression"
+                "if the image is correct, save it without compression"
             )
 
 
@@ -238,7 +238,7 @@ def read_tiff(stream: BinaryIO, page: Optional[int], limits: Limits) -> Picture:
 
 
 def _choose_page(pages: Iterator[Any], wanted: Optional[int]) -> Tuple[int, Any]:
-    """Return the number of a page and the page; the chain of pages, which may be endless, is followed no further."""
+    """Return the number of a page and the page; the chain of pages, which may be endless, is read only up to it."""
     full: List[Tuple[int, Any]] = []
     for number, page in enumerate(pages):
         if not page.subfiletype & 5:  # 1 = a reduced copy, 4 = a mask of another page
@@ -267,7 +267,9 @@ def _decode(stream: BinaryIO, number: int, page: Any, meaning: int, limits: Limi
     """Decode a page to (H, W, S), having checked that all its strips or tiles are in the file and have their size."""
     kind, bits, method = getattr(page.dtype, "kind", "?").replace("b", "u"), page.bitspersample, page.compression
     if kind not in "uif" or bits not in (1, 8, 12, 16, 32, 64):
-        raise ImageError(f"{bits}-bit numbers of format {page.sampleformat}; save the image as 8-, 16- or 32-bit")
+        raise ImageError(
+            f"{bits}-bit numbers of format {page.sampleformat} cannot be read; save 8-, 16- or 32-bit numbers"
+        )
     if method not in (_PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE):
         name = getattr(method, "name", method)
         raise ImageError(f"the compression is {name}; save the image uncompressed or with Deflate (ZIP) or LZW")
@@ -311,7 +313,9 @@ def _decode_with_pillow(stream: BinaryIO, number: int, page: Any, meaning: int, 
     bits, channels = page.bitspersample, page.samplesperpixel
     exact = f"{kind}{bits}" in (_PILLOW_TYPES[page.parent.byteorder] if meaning == _BLACK_IS_ZERO else ("u1", "u8"))
     if not exact or (channels > 1 and bits != 8) or (meaning == _PALETTE and bits != 8) or 262 not in page.tags:
-        raise ImageError("LZW, PackBits or 12 bits with these colours; save it uncompressed or with Deflate (ZIP)")
+        raise ImageError(
+            "LZW, PackBits or 12 bits cannot be read with these colours; save it uncompressed or with Deflate (ZIP)"
+        )
     stream.seek(0)
     with TiffImagePlugin.TiffImageFile(stream) as image:
         image.seek(number)

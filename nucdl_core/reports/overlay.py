@@ -79,7 +79,7 @@ def error_overlay(
     """Draw the outlines of true and predicted nuclei in the colours of their error classes.
 
     All predicted nuclei are outlined, of the true ones only those without a match: a merged nucleus shows the lines
-    that part it, a split one the outline that its pieces should have.
+    that should divide it, a split one the outline that its pieces should have.
 
     Parameters
     ----------

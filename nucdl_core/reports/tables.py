@@ -11,7 +11,7 @@ from nucdl_core.scores.author_rules import SIZE_CLASSES
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns and titles; of all of them a higher number is better.
+# Columns and titles of scores of which the higher is the better one.
 _SCORES = (
     ("mean_f1", "mean F1"),
     ("f1_0.50", "F1 at 0.5"),
@@ -83,7 +83,7 @@ def main_rows(evaluation: Evaluation, times: pd.DataFrame) -> TextTable:
 
 
 def area_rows(evaluation: Evaluation) -> TextTable:
-    """Give the scores of each method on all images that look at areas.
+    """Give the scores that look at areas, of each method on all images.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ HALF = 0.5
 SHARE_OF_TWO, SHARE_OF_MORE = 0.30, 0.15
 
 SIZE_CLASSES: Tuple[str, ...] = ("tiny", "small", "normal", "large")
-# Caicedo et al. part the nuclei of one microscope at these areas. The middle of their normal class is taken for the
+# Caicedo et al. divide the nuclei of one microscope at these areas. The middle of their normal class is taken for the
 # typical area, so that the bounds fit any magnification.
 _SIZE_BOUNDS = (250, 625, 900)
 _TYPICAL_AREA = (625 + 900) / 2
@@ -119,7 +119,7 @@ def hollandi_merges_and_splits(pairs: Overlap) -> Tuple[int, int]:
 def _covered_by_several(
     whole: NDArray[np.int64], part: NDArray[np.int64], shared: NDArray[np.int64], areas: NDArray[np.int64]
 ) -> Mask:
-    """Tell which nuclei several parts cover that lie mostly in them, and not more in another nucleus."""
+    """Tell which nuclei are covered by several parts that share more pixels with no other nucleus."""
     most = np.zeros(int(part.max(initial=0)) + 1, np.int64)
     np.maximum.at(most, part, shared)
     best = shared == most[part]

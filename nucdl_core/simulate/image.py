@@ -73,7 +73,7 @@ def simulate_field(config: FieldConfig, rng: np.random.Generator) -> SimulatedFi
 
 
 def _draw(config: FieldConfig, bodies: Bodies, rng: np.random.Generator) -> Tuple[Doubles, Labels]:
-    """Draw nuclei one above the other; return their light and their labels, number by order of drawing."""
+    """Draw nuclei one above the other; return their light and their labels, numbered as they were drawn."""
     light = np.zeros(config.size)
     labels = np.zeros(config.size, np.int32)
     side = 2 * int(half_windows(bodies).max(initial=0)) + 1

@@ -37,7 +37,7 @@ def simulate_plate(
 ) -> pd.DataFrame:
     """Simulate a plate and write it.
 
-    Written are `images/Plate_A01_s1_w1.tif` (uint16), `labels/Plate_A01_s1_w1_labels.tif`, `load_data.csv` for
+    It writes `images/Plate_A01_s1_w1.tif` (uint16), `labels/Plate_A01_s1_w1_labels.tif`, `load_data.csv` for
     CellProfiler's LoadData (with absolute paths), `truth.csv` (the table that is returned) and `simulation.json`.
     The wells differ in size, shape and density of the nuclei, the sites in density and focus. A field depends on
     the seed and its number only, not on how many there are.

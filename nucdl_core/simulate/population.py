@@ -51,7 +51,7 @@ def draw_bodies(config: FieldConfig, rng: np.random.Generator) -> Bodies:
 
 
 def _bounded_normal(rng: np.random.Generator, count: int) -> Doubles:
-    """Draw standard normal numbers, those beyond 2.5 moved to it."""
+    """Draw standard normal numbers, limited to -2.5 to 2.5."""
     return np.clip(rng.standard_normal(count), -2.5, 2.5)
 
 

@@ -115,7 +115,7 @@ def test_a_file_a_disk_and_the_folder_of_the_shell_are_refused_before_the_work(t
         with pytest.raises(NucDLError, match="this command runs in"):
             replace(target)
     monkeypatch.setattr(os.path, "ismount", lambda path: True)
-    with pytest.raises(NucDLError, match="is a disk of its own"):
+    with pytest.raises(NucDLError, match="is a mounted disk"):
         replace(target)
     assert content(target) == OLD
 
