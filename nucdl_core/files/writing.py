@@ -310,21 +310,25 @@ def _workshop(final: Path) -> Iterator[Path]:
     try:
         with _named(final):
             _clear(final, workshop)
-        yield workshop
+        try:
+            yield workshop
+        finally:
+            with _named(final):
+                _clear(final, workshop)
+            shutil.rmtree(workshop, ignore_errors=True)
     finally:
-        with _named(final):
-            _clear(final, workshop)
-        shutil.rmtree(workshop, ignore_errors=True)
         lock.release()
 
 
 def _clear(final: Path, workshop: Path) -> None:
     """Bring the old folder back if no other has taken its place, and delete what else a run has left."""
-    if (workshop / _OLD).exists():
+    old, waste = workshop / _OLD, workshop / _WASTE
+    for leftover in (workshop / _NEW, waste):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if old.exists():
         # An old folder that is deleted in part must not be taken for a whole one.
-        os.rename(workshop / _OLD, final if not final.exists() else workshop / _WASTE)
-    for name in (_NEW, _WASTE):
-        shutil.rmtree(workshop / name, ignore_errors=True)
+        os.rename(old, waste if final.exists() else final)
+        shutil.rmtree(waste, ignore_errors=True)
 
 
 def _refuse_what_cannot_move(final: Path) -> None:

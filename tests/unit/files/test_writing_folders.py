@@ -97,6 +97,24 @@ def test_a_rename_that_fails_brings_the_old_folder_back(target, monkeypatch):
     assert content(target) == OLD
 
 
+def test_an_old_folder_that_cannot_be_brought_back_is_kept_until_it_can(target, monkeypatch):
+    rename = os.rename
+
+    def fail(source, destination):
+        if Path(destination) == target:
+            raise OSError(5, "Input/output error")
+        rename(source, destination)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", fail)
+        for attempt in (replace, restore_folder):
+            with pytest.raises(NucDLError, match=r"result: cannot be replaced \(Input/output error\)"):
+                attempt(target)
+    restore_folder(target)
+    assert content(target) == OLD
+    assert [path.name for path in target.parent.iterdir()] == ["result"]
+
+
 def test_a_file_a_disk_and_the_folder_of_the_shell_are_refused_before_the_work(target, monkeypatch):
     with pytest.raises(NucDLError, match="is a file"):
         replace(target / "a")
