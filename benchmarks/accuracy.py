@@ -22,7 +22,7 @@ from machine import describe_machine
 
 from nucdl_core.batch.refine_files import refine_files
 from nucdl_core.batch.segment_files import segment_files
-from nucdl_core.cellprofiler.demo import PLATE, SIDES, DemoConfig, run_demo
+from nucdl_core.cellprofiler.demo import COMPARED_MODULES, PLATE_FOLDER, DemoConfig, run_demo
 from nucdl_core.config import SegmentConfig
 from nucdl_core.files.folders import LABEL_SUFFIX, image_files, image_stem
 from nucdl_core.files.reading import read_image, read_labels
@@ -40,7 +40,7 @@ COLUMNS = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
 ERRORS = ("missed_0.70", "merges", "splits")
 SIZE_TOLERANCE = 0.25
 WORST = 12
-CLASSIC, DEEP = SIDES
+CLASSIC, DEEP = COMPARED_MODULES
 # What IdentifyNucleiDL offers beyond its default settings.
 VARIANTS = {
     "four views": SegmentConfig(views="flips"),
@@ -72,9 +72,9 @@ def run_steps(chosen: Path, output: Path) -> List[Step]:
     pipeline = with_range(DemoConfig.pipeline, output / "compare.cppipe")
     run_demo(DemoConfig(both, chosen / "images", pipeline=pipeline))
     advanced = DemoConfig.pipeline.with_name(f"{ADVANCED}.cppipe")
-    run_pipeline(advanced, both / PLATE / "load_data.csv", output / ADVANCED)
+    run_pipeline(advanced, both / PLATE_FOLDER / "load_data.csv", output / ADVANCED)
     segment_with_true_size(chosen, output / "labels_true_size")
-    folders = {module: both / f"labels{ending}" for module, (_, ending) in SIDES.items()}
+    folders = {module: both / f"labels{ending}" for module, (_, ending) in COMPARED_MODULES.items()}
     images = chosen / "images"
     return [
         Step(CLASSIC, folders[CLASSIC]),

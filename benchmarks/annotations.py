@@ -38,7 +38,7 @@ from nucdl_core.training.sources import is_validation
 
 REACH = 3
 DISPLACED = 0.5
-# Nuclei that agree at least so far are taken for the same one.
+# Nuclei with a higher IoU than this are taken for the same one.
 SAME = 0.6
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SETS = {"validation": "train", "test": "test"}

@@ -27,7 +27,7 @@ from nucdl_core.files.folders import image_files, image_stem
 from nucdl_core.files.writing import write_table
 from nucdl_core.model.bundle import list_bundles
 from nucdl_core.reports.methods import ALL, Evaluation, Inputs
-from nucdl_core.reports.page import ReportConfig, write_report
+from nucdl_core.reports.page import ReportConfig, write_method_report
 from nucdl_core.scores.author_rules import SIZE_CLASSES
 
 # Each classic method: its pipeline, and the last of the modules that find nuclei.
@@ -150,7 +150,7 @@ def main(data: Path, modality: str, limit: int, strata: Optional[Path], output: 
     seconds = pd.concat(times, ignore_index=True)
     write_table(output / "times.csv", seconds)
     inputs = Inputs(output / "chosen" / "masks", methods, strata)
-    evaluation = write_report(ReportConfig(inputs, images, output / "report.html", output / "times.csv"))
+    evaluation = write_method_report(ReportConfig(inputs, images, output / "report.html", output / "times.csv"))
     notes: Dict[str, str] = {"Accuracy": score_table(evaluation), "Errors": error_table(evaluation)}
     notes["Time per image"] = time_table(seconds, "classic basic")
     for title, table in notes.items():

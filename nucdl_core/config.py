@@ -23,10 +23,10 @@ PRESETS: Dict[str, Dict[str, Any]] = {
 }
 LARGEST_OFFSET = 20.0
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def from_mapping(cls: Type[T], values: Any) -> T:
+def from_mapping(cls: Type[_T], values: Any) -> _T:
     """Make a settings dataclass from a mapping, for example one read from a file.
 
     Parameters

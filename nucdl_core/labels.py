@@ -120,12 +120,10 @@ def relabel(labels: AnyArray) -> Labels:
 
 
 def _relabel_by_sorting(labels: AnyArray) -> Labels:
-    # A table up to the highest number would not fit into memory, so the pixels are sorted instead.
-    inside = labels > 0
-    result = np.zeros(labels.shape, np.int32)
-    _, position = np.unique(labels[inside], return_inverse=True)
-    result[inside] = position.ravel() + 1
-    return result
+    """Renumber where a table up to the highest number would not fit into memory."""
+    from skimage.segmentation import relabel_sequential
+
+    return relabel_sequential(labels)[0].astype(np.int32, copy=False)
 
 
 def areas(labels: Labels, count: Optional[int] = None) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
-"""Arrays as large as a large image: gone through strip by strip, and kept in temporary files.
+"""Arrays for images too large for the memory: worked on strip by strip, and kept in temporary files.
 
 The label image of 20,000 x 20,000 pixels takes 1.6 GB, more than everything else that is needed to make it. So large
-label images and maps lie in a temporary file, of which only the part in use occupies memory. The file has no name, so
-that the system removes it when the array is no longer used, or when the process ends in whatever way.
+label images and maps are kept in a temporary file, of which only the part in use takes up memory. The file has no
+name: the system removes it when the array is no longer used, or when the process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import numpy as np
 
 from nucdl_core.arrays import AnyArray
 
-LOGGER = logging.getLogger(__name__)
-# Counting takes several times the memory of what is counted, so that it goes through an image in parts.
+_LOGGER = logging.getLogger(__name__)
+# Counting takes several times the memory of the pixels that are counted, so it is done in parts of this size.
 STRIP_PIXELS = 8_000_000
-# Arrays of more bytes lie in a file.
+# Arrays with more bytes than this are kept in a file.
 FILE_BYTES = 2**27
 
 
 class _Mapping(mmap.mmap):
-    """The bytes of a file that `zeros` has made; pages of no others may be given back."""
+    """The bytes of a temporary file made by `zeros`; `let_go` frees the memory of no others."""
 
 
 def is_large(size: int) -> bool:
-    """Tell whether an array of so many bytes is not to be held in memory as a whole."""
+    """Tell whether an array of this many bytes is too large to be held in memory as a whole."""
     return size > FILE_BYTES
 
 
@@ -45,7 +45,7 @@ def zeros(shape: Tuple[int, ...], dtype: Any) -> AnyArray:
     Returns
     -------
     array `shape`
-        In memory as well where there is no room for the file; a line in the log says so.
+        Where there is no room for the file the array is in memory, and a line in the log says so.
 
     Notes
     -----
@@ -59,9 +59,9 @@ def zeros(shape: Tuple[int, ...], dtype: Any) -> AnyArray:
             reserve(file.fileno(), size)
             mapping = _Mapping(file.fileno(), size)
     except OSError as error:
-        LOGGER.warning(
-            "%.1f GB do not fit into the temporary folder %s (%s) and are kept in memory; let TMPDIR name a folder "
-            "with more room",
+        _LOGGER.warning(
+            "%.1f GB do not fit into the temporary folder %s (%s) and are kept in memory; set TMPDIR to a "
+            "folder with more room",
             size / 1e9,
             tempfile.gettempdir(),
             error.strerror,
@@ -71,14 +71,14 @@ def zeros(shape: Tuple[int, ...], dtype: Any) -> AnyArray:
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Give an open, empty file a size in bytes, and the room for it on the disk where the system can promise that.
+    """Set the size of an open, empty file in bytes, and reserve room for it on the disk where the system can do that.
 
     Raises
     ------
     OSError
         If there is too little room.
     """
-    # A disk that is full only when a page is written would end the process.
+    # Otherwise a disk that becomes full later would end the process without a message.
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
@@ -86,11 +86,11 @@ def reserve(descriptor: int, size: int) -> None:
 
 
 def let_go(array: AnyArray) -> None:
-    """Take from memory what of an array of `zeros` lies in a file; its numbers stay. Others are left alone."""
+    """Free the memory of an array that `zeros` keeps in a file; the file keeps its numbers. Others are left alone."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
-    # Where a program cannot say so, the system finds out by itself when memory becomes short.
+    # A system that offers no such call frees the memory by itself when it becomes short.
     if isinstance(base, _Mapping) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
 
@@ -105,7 +105,8 @@ def strips(*arrays: AnyArray) -> Iterator[Tuple[AnyArray, ...]]:
     Yields
     ------
     tuple of arrays (h, W)
-        The same rows of each, from top to bottom, about `STRIP_PIXELS`: views, to be read or filled and not to be kept.
+        The same rows of each array, from top to bottom, about `STRIP_PIXELS` pixels at a time. They are views: to be
+        read or filled, but not kept.
     """
     height, width = arrays[0].shape
     rows = max(1, STRIP_PIXELS // max(1, width))

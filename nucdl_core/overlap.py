@@ -23,7 +23,7 @@ class Overlap:
     intersection : int64 array (P,)
         Shared pixels of each pair, at least 1.
     first_areas : int64 array (N,)
-        Pixels of nucleus ``i + 1`` of the first image; 0 for a number that no pixel has, which is no nucleus.
+        Pixels of nucleus ``i + 1`` of the first image; 0 where no pixel has that number, so that it is no nucleus.
     second_areas : int64 array (M,)
         The same for the second image.
     """

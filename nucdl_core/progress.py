@@ -1,4 +1,4 @@
-"""How far a large image is, in the log."""
+"""How far a piece of work has come: who is told, and lines in the log."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import time
 from typing import Callable
 
 TileProgress = Callable[[int, int], None]
-"""Called after each tile of a large image with the number of tiles that are done and the number of all."""
+"""Called after each tile of an image larger than a tile, with the number of tiles that are done and of all tiles."""
 
-LOGGER = logging.getLogger(__name__)
+ModuleProgress = Callable[[int, str], None]
+"""Called with the number of the image set and the name of the CellProfiler module that has just finished."""
+
 SECONDS_BETWEEN_LINES = 10.0
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class LoggedProgress:
-    """Writes a line into the log every ten seconds, and so none about images that take less; see `TileProgress`."""
+    """A `TileProgress` that writes a line into the log every ten seconds, and so none about images that take less."""
 
     def __init__(self) -> None:
         self._told = time.monotonic()
@@ -24,4 +28,4 @@ class LoggedProgress:
         now = time.monotonic()
         if now - self._told >= SECONDS_BETWEEN_LINES:
             self._told = now
-            LOGGER.info("%d of %d tiles are done (%d %%)", done, count, 100 * done // count)
+            _LOGGER.info("%d of %d tiles are done (%d %%)", done, count, 100 * done // count)

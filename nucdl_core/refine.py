@@ -39,7 +39,7 @@ from nucdl_core.steps.stitch import Mosaic
 from nucdl_core.steps.tiling import Tile, Window
 from nucdl_core.steps.views import VIEW_SETS, View, agreement, vote
 
-AUTOMATIC = RefineConfig()
+REFINE_DEFAULTS = RefineConfig()
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Evidence:
 def refine(
     image: AnyArray,
     labels: AnyArray,
-    config: RefineConfig = AUTOMATIC,
+    config: RefineConfig = REFINE_DEFAULTS,
     mask: Optional[Mask] = None,
     progress: Optional[TileProgress] = None,
 ) -> Refined:
@@ -187,7 +187,7 @@ def refine_normalized(
     image: NormalizedImage,
     objects: Labels,
     predictor: MapPredictor,
-    config: RefineConfig = AUTOMATIC,
+    config: RefineConfig = REFINE_DEFAULTS,
     progress: Optional[TileProgress] = None,
 ) -> Refined:
     """Refine the objects of a normalized image.

@@ -46,7 +46,7 @@ class Found:
         labels : int32 array (H, W)
             Gaps are allowed.
         numbers : int32 array (M,), optional
-            The number in `self.labels` of each nucleus of `labels`; without it they have kept their numbers.
+            The number that each nucleus of `labels` has here; without it they have kept their numbers.
 
         Returns
         -------

@@ -121,7 +121,7 @@ def refined_table(refined: Refined, image_number: int, file_name: str) -> pd.Dat
 def describe_refinement(
     config: RefineConfig, bundle: Bundle, predictor: MapPredictor, records: List[ImageRecord]
 ) -> Dict[str, Any]:
-    """Everything needed to repeat a run and to trust it, as `batch.describe_run`, with the six numbers in use."""
+    """Collect what `describe_run` does, and the six numbers of the refinement that were used."""
     used = dataclasses.replace(config, refinement=chosen_refinement(predictor, config))
     return {
         **describe_run(SegmentConfig(device=config.device), bundle, records),

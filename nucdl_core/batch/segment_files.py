@@ -39,7 +39,7 @@ OBJECT_COLUMNS = (
     "NucDL_Confidence",
 )
 AnyJob = TypeVar("AnyJob")
-LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")
+OWN_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ImageRecord:
 
 @dataclasses.dataclass(frozen=True)
 class ImageResult:
-    """What was made of one file.
+    """What was found in one file.
 
     Attributes
     ----------
@@ -142,9 +142,9 @@ def do_each(
     Parameters
     ----------
     jobs : iterable of (Path, any)
-        The file that names the job, and what `do` needs to know of it.
+        The file that a job is named after, and what `do` needs to know about it.
     do : callable
-        Called with that, and the number of the job from 1; what it raises about an image is recorded.
+        Called with what it needs to know and the number of the job, from 1; an error about an image is recorded.
     output : Path
         Receives ``STEM_labels.tif`` for each file, and ``objects.csv``.
     columns : sequence of str
@@ -201,7 +201,7 @@ def object_table(found: Segmentation, image_number: int, file_name: str) -> pd.D
 
 
 def describe_run(config: SegmentConfig, bundle: Bundle, records: Sequence[ImageRecord]) -> Dict[str, Any]:
-    """Everything needed to repeat a run and to trust it, as plain values for JSON."""
+    """Collect all that is needed to repeat a run and to trust it, as plain values for JSON."""
     device = resolve_device(config.device)
     settings = dataclasses.asdict(config)
     # JSON knows no infinity.
@@ -213,7 +213,10 @@ def describe_run(config: SegmentConfig, bundle: Bundle, records: Sequence[ImageR
         "device": device,
         "number_format": format_name(dtype_for(bundle.description, device)),
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in OWN_LIBRARIES},
+        },
         "images": len(records),
         "failed": sum(record.error is not None for record in records),
         "results": [dataclasses.asdict(record) for record in records],

@@ -11,7 +11,6 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
-from urllib.request import pathname2url
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,6 @@ from nucdl_core.cellprofiler.headless import (
     LOG_NAME,
     HeadlessError,
     HeadlessRun,
-    Progress,
     check_tables,
     execution_seconds,
     run_cellprofiler,
@@ -33,20 +31,24 @@ from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.folders import image_files
 from nucdl_core.files.reading import read_image
 from nucdl_core.files.writing import make_folder, replaced_folder, write_json, write_table
+from nucdl_core.progress import ModuleProgress
 from nucdl_core.reports.folders import evaluate_folders
 from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MARKER = "demo.json"
-PLATE = "plate"
+DEMO_MARKER = "demo.json"
+PLATE_FOLDER = "plate"
 COMPARISON = "comparison.csv"
-SIDES = {"IdentifyPrimaryObjects": ("NucleiClassic", "_classic"), "IdentifyNucleiDL": ("Nuclei", "_deep")}
+COMPARED_MODULES = {"IdentifyPrimaryObjects": ("NucleiClassic", "_classic"), "IdentifyNucleiDL": ("Nuclei", "_deep")}
 """The modules of ``compare.cppipe`` with the names of their objects and the endings of their folders."""
 
 SCORES = ("mean_f1", "f1_0.50", "f1_0.70", "f1_0.90")
 
-_OWN_FOLDERS = (PLATE, *(f"{kind}{ending}" for kind in ("labels", "overlays") for _, ending in SIDES.values()))
-_OWN_FILES = (MARKER, "*.csv", LOG_NAME, DONE_NAME)
+_OWN_FOLDERS = (
+    PLATE_FOLDER,
+    *(f"{kind}{ending}" for kind in ("labels", "overlays") for _, ending in COMPARED_MODULES.values()),
+)
+_OWN_FILES = (DEMO_MARKER, "*.csv", LOG_NAME, DONE_NAME)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class DemoResult:
     failed: Dict[str, str] = field(default_factory=dict)
 
 
-def run_demo(config: DemoConfig, progress: Optional[Progress] = None) -> DemoResult:
+def run_demo(config: DemoConfig, progress: Optional[ModuleProgress] = None) -> DemoResult:
     """Make or read the images, run CellProfiler on both sides, and compare the sides.
 
     Parameters
@@ -132,7 +134,7 @@ def run_demo(config: DemoConfig, progress: Optional[Progress] = None) -> DemoRes
 
 def refuse_other_files(output: Path) -> None:
     """Raise a `ConfigError` if a folder holds files but no mark of a demonstration."""
-    if output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file():
+    if output.is_dir() and any(output.iterdir()) and not (output / DEMO_MARKER).is_file():
         raise ConfigError(f"{output} holds files that no demonstration made; choose another folder or empty it")
 
 
@@ -141,11 +143,13 @@ def _is_of_demonstration(path: Path) -> bool:
     return path.parts[0] in _OWN_FOLDERS or (len(path.parts) == 1 and any(map(path.match, _OWN_FILES)))
 
 
-def _demonstrate(config: DemoConfig, folder: Path, progress: Optional[Progress]) -> DemoResult:
+def _demonstrate(config: DemoConfig, folder: Path, progress: Optional[ModuleProgress]) -> DemoResult:
     """Fill an empty folder with a demonstration."""
     source = "simulated" if config.images is None else str(config.images)
-    write_json(folder / MARKER, {"images": source, "fields": config.fields, "size": config.size, "seed": config.seed})
-    plate = folder / PLATE
+    write_json(
+        folder / DEMO_MARKER, {"images": source, "fields": config.fields, "size": config.size, "seed": config.seed}
+    )
+    plate = folder / PLATE_FOLDER
     failed: Dict[str, str] = {}
     if config.images is None:
         simulate_plate(plate, fields=config.fields, size=config.size, seed=config.seed)
@@ -157,14 +161,14 @@ def _demonstrate(config: DemoConfig, folder: Path, progress: Optional[Progress])
     return DemoResult(comparison, failed)
 
 
-def _run_both_sides(config: DemoConfig, folder: Path, progress: Optional[Progress]) -> pd.DataFrame:
+def _run_both_sides(config: DemoConfig, folder: Path, progress: Optional[ModuleProgress]) -> pd.DataFrame:
     """Run CellProfiler and return its table of images; if it fails its log is kept beside the output folder."""
-    images = folder / PLATE / "load_data.csv"
+    images = folder / PLATE_FOLDER / "load_data.csv"
     kept = config.output.with_name(f"{config.output.name}_{LOG_NAME}")
     kept.unlink(missing_ok=True)
     try:
         run_cellprofiler(HeadlessRun(config.pipeline, images, folder, REPOSITORY / "plugins"), progress)
-        return check_tables(folder, len(pd.read_csv(images)), [name for name, _ in SIDES.values()])
+        return check_tables(folder, len(pd.read_csv(images)), [name for name, _ in COMPARED_MODULES.values()])
     except HeadlessError as error:
         log = folder / LOG_NAME
         if not log.is_file():
@@ -175,12 +179,17 @@ def _run_both_sides(config: DemoConfig, folder: Path, progress: Optional[Progres
 
 def _name_place(folder: Path, final: Path) -> None:
     """Name in all tables the place where a folder will lie, instead of the one where it was filled."""
-    for path in (*folder.glob("*.csv"), folder / PLATE / "load_data.csv"):
+    # CellProfiler writes paths, and URLs as well.
+    spellings = [(str(folder), str(final)), (_in_url(folder), _in_url(final))]
+    for path in (*folder.glob("*.csv"), folder / PLATE_FOLDER / "load_data.csv"):
         text = path.read_bytes()
-        # CellProfiler writes paths, and URLs as well.
-        for spelled in (str, pathname2url):
-            text = text.replace(os.fsencode(spelled(str(folder))), os.fsencode(spelled(str(final))))
+        for before, after in spellings:
+            text = text.replace(os.fsencode(before), os.fsencode(after))
         path.write_bytes(text)
+
+
+def _in_url(folder: Path) -> str:
+    return folder.as_uri().partition("//")[2]
 
 
 def copy_images(source: Path, plate: Path) -> Dict[str, str]:
@@ -261,9 +270,9 @@ def compare_sides(output: Path, images: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         One row per module.
     """
-    truth = output / PLATE / "labels"
+    truth = output / PLATE_FOLDER / "labels"
     rows: List[Dict[str, Any]] = []
-    for module, (objects, ending) in SIDES.items():
+    for module, (objects, ending) in COMPARED_MODULES.items():
         row: Dict[str, Any] = {"module": module, "nuclei": int(images[f"Count_{objects}"].sum())}
         if truth.is_dir():
             _, summary = evaluate_folders(truth, output / f"labels{ending}")

@@ -13,9 +13,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, TextIO, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, TextIO, Union
 
 from nucdl_core.errors import NucDLError
+from nucdl_core.progress import ModuleProgress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +25,6 @@ LOG_NAME = "cellprofiler.log"
 DONE_NAME = "cellprofiler_done.txt"
 JAVA_FOLDER = Path("/usr/lib/jvm")
 IMAGE_TABLE = "Image.csv"
-
-Progress = Callable[[int, str], None]
-"""Called with the number of the image set and the name of the module that has just finished."""
 
 STEP = re.compile(r"Image # (\d+), module (\w+) #")
 """Line of CellProfiler's log after each module of each image set: the image set's number, the module's name."""
@@ -60,7 +58,7 @@ class HeadlessRun:
     plugins: Path
 
 
-def run_cellprofiler(run: HeadlessRun, progress: Optional[Progress] = None) -> None:
+def run_cellprofiler(run: HeadlessRun, progress: Optional[ModuleProgress] = None) -> None:
     """Run a pipeline to its end; its messages go to ``cellprofiler.log`` in the output folder.
 
     Parameters
@@ -137,7 +135,7 @@ def cellprofiler_environment() -> Dict[str, str]:
     return environment
 
 
-def _follow(command: Sequence[str], log: TextIO, progress: Optional[Progress]) -> int:
+def _follow(command: Sequence[str], log: TextIO, progress: Optional[ModuleProgress]) -> int:
     with subprocess.Popen(
         command,
         env=cellprofiler_environment(),
@@ -155,7 +153,7 @@ def _follow(command: Sequence[str], log: TextIO, progress: Optional[Progress]) -
                     progress(int(step.group(1)), step.group(2))
             return process.wait()
         finally:
-            # Reached with a process that still runs only when this one is interrupted.
+            # CellProfiler still runs here only if this process was interrupted.
             if process.poll() is None:
                 process.terminate()
 
@@ -248,7 +246,7 @@ def check_tables(output: Path, image_sets: int, objects: Sequence[str]) -> pd.Da
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    # Late, so that a process that only watches others stays small.
+    # Imported late, so that a process that only watches others needs little memory.
     import pandas as pd
 
     try:

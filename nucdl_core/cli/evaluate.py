@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from nucdl_core.reports.methods import Evaluation
 
 SHOWN_SCORES = ("image", "n_truth", "n_prediction", "mean_f1", "f1_0.50", "f1_0.70", "f1_0.90", "dsb_score")
-SHOWN_MISSING = 5
+_SHOWN_MISSING = 5
 
 
 class NamedFolder(click.ParamType):
-    """An option's value ``NAME=DIR`` or ``DIR``, as the name (the folder's own without ``NAME=``) and the folder."""
+    """The value ``NAME=DIR`` or ``DIR`` of an option: the name, which is None in the second case, and the folder."""
 
     name = "NAME=DIR"
 
     def convert(
         self, value: str, param: Optional[click.Parameter], ctx: Optional[click.Context]
     ) -> Tuple[Optional[str], Path]:
-        """Part the name from the folder; a folder whose name holds ``=`` is found, too."""
+        """Separate the name from the folder; an existing folder whose own name contains ``=`` is recognized."""
         name, separator, folder = value.partition("=")
         named = bool(separator) and not Path(value).is_dir()
         path = EXISTING_FOLDER.convert(folder if named else value, param, ctx)
@@ -46,13 +46,13 @@ STRATA = click.option(
 ALLOW_MISSING = click.option("--allow-missing", is_flag=True, help="Count a missing prediction as an empty one.")
 
 
-@click.command()
+@click.command(name="evaluate")
 @TRUTH
 @PREDICTIONS
 @STRATA
 @ALLOW_MISSING
-@click.option("--output", type=FOLDER, default=None, help="Folder for the tables [of a single one: prediction].")
-def evaluate(
+@click.option("--output", type=FOLDER, default=None, help="Folder for the tables  [of one prediction: its folder].")
+def evaluate_command(
     truth: Path,
     predictions: Tuple[Tuple[Optional[str], Path], ...],
     strata: Optional[Path],
@@ -65,7 +65,7 @@ def evaluate(
     comparisons.csv (paired tests) and summary.json. Of a single prediction without a name it writes evaluation.csv and
     summary.json.
     """
-    from nucdl_core.reports.methods import Inputs, comparison_text, evaluate_methods, write_tables
+    from nucdl_core.reports.methods import Inputs, comparison_text, evaluate_methods, write_method_tables
 
     inputs = Inputs(truth, named_folders(predictions), strata, allow_missing)
     single = len(predictions) == 1 and predictions[0][0] is None and strata is None
@@ -76,14 +76,14 @@ def evaluate(
     if single:
         _finish_single(evaluation, folder)
     else:
-        write_tables(folder, evaluation)
+        write_method_tables(folder, evaluation)
         click.echo(comparison_text(evaluation))
         click.echo(f"\nwritten to {output}: evaluation.csv, summary.csv, comparisons.csv, summary.json")
     tell_about_inputs(evaluation)
 
 
 def named_folders(predictions: Tuple[Tuple[Optional[str], Path], ...]) -> List[Tuple[str, Path]]:
-    """Call the folders that have no name by their own."""
+    """Give each folder without a name for its method the name of the folder itself."""
     return [(folder.resolve().name if name is None else name, folder) for name, folder in predictions]
 
 
@@ -99,16 +99,16 @@ def _finish_single(evaluation: Evaluation, folder: Path) -> None:
 
 
 def tell_about_inputs(evaluation: Evaluation) -> None:
-    """Name the predictions that were missing and the columns that hold no categories."""
+    """Say which predictions were missing and which columns are no categories."""
     for method, images in evaluation.missing.items():
-        names = ", ".join(images[:SHOWN_MISSING]) + (", ..." if len(images) > SHOWN_MISSING else "")
+        names = ", ".join(images[:_SHOWN_MISSING]) + (", ..." if len(images) > _SHOWN_MISSING else "")
         click.echo(f"{method}: no prediction for {len(images)} images, counted as empty: {names}", err=True)
     if evaluation.strata is not None and evaluation.strata.left_out:
         names = ", ".join(evaluation.strata.left_out)
-        click.echo(f"columns with more different values than categories have, not used: {names}", err=True)
+        click.echo(f"columns with too many different values for categories, not used: {names}", err=True)
 
 
-@click.command()
+@click.command(name="report")
 @TRUTH
 @click.option("--images", type=EXISTING_FOLDER, required=True, help="Folder of the images.")
 @PREDICTIONS
@@ -116,7 +116,7 @@ def tell_about_inputs(evaluation: Evaluation) -> None:
 @click.option("--times", type=EXISTING_FILE, default=None, help="CSV with the columns method, image, seconds.")
 @ALLOW_MISSING
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The HTML file.")
-def report(
+def report_command(
     truth: Path,
     images: Path,
     predictions: Tuple[Tuple[Optional[str], Path], ...],
@@ -130,10 +130,10 @@ def report(
     label images, or of --times.
     """
     from nucdl_core.reports.methods import Inputs, comparison_text
-    from nucdl_core.reports.page import ReportConfig, write_report
+    from nucdl_core.reports.page import ReportConfig, write_method_report
 
     inputs = Inputs(truth, named_folders(predictions), options["strata"], options["allow_missing"])
     config = ReportConfig(inputs, images, output, options["times"])
-    evaluation = write_report(config)
+    evaluation = write_method_report(config)
     click.echo(f"{comparison_text(evaluation)}\n\nwritten to {output}; tables and figures in {config.files_folder}")
     tell_about_inputs(evaluation)

@@ -1,7 +1,8 @@
-"""Image files, decoded by tifffile and Pillow, which save what can be saved: a strict reader adds what they forgive.
+"""Decoding image files with tifffile and Pillow, and checking what these two let pass.
 
-A measurement needs an image that is whole. So a file is read only where its header names one image of a reasonable
-size and every byte of it is there; whatever the libraries raise otherwise becomes an `ImageError`.
+Both libraries read as much as they can of a damaged file, but a measurement needs the whole image. So a file is read
+only if its header describes one image of a reasonable size and all its bytes are there. Everything else is an
+`ImageError`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ MAX_PAGES = 65_536
 # First row and column and steps of the seven passes of an interlaced PNG file.
 _PNG_PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
-# What the libraries raise on damaged data; none of them promises a smaller set. A file that cannot be read from
-# the disk is told apart when it is opened.
+# What the libraries raise on damaged data; neither documents a shorter list. That a file cannot be read from the disk
+# is noticed before, when it is opened.
 _LIBRARY_ERRORS: Tuple[Type[Exception], ...] = (
     tifffile.TiffFileError,
     OSError,
@@ -62,7 +63,7 @@ _DECISIVE = {254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 32
 _PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 8, 32773, 32946
 _INTEGERS, _FLOATS = 2, 3  # predictors
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)
-# Kinds and bits that Pillow, which swaps only 16 of them, hands on as they are.
+# Kinds and bits of numbers that Pillow leaves unchanged, by their byte order; it reorders the bytes of 16 bits only.
 _PILLOW_TYPES = {">": ("u1", "u8", "u16"), "<": ("u1", "u8", "u12", "u16", "u32", "i8", "i16", "i32", "f32")}
 
 
@@ -95,7 +96,7 @@ class Limits:
         if decoded > max(self.free_bytes, self.expansion * stored_bytes):
             raise ImageError(
                 f"{stored_bytes} bytes claim to hold {size}, which looks like a decompression bomb; "
-                "if the image is right, save it without compression"
+                "if the image is correct, save it without compression"
             )
 
 
@@ -121,10 +122,10 @@ class Picture:
 def grey(picture: Picture) -> AnyArray:
     """Turn a picture into one grey image (H, W).
 
-    Grey pictures keep their numbers and type, or are inverted where white is stored as 0. Where the three colours
-    are equal everywhere it is that channel; otherwise the mean of the three as float32, which keeps all grey levels
-    of an image in one pure colour. An index without a colour, and white as 0 in numbers that have no greatest
-    value, are an `ImageError`.
+    A grey picture keeps its numbers and type; it is inverted where white is stored as 0. Where red, green and blue
+    are equal everywhere the result is one of them, otherwise the mean of the three as float32, which keeps all grey
+    levels of an image in one pure colour. It is an `ImageError` if an index has no colour, or if white is stored as 0
+    in numbers that have no greatest value.
     """
     samples, palette = picture.samples, picture.palette
     if palette is not None:
@@ -154,7 +155,7 @@ def _colour_grey(colours: AnyArray) -> AnyArray:
 
 @contextlib.contextmanager
 def strictly() -> Iterator[None]:
-    """Turn what the libraries raise into an `ImageError`, and off their leniency and log, which are global."""
+    """Turn errors of the libraries into an `ImageError`; their tolerance of damage and their log are off meanwhile."""
     log, lenient = logging.getLogger("tifffile"), ImageFile.LOAD_TRUNCATED_IMAGES
     level, ImageFile.LOAD_TRUNCATED_IMAGES = log.level, False
     log.setLevel(logging.CRITICAL)
@@ -170,7 +171,7 @@ def strictly() -> Iterator[None]:
 
 
 def tiff_pages(stream: BinaryIO) -> Iterator[Any]:
-    """Yield the `tifffile.TiffPage` objects of a TIFF file, whose chain must be whole, and which must be so too."""
+    """Yield each page of a TIFF file as a `tifffile.TiffPage`; a broken page, or link between pages, is an error."""
     flags = dict.fromkeys(("is_lsm", "is_ndpi", "is_ome", "is_philips", "is_scanimage"), False)
     file, seen, following = tifffile.TiffFile(stream, **flags), set(), -1
     for number in range(MAX_PAGES):
@@ -237,7 +238,7 @@ def read_tiff(stream: BinaryIO, page: Optional[int], limits: Limits) -> Picture:
 
 
 def _choose_page(pages: Iterator[Any], wanted: Optional[int]) -> Tuple[int, Any]:
-    """Return a page and its place in the file, following the chain, which may be endless, no further than needed."""
+    """Return the number of a page and the page; the chain of pages, which may be endless, is read only up to it."""
     full: List[Tuple[int, Any]] = []
     for number, page in enumerate(pages):
         if not page.subfiletype & 5:  # 1 = a reduced copy, 4 = a mask of another page
@@ -263,10 +264,12 @@ def _choose_page(pages: Iterator[Any], wanted: Optional[int]) -> Tuple[int, Any]
 
 
 def _decode(stream: BinaryIO, number: int, page: Any, meaning: int, limits: Limits) -> AnyArray:
-    """Decode a page to (H, W, S) where all its strips or tiles are in the file and hold what they should."""
+    """Decode a page to (H, W, S), having checked that all its strips or tiles are in the file and have their size."""
     kind, bits, method = getattr(page.dtype, "kind", "?").replace("b", "u"), page.bitspersample, page.compression
     if kind not in "uif" or bits not in (1, 8, 12, 16, 32, 64):
-        raise ImageError(f"{bits}-bit numbers of format {page.sampleformat}; save the image as 8-, 16- or 32-bit")
+        raise ImageError(
+            f"{bits}-bit numbers of format {page.sampleformat} cannot be read; save 8-, 16- or 32-bit numbers"
+        )
     if method not in (_PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE):
         name = getattr(method, "name", method)
         raise ImageError(f"the compression is {name}; save the image uncompressed or with Deflate (ZIP) or LZW")
@@ -306,11 +309,13 @@ def _decode(stream: BinaryIO, number: int, page: Any, meaning: int, limits: Limi
 
 
 def _decode_with_pillow(stream: BinaryIO, number: int, page: Any, meaning: int, kind: str) -> AnyArray:
-    """Decode by libtiff what tifffile cannot, where Pillow does not change the numbers."""
+    """Decode with Pillow what tifffile cannot decode, if Pillow leaves the numbers unchanged."""
     bits, channels = page.bitspersample, page.samplesperpixel
     exact = f"{kind}{bits}" in (_PILLOW_TYPES[page.parent.byteorder] if meaning == _BLACK_IS_ZERO else ("u1", "u8"))
     if not exact or (channels > 1 and bits != 8) or (meaning == _PALETTE and bits != 8) or 262 not in page.tags:
-        raise ImageError("LZW, PackBits or 12 bits with these colours; save it uncompressed or with Deflate (ZIP)")
+        raise ImageError(
+            "LZW, PackBits or 12 bits cannot be read with these colours; save it uncompressed or with Deflate (ZIP)"
+        )
     stream.seek(0)
     with TiffImagePlugin.TiffImageFile(stream) as image:
         image.seek(number)
@@ -324,7 +329,7 @@ def _decode_with_pillow(stream: BinaryIO, number: int, page: Any, meaning: int, 
 
 
 def _pixels(image: Image.Image) -> AnyArray:
-    """Copy the pixels of a loaded image part by part: at once Pillow takes three times their memory."""
+    """Copy the pixels of a loaded image part by part; copying all at once takes three times their memory."""
     rows = max(1, STRIP_PIXELS // image.width)
     if image.height <= rows:
         return np.array(image)

@@ -10,17 +10,17 @@ from nucdl_core.errors import ImageError
 
 PathLike = Union[str, "os.PathLike[str]"]
 
-LABEL_SUFFIX = "_labels.tif"
-
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gif")
-
 PairOfFiles = Tuple[Path, Optional[Path]]
-
-_LABEL_ENDING = Path(LABEL_SUFFIX).stem
-
-_LABEL_SUFFIXES = (".tif", ".tiff", ".png")
+"""A true label image and the prediction for it, None where that is missing."""
 
 ImageWithLabels = Tuple[Optional[Path], Optional[Path]]
+"""An image and its label image, None where one of them is missing."""
+
+LABEL_SUFFIX = "_labels.tif"
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gif")
+
+_LABEL_ENDING = Path(LABEL_SUFFIX).stem
+_LABEL_SUFFIXES = (".tif", ".tiff", ".png")
 
 
 def image_stem(path: PathLike) -> str:
@@ -36,8 +36,7 @@ def image_stem(path: PathLike) -> str:
         The name without its last suffix and without ``_labels``.
     """
     stem = Path(path).stem
-    ending = Path(LABEL_SUFFIX).stem
-    return stem[: -len(ending)] if stem.endswith(ending) else stem
+    return stem.removesuffix(_LABEL_ENDING)
 
 
 def image_files(paths: Iterable[PathLike]) -> List[Path]:
@@ -46,9 +45,9 @@ def image_files(paths: Iterable[PathLike]) -> List[Path]:
     Parameters
     ----------
     paths : iterable of str or path
-        A file stands for itself, whether it exists or not, so that reading it can report what is wrong. A folder
-        stands for the images directly in it by suffix (`IMAGE_SUFFIXES`, capital letters included), without
-        hidden and temporary files and without label images (`LABEL_SUFFIX`).
+        A file is listed even if it does not exist, so that reading it can report what is wrong. Of a folder, the
+        files directly in it with the suffix of an image (`IMAGE_SUFFIXES`, capital letters included) are listed,
+        without hidden and temporary files and without label images (`LABEL_SUFFIX`).
 
     Returns
     -------
@@ -63,7 +62,7 @@ def image_files(paths: Iterable[PathLike]) -> List[Path]:
     files: List[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [file for file in list_folder(path) if not file.stem.endswith(Path(LABEL_SUFFIX).stem)]
+            inside = [file for file in list_folder(path) if not file.stem.endswith(_LABEL_ENDING)]
             if not inside:
                 raise ImageError(f"{path}: the folder has no images ({', '.join(IMAGE_SUFFIXES)}); name another one")
             files.extend(inside)
@@ -117,8 +116,8 @@ def pair_label_images(
     Raises
     ------
     ImageError
-        Naming the folder or file, if a folder has no label images, or an image is missing on one side or there
-        twice.
+        Naming the folder or file, if a folder has no label images, or an image is missing in one folder or is in
+        it twice.
     """
     truths, predictions = label_images(Path(truth_dir)), label_images(Path(prediction_dir))
     missing_predictions = set() if allow_missing else set(truths) - set(predictions)
@@ -130,7 +129,7 @@ def pair_label_images(
             first = min(missing)
             others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             names = f"{first}{LABEL_SUFFIX}, {first}.tif, .tiff or .png"
-            raise ImageError(f"{files[first]}{others}: no {names} in {folder}")
+            raise ImageError(f"{files[first]}{others}: no {names} in {folder}; add what is missing there")
     return {stem: (truths[stem], predictions.get(stem)) for stem in sorted(truths)}
 
 

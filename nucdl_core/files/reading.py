@@ -1,7 +1,7 @@
 """Reading images strictly.
 
-A file is read only where it is whole and holds exactly one image that can be used; everything else is an
-`ImageError` that names the file.
+A file is read only if it is complete and holds exactly one image that can be used. Everything else is an `ImageError`
+that names the file.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 import math
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 import numpy as np
 
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.errors import ImageError
-from nucdl_core.files import decoding as pictures
+from nucdl_core.files import decoding
 from nucdl_core.files.decoding import Limits, Picture, grey
 from nucdl_core.files.folders import PathLike
 from nucdl_core.labels import as_labels
-
-if TYPE_CHECKING:
-    pass
 
 MAX_PIXELS = 1_000_000_000
 _IMAGE_LIMITS = Limits(pixels=MAX_PIXELS)
@@ -115,17 +112,17 @@ def read_picture(path: Path, page: Optional[int], limits: Limits) -> Picture:
             stream.seek(0)
             if not start:
                 raise ImageError("the file is empty; copy or export it again")
-            if start.startswith(pictures.TIFF_SIGNATURES):
-                return pictures.read_tiff(stream, page, limits)
-            if not start.startswith(tuple(pictures.RASTER_PLUGINS)):
+            if start.startswith(decoding.TIFF_SIGNATURES):
+                return decoding.read_tiff(stream, page, limits)
+            if not start.startswith(tuple(decoding.RASTER_PLUGINS)):
                 raise ImageError("this is no image that can be read; export it as TIFF or PNG")
             if page:
                 raise ImageError(f"there is no page {page}; only TIFF files hold several pages")
-            return pictures.read_raster(stream, limits)
+            return decoding.read_raster(stream, limits)
     except FileNotFoundError:
         raise ImageError("there is no such file; check the name") from None
     except PermissionError:
-        raise ImageError("the file must not be read; change its permissions") from None
+        raise ImageError("you have no permission to read the file; change its permissions") from None
     except OSError as error:
         raise ImageError(f"the file cannot be read ({error.strerror}); check the disk and the name") from error
     except MemoryError:

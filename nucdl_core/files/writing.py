@@ -82,7 +82,7 @@ def write_labels(path: PathLike, labels: Labels) -> None:
     NucDLError
         If the file cannot be written.
     """
-    # Late, so that a process that only watches others stays small.
+    # Imported late, so that a process that only watches others needs little memory.
     import tifffile
 
     from nucdl_core.labels import as_labels, highest
@@ -247,8 +247,8 @@ def replaced_folder(target: PathLike, is_replaced: Callable[[Path], bool] = lamb
     Raises
     ------
     NucDLError
-        Before the block: if `target` is a file, a disk or the current folder, another run is replacing it, or the
-        folder beside it cannot be made. After it: if the new folder cannot be moved; `target` is as it was then.
+        Before the block: if `target` is a file, a mounted disk or the current folder, another run is replacing it, or
+        the folder beside it cannot be made. After it: if the new folder cannot be moved; `target` is as it was then.
     """
     final = Path(os.path.realpath(target))
     with _named(final):
@@ -293,8 +293,8 @@ def _workshop_of(final: Path) -> Path:
 
 @contextlib.contextmanager
 def _workshop(final: Path) -> Iterator[Path]:
-    """Hold the hidden folder beside a folder, rid of what killed runs left in it; it is removed in the end."""
-    # Late, so that a process that only watches others stays small.
+    """Lock the hidden folder beside a folder, and clear it of what killed runs left there; remove it in the end."""
+    # Imported late, so that a process that only watches others needs little memory.
     from filelock import FileLock, Timeout
 
     workshop = _workshop_of(final)
@@ -310,35 +310,39 @@ def _workshop(final: Path) -> Iterator[Path]:
     try:
         with _named(final):
             _clear(final, workshop)
-        yield workshop
+        try:
+            yield workshop
+        finally:
+            with _named(final):
+                _clear(final, workshop)
+            shutil.rmtree(workshop, ignore_errors=True)
     finally:
-        with _named(final):
-            _clear(final, workshop)
-        shutil.rmtree(workshop, ignore_errors=True)
         lock.release()
 
 
 def _clear(final: Path, workshop: Path) -> None:
     """Bring the old folder back if no other has taken its place, and delete what else a run has left."""
-    if (workshop / _OLD).exists():
+    old, waste = workshop / _OLD, workshop / _WASTE
+    for leftover in (workshop / _NEW, waste):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if old.exists():
         # An old folder that is deleted in part must not be taken for a whole one.
-        os.rename(workshop / _OLD, final if not final.exists() else workshop / _WASTE)
-    for name in (_NEW, _WASTE):
-        shutil.rmtree(workshop / name, ignore_errors=True)
+        os.rename(old, waste if final.exists() else final)
+        shutil.rmtree(waste, ignore_errors=True)
 
 
 def _refuse_what_cannot_move(final: Path) -> None:
     if final.exists() and not final.is_dir():
         raise NucDLError(f"{final} is a file; name a folder")
     if final.exists() and os.path.ismount(final):
-        raise NucDLError(f"{final} is a disk of its own, which cannot be replaced; name a folder in it")
+        raise NucDLError(f"{final} is a mounted disk or folder, which cannot be replaced; name a folder in it")
     here = Path.cwd()
     if final in (here, *here.parents):
         raise NucDLError(f"{final} is the folder that this command runs in; go to another one, or name a folder in it")
 
 
 def _keep_others(old: Path, new: Path, is_replaced: Callable[[Path], bool]) -> None:
-    """Give a new folder what it does not replace of the old one, by hard links where the disk has them."""
+    """Keep in a new folder what it does not replace of the old one, by hard links where the disk allows them."""
     for path in sorted(old.rglob("*")):
         part = path.relative_to(old)
         folder = path.is_dir() and not path.is_symlink()
@@ -367,7 +371,7 @@ def _sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def _named(folder: Path) -> Iterator[None]:
-    """Turn what the system says while a folder is replaced into an error that names the folder."""
+    """Turn an error of the system, while a folder is replaced, into one that names the folder."""
     try:
         yield
     except OSError as error:

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import BundleError
-from nucdl_core.files.writing import write_json
+from nucdl_core.files.writing import restore_folder, write_json
 from nucdl_core.steps.contours import Refinement
 from nucdl_core.steps.instances import Decision
 
@@ -33,7 +33,7 @@ TEST = "test.safetensors"
 # Only where a network can also be computed in 8-bit integers, see `networks.int8`.
 RANGES = "ranges.safetensors"
 CARD = "README.md"
-FORMAT = 1
+BUNDLE_FORMAT = 1
 # A description is a page of text; anything longer is not one.
 LONGEST_DESCRIPTION = 1_000_000
 
@@ -105,7 +105,10 @@ class BundleDescription:
     metrics: Dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require(self.format == FORMAT, f"bundle format {self.format} is not {FORMAT}; install the matching version")
+        require(
+            self.format == BUNDLE_FORMAT,
+            f"bundle format {self.format} is not {BUNDLE_FORMAT}; install the matching version",
+        )
         require(
             math.isfinite(self.canonical_diameter) and self.canonical_diameter > 0,
             f"canonical_diameter is {self.canonical_diameter}; it must be a positive number of pixels",
@@ -141,6 +144,8 @@ def list_bundles() -> Tuple[str, ...]:
 def find_bundle(name_or_folder: str) -> Path:
     """Locate a bundle, without reading it.
 
+    A model that a killed training was about to replace is brought back.
+
     Parameters
     ----------
     name_or_folder : str
@@ -159,6 +164,8 @@ def find_bundle(name_or_folder: str) -> Path:
     if name_or_folder in list_bundles():
         return ZOO / name_or_folder
     folder = Path(name_or_folder)
+    if not folder.exists():
+        restore_folder(folder)
     if (folder / DESCRIPTION).is_file():
         return folder
     raise BundleError(

@@ -6,7 +6,7 @@ from typing import Mapping, Union
 
 from nucdl_core.model.bundle import BundleDescription
 
-CARD = """# {name}
+CARD_TEXT = """# {name}
 
 {description}. Licence: {licence}.
 
@@ -70,7 +70,7 @@ def model_card(description: BundleDescription) -> str:
     config, metrics = description.training["config"], description.metrics
     smallest, largest = config["diameter_range"]
     companion = description.companion
-    return CARD.format(
+    return CARD_TEXT.format(
         name=description.name,
         description=description.description,
         licence=description.licence,
@@ -97,7 +97,7 @@ def model_card(description: BundleDescription) -> str:
     )
 
 
-TUNED = """# {name}
+TUNED_CARD_TEXT = """# {name}
 
 The model that is described below, with other numbers for the decision and the contour correction: found by a genetic
 algorithm on {images} annotated images, judged on {judges} others, where they reach a DSB score of {dsb_score:.3f}.
@@ -113,7 +113,7 @@ algorithm on {images} annotated images, judged on {judges} others, where they re
 def tuned_card(description: BundleDescription, card: str) -> str:
     """Put what `nucdl_core.training.tune` has changed before the card of the model that it started from."""
     return (
-        TUNED.format(
+        TUNED_CARD_TEXT.format(
             name=description.name,
             decision=description.decision,
             refinement=description.refinement,

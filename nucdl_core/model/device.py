@@ -11,8 +11,8 @@ import torch
 
 from nucdl_core.errors import DeviceError, OutOfMemoryError
 
-LOGGER = logging.getLogger(__name__)
-T = TypeVar("T")
+_LOGGER = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 # From the slowest to the fastest; the environment variable names the fastest one that may be used.
 NUMBER_FORMATS: Dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.qint8}
@@ -46,7 +46,7 @@ def fast_dtype(device: str, integers: bool = False) -> torch.dtype:
     device : str
         "cpu" or "cuda".
     integers : bool
-        Whether the network can be computed in 8-bit integers, see `models.int8`.
+        Whether the network can be computed in 8-bit integers, see `networks.int8`.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def is_out_of_memory(error: Exception) -> bool:
     return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
-def in_smaller_tiles(compute: Callable[[int], T], sides: Sequence[int], device: str) -> T:
+def in_smaller_tiles(compute: Callable[[int], _T], sides: Sequence[int], device: str) -> _T:
     """Call `compute` with the first side of tiles for which the memory suffices.
 
     Parameters
@@ -106,7 +106,7 @@ def in_smaller_tiles(compute: Callable[[int], T], sides: Sequence[int], device: 
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            LOGGER.warning("too little memory for tiles of %d network pixels: %s", side, error)
+            _LOGGER.warning("too little memory for tiles of %d network pixels: %s", side, error)
         free_memory(device)
     raise OutOfMemoryError(
         f"too little free memory ({device}) even for tiles of {sides[-1]} pixels; close other programs, run fewer "
@@ -114,7 +114,7 @@ def in_smaller_tiles(compute: Callable[[int], T], sides: Sequence[int], device: 
     )
 
 
-def on_the_cpu_if_short(compute: Callable[[str], T], wanted: str) -> T:
+def on_the_cpu_if_short(compute: Callable[[str], _T], wanted: str) -> _T:
     """Call `compute` with a device, and with the CPU if an automatically chosen GPU is too full for it or fails.
 
     Parameters
@@ -141,7 +141,7 @@ def on_the_cpu_if_short(compute: Callable[[str], T], wanted: str) -> T:
                 f"the GPU failed while it computed ({reason}); start again, on another GPU or with the device 'cpu', "
                 "and look into the system's log if it fails again"
             ) from error
-    LOGGER.warning("the GPU cannot be used (%s); this image is computed on the CPU", reason)
+    _LOGGER.warning("the GPU cannot be used (%s); this image is computed on the CPU", reason)
     return compute("cpu")
 
 

@@ -47,7 +47,7 @@ FINE_DIAMETER = 48.0
 # Views are run together only up to this number of pixels: more would cost memory and gain no time.
 BATCH_PIXELS = 2_000_000
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 AnyPredictor = TypeVar("AnyPredictor", bound="Predictor")
 Tensors = Dict[str, Floats]
 
@@ -269,7 +269,7 @@ class Predictor(abc.ABC):
 Gate = Callable[[Predictor, Sequence[Floats]], Any]
 
 
-def run_views(image: Floats, views: Sequence[View], run: Callable[[List[Floats]], Iterable[T]]) -> List[T]:
+def run_views(image: Floats, views: Sequence[View], run: Callable[[List[Floats]], Iterable[_T]]) -> List[_T]:
     """Run a network on several views of an image, as many at a time as memory allows.
 
     Parameters
@@ -285,7 +285,7 @@ def run_views(image: Floats, views: Sequence[View], run: Callable[[List[Floats]]
         One result per view, as it lies there.
     """
     at_once = max(1, BATCH_PIXELS // image.size)
-    found: Dict[View, T] = {}
+    found: Dict[View, _T] = {}
     for transpose in (False, True):
         group = [view for view in views if view.transpose == transpose]
         for first in range(0, len(group), at_once):

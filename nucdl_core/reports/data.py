@@ -18,13 +18,13 @@ from nucdl_core.scores.object_errors import ErrorClass, object_errors
 if TYPE_CHECKING:
     import pandas as pd
 
-SIDES = ("truth", "prediction")
+_SIDES = ("truth", "prediction")
 RUN_RECORD = "run.json"
 TIME_COLUMNS = ("method", "image", "seconds")
 
 
 class NucleusCollector:
-    """Collects the nuclei of all pairs of label images; to be passed to `evaluate_methods.evaluate_methods`."""
+    """Collects the nuclei of all pairs of label images; pass it to `methods.evaluate_methods`."""
 
     def __init__(self) -> None:
         self._tables: List[pd.DataFrame] = []
@@ -40,7 +40,7 @@ class NucleusCollector:
 
         errors = object_errors(pair.overlap)
         areas = pair.overlap.first_areas, pair.overlap.second_areas
-        for side, found, size, labels in zip(SIDES, errors, areas, (pair.truth, pair.prediction)):
+        for side, found, size, labels in zip(_SIDES, errors, areas, (pair.truth, pair.prediction)):
             centres = centroids(labels)
             columns = {
                 "method": pair.method,
@@ -81,7 +81,7 @@ def image_times(
     images : sequence of str
         Stems of the images; others are left out.
     path : str or path, optional
-        CSV file with the columns ``method``, ``image`` and ``seconds``; comes before ``run.json``.
+        CSV file with the columns ``method``, ``image`` and ``seconds``; the methods in it need no ``run.json``.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def _read_times(path: PathLike, images: Sequence[str]) -> pd.DataFrame:
 
 
 def _recorded_times(path: Path) -> Dict[str, float]:
-    """Seconds per image of a run of `nucdl segment`; empty where there is no such record."""
+    """Read the seconds per image from the record of a run of `nucdl segment`; empty where there is none."""
     if not path.is_file():
         return {}
     try:
@@ -154,7 +154,7 @@ def image_files_by_stem(folder: PathLike, images: Sequence[str]) -> Dict[str, Pa
     Raises
     ------
     ImageError
-        Naming folder and image, if one is missing or there twice.
+        Naming folder and image, if one is missing, or two have the same name.
     """
     files: Dict[str, Path] = {}
     for file in image_files([folder]):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito, told apart also with the usual colour blindnesses; a marker of its own for each as well.
 METHOD_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
+METHOD_MARKERS = "osD^vPX"
 TRUTH_CLASSES = (ErrorClass.MATCHED, ErrorClass.MERGED, ErrorClass.SPLIT, ErrorClass.MISSED)
 PREDICTION_CLASSES = (ErrorClass.MATCHED, ErrorClass.MERGED, ErrorClass.SPLIT, ErrorClass.EXTRA)
 # Figures of categories are numbered: the names of categories may hold what file names may not.
@@ -175,9 +175,9 @@ def all_figures(evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFram
     ----------
     evaluation : Evaluation
     nuclei : pandas.DataFrame
-        See `report_data.NucleusCollector`.
+        See `data.NucleusCollector`.
     times : pandas.DataFrame
-        See `report_data.image_times`.
+        See `data.image_times`.
 
     Returns
     -------
@@ -213,7 +213,10 @@ def _styles(methods: Sequence[str]) -> Iterator[Tuple[str, Dict[str, Any]]]:
     for number, method in enumerate(methods):
         turn, place = divmod(number, len(METHOD_COLOURS))
         line = ("-", "--", ":")[turn % 3]
-        yield method, {"color": METHOD_COLOURS[place], "marker": MARKERS[place], "linestyle": line, "markersize": 4}
+        yield (
+            method,
+            {"color": METHOD_COLOURS[place], "marker": METHOD_MARKERS[place], "linestyle": line, "markersize": 4},
+        )
 
 
 def _binned(x: NDArray[np.float64], y: NDArray[np.float64], middle: Any) -> Tuple[List[float], List[float]]:

@@ -31,14 +31,14 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
     -------
     table : pandas.DataFrame
         One row per image, sorted by name: ``image`` (the name without suffix) and the scores that
-        `nucdl_core.scores.matching.image_scores` describes.
+        `matching.image_scores` describes.
     summary : dict of str to int or float
-        See `nucdl_core.scores.matching.summarize`.
+        See `matching.summarize`.
 
     Raises
     ------
     ImageError
-        Naming the folder or file, if a folder has no label images, an image is missing on one side or there
+        Naming the folder or file, if a folder has no label images, or an image is missing in one folder, is in it
         twice, cannot be read, or has another shape than its partner.
     """
     import pandas as pd
@@ -78,21 +78,22 @@ def summary_text(summary: Dict[str, Number]) -> str:
     Parameters
     ----------
     summary : dict of str to int or float
-        As `nucdl_core.scores.matching.summarize` returns it.
+        As `matching.summarize` returns it.
 
     Returns
     -------
     str
         Lines of a label and a value, aligned, without a final line break.
     """
-    lines = [
-        ("images", f"{summary['images']}"),
-        ("nuclei: truth / prediction", f"{summary['n_truth']} / {summary['n_prediction']}"),
-        ("mean F1 (IoU 0.50 to 0.95)", f"{summary['mean_f1']:.3f}"),
-        *((f"F1 at IoU {level}", f"{summary[f'f1_{level}']:.3f}") for level in ("0.50", "0.70", "0.90")),
-        ("DSB score", f"{summary['dsb_score']:.3f}"),
-        ("missed at IoU 0.70", f"{summary['missed_0.70']} ({summary['missed_share_0.70']:.1%})"),
-        ("merges / splits", f"{summary['merges']} / {summary['splits']}"),
-    ]
-    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
-    return "\n".join(f"{label:<{widths[0]}}  {value:>{widths[1]}}" for label, value in lines)
+    import pandas as pd
+
+    lines = {
+        "images": f"{summary['images']}",
+        "nuclei: truth / prediction": f"{summary['n_truth']} / {summary['n_prediction']}",
+        "mean F1 (IoU 0.50 to 0.95)": f"{summary['mean_f1']:.3f}",
+        **{f"F1 at IoU {level}": f"{summary[f'f1_{level}']:.3f}" for level in ("0.50", "0.70", "0.90")},
+        "DSB score": f"{summary['dsb_score']:.3f}",
+        "missed at IoU 0.70": f"{summary['missed_0.70']} ({summary['missed_share_0.70']:.1%})",
+        "merges / splits": f"{summary['merges']} / {summary['splits']}",
+    }
+    return pd.Series(lines).to_string()

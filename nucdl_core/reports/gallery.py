@@ -29,7 +29,7 @@ def gallery_picture(image_file: Path, files: PairOfFiles) -> AnyArray:
     ----------
     image_file : Path
     files : (Path, Path or None)
-        True and predicted label image, see `evaluate.pair_label_images`.
+        True and predicted label image, see `folders.pair_label_images`.
 
     Returns
     -------

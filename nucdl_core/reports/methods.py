@@ -38,7 +38,7 @@ class Inputs:
     Attributes
     ----------
     truth : str or path
-        Folder of true label images, see `evaluate.evaluate_folders`.
+        Folder of true label images, see `folders.evaluate_folders`.
     predictions : sequence of (str, str or path)
         Name of each method and the folder of its label images.
     strata : str, path or None
@@ -141,7 +141,7 @@ def evaluate_methods(inputs: Inputs, look: Optional[Callable[[LabelPair], None]]
     Raises
     ------
     ImageError
-        Naming the folder or file, see `evaluate.evaluate_folders`.
+        Naming the folder or file, see `folders.evaluate_folders`.
     ConfigError
         If the table of categories cannot be used.
     """
@@ -169,7 +169,7 @@ def evaluate_methods(inputs: Inputs, look: Optional[Callable[[LabelPair], None]]
 
 
 def pair_methods(inputs: Inputs) -> Dict[str, Dict[str, PairOfFiles]]:
-    """Find truth and prediction of each image (sorted by stem) for each method, see `evaluate.pair_label_images`."""
+    """Find truth and prediction of each image (sorted by stem) for each method, see `folders.pair_label_images`."""
     return {name: pair_label_images(inputs.truth, folder, inputs.allow_missing) for name, folder in inputs.predictions}
 
 
@@ -261,7 +261,7 @@ def _comparisons(groups: Sequence[_Group], methods: Sequence[str]) -> pd.DataFra
     return pd.concat(tables, ignore_index=True)
 
 
-def write_tables(folder: PathLike, evaluation: Evaluation) -> None:
+def write_method_tables(folder: PathLike, evaluation: Evaluation) -> None:
     """Write ``evaluation.csv``, ``summary.csv``, ``comparisons.csv`` and ``summary.json``.
 
     Parameters
@@ -294,6 +294,8 @@ def comparison_text(evaluation: Evaluation) -> str:
     str
         Lines without a final line break.
     """
+    import pandas as pd
+
     rows = []
     for method in evaluation.methods:
         row = evaluation.overall(method)
@@ -308,7 +310,9 @@ def comparison_text(evaluation: Evaluation) -> str:
                 "splits": str(row["splits"]),
             }
         )
-    lines = [_aligned(rows)]
+    # The names of the methods as the index, which is aligned to the left.
+    scores = pd.DataFrame(rows).set_index("method").rename_axis(index=None, columns="method")
+    lines = [scores.to_string()]
     table = evaluation.comparisons
     if len(table):
         main = table[(table["category"] == ALL) & (table["score"] == "mean_f1")]
@@ -323,18 +327,3 @@ def _sentence(row: Dict[str, Any]) -> str:
         f"better on {row['better']} and worse on {row['worse']} of {row['images']} images, "
         f"Wilcoxon p = {row['p_value']:.2g}, rank-biserial {row['rank_biserial']:+.2f}"
     )
-
-
-def _aligned(rows: Sequence[Dict[str, str]]) -> str:
-    """Align the cells of a table of text: the first column to the left, the others to the right."""
-    header = list(rows[0])
-    cells = [header, *([row[name] for name in header] for row in rows)]
-    widths = [max(len(row[position]) for row in cells) for position in range(len(header))]
-    lines = (
-        "  ".join(
-            cell.rjust(width) if position else cell.ljust(width)
-            for position, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in cells
-    )
-    return "\n".join(lines)

@@ -15,16 +15,16 @@ from nucdl_core.scores.object_errors import COLOURS, ErrorClass, ObjectErrors
 
 Colour = Tuple[int, int, int]
 
-FOUND: Colour = COLOURS[ErrorClass.MATCHED]
-MISSED: Colour = COLOURS[ErrorClass.MISSED]
-EXTRA: Colour = COLOURS[ErrorClass.EXTRA]
+MATCHED_COLOUR: Colour = COLOURS[ErrorClass.MATCHED]
+MISSED_COLOUR: Colour = COLOURS[ErrorClass.MISSED]
+EXTRA_COLOUR: Colour = COLOURS[ErrorClass.EXTRA]
 DARKEST_PERCENTILE, BRIGHTEST_PERCENTILE = 1.0, 99.8
 
 
 def overlay(
     image: AnyArray,
     labels: Labels,
-    colour: Colour = FOUND,
+    colour: Colour = MATCHED_COLOUR,
     truth: Optional[Labels] = None,
     threshold: float = 0.5,
 ) -> AnyArray:
@@ -39,7 +39,8 @@ def overlay(
     colour : (int, int, int)
         Red, green and blue from 0 to 255 of the outlines; of those that match, where `truth` is given.
     truth : int32 array (H, W), optional
-        True nuclei. Predictions without a match are then drawn in `EXTRA`, true nuclei without a match in `MISSED`.
+        True nuclei. Predictions without a match are then drawn in `EXTRA_COLOUR`, true nuclei without a match in
+        `MISSED_COLOUR`.
     threshold : float
         Intersection over union above which a prediction matches, in [0.5, 1).
 
@@ -57,7 +58,7 @@ def overlay(
     """
     if image.shape != labels.shape or image.ndim != 2:
         raise ImageError(f"image {image.shape} and labels {labels.shape} must have the same shape (H, W)")
-    picture: AnyArray = np.repeat(stretch(image)[:, :, None], 3, axis=2)
+    picture: AnyArray = np.repeat(grey_picture(image)[:, :, None], 3, axis=2)
     if truth is None:
         picture[outlines(labels)] = colour
         return picture
@@ -66,8 +67,8 @@ def overlay(
     missed = truth_lines & ~np.concatenate([[True], truth_matched])[truth]
     lines = outlines(labels)
     kind = np.concatenate([[False], matched])[labels]
-    picture[missed] = MISSED
-    picture[lines & ~kind] = EXTRA
+    picture[missed] = MISSED_COLOUR
+    picture[lines & ~kind] = EXTRA_COLOUR
     picture[lines & kind] = colour
     return picture
 
@@ -78,12 +79,12 @@ def error_overlay(
     """Draw the outlines of true and predicted nuclei in the colours of their error classes.
 
     All predicted nuclei are outlined, of the true ones only those without a match: a merged nucleus shows the lines
-    that part it, a split one the outline that its pieces should have.
+    that should divide it, a split one the outline that its pieces should have.
 
     Parameters
     ----------
     image : integer, float or bool array (H, W)
-        Shown in grey, see `stretch`.
+        Shown in grey, see `grey_picture`.
     truth, prediction : int32 arrays (H, W)
         Label images.
     errors : (ObjectErrors, ObjectErrors)
@@ -102,7 +103,7 @@ def error_overlay(
     if not image.shape == truth.shape == prediction.shape or image.ndim != 2:
         shapes = f"image {image.shape}, truth {truth.shape} and prediction {prediction.shape}"
         raise ImageError(f"{shapes} must have the same shape (H, W)")
-    picture: AnyArray = np.repeat(stretch(image)[:, :, None], 3, axis=2)
+    picture: AnyArray = np.repeat(grey_picture(image)[:, :, None], 3, axis=2)
     for labels, found, hidden in ((prediction, errors[1], ()), (truth, errors[0], (ErrorClass.MATCHED,))):
         kinds = np.concatenate([[ErrorClass.NONE], found.error])[np.where(outlines(labels), labels, 0)]
         for kind in (kind for kind in COLOURS if kind not in hidden):
@@ -133,7 +134,7 @@ def error_map(labels: Labels, errors: ObjectErrors) -> AnyArray:
     return filled
 
 
-def stretch(image: AnyArray) -> AnyArray:
+def grey_picture(image: AnyArray) -> AnyArray:
     """Stretch an image from its 1st to its 99.8th percentile over 0 to 255.
 
     Parameters

@@ -14,15 +14,22 @@ from nucdl_core.files.writing import replaced_folder, write_atomically, write_ta
 from nucdl_core.reports.data import NucleusCollector, choose_images, image_files_by_stem, image_times
 from nucdl_core.reports.figures import CATEGORY_FIGURE, all_figures, error_counts, figure_bytes
 from nucdl_core.reports.gallery import data_link, gallery_picture, picture_link
-from nucdl_core.reports.methods import TABLE_NAMES, Evaluation, Inputs, evaluate_methods, pair_methods, write_tables
+from nucdl_core.reports.methods import (
+    TABLE_NAMES,
+    Evaluation,
+    Inputs,
+    evaluate_methods,
+    pair_methods,
+    write_method_tables,
+)
 from nucdl_core.reports.tables import area_rows, comparison_rows, error_rows, main_rows, size_rows, strata_rows
 from nucdl_core.scores.object_errors import COLOURS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPLATES = Path(__file__).with_name("templates")
-LIBRARIES = ("jinja2", "matplotlib")
+_TEMPLATES = Path(__file__).with_name("templates")
+REPORT_LIBRARIES = ("jinja2", "matplotlib")
 NUCLEI_NAME, TIMES_NAME = "nuclei.csv", "times.csv"
 GALLERY_TITLES = {
     "worst": "The worst images",
@@ -53,7 +60,7 @@ class ReportConfig:
     output : str or path
         The HTML file. Tables and figures go into a folder beside it, see `files_folder`.
     times : str, path or None
-        Table of times, see `report_data.image_times`.
+        Table of times, see `data.image_times`.
     pictures : int
         Images of each kind in the galleries.
     """
@@ -74,7 +81,7 @@ class ReportConfig:
         return Path(self.output).with_name(f"{Path(self.output).stem}_files")
 
 
-def write_report(config: ReportConfig) -> Evaluation:
+def write_method_report(config: ReportConfig) -> Evaluation:
     """Compare methods and write the report.
 
     Parameters
@@ -114,14 +121,16 @@ def write_report(config: ReportConfig) -> Evaluation:
             for kind, stems in chosen.items()
         ]
         page = _page(evaluation, nuclei, times)
-        text = render({**page, "figures": figures, "galleries": galleries, "files_folder": config.files_folder.name})
+        text = render_page(
+            {**page, "figures": figures, "galleries": galleries, "files_folder": config.files_folder.name}
+        )
     write_atomically(config.output, lambda stream: stream.write(text.encode("utf-8")))
     return evaluation
 
 
 def require_libraries() -> None:
     """Raise a `ConfigError` that says how to install them if the libraries of the report are missing."""
-    missing = [name for name in LIBRARIES if util.find_spec(name) is None]
+    missing = [name for name in REPORT_LIBRARIES if util.find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"a report needs {' and '.join(missing)}, which this Python lacks; install with: "
@@ -133,7 +142,7 @@ def _write_files(
     folder: Path, evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFrame
 ) -> Dict[str, Dict[str, str]]:
     """Write tables and figures; return link and caption of each figure."""
-    write_tables(folder, evaluation)
+    write_method_tables(folder, evaluation)
     write_table(folder / NUCLEI_NAME, nuclei)
     write_table(folder / TIMES_NAME, times)
     links: Dict[str, Dict[str, str]] = {}
@@ -197,7 +206,7 @@ def _page(evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFrame) -> 
     }
 
 
-def render(values: Dict[str, Any]) -> str:
+def render_page(values: Dict[str, Any]) -> str:
     """Fill the template of the page; text from outside is escaped.
 
     Parameters
@@ -212,6 +221,6 @@ def render(values: Dict[str, Any]) -> str:
     """
     import jinja2
 
-    loader = jinja2.FileSystemLoader(str(TEMPLATES))
+    loader = jinja2.FileSystemLoader(str(_TEMPLATES))
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.get_template("report.html").render(values)

@@ -24,7 +24,7 @@ class Strata:
     table : pandas.DataFrame
         One row per image, in the order that was asked for: ``image`` and one column of str per kind of category.
     left_out : tuple of str
-        Columns that hold more than `MAX_CATEGORIES` different values, and are no categories therefore.
+        Columns with more than `MAX_CATEGORIES` different values, which are not taken for categories.
     """
 
     table: pd.DataFrame
@@ -54,8 +54,8 @@ def read_strata(path: PathLike, images: Sequence[str]) -> Strata:
     Raises
     ------
     ConfigError
-        Naming the file, if it cannot be read, lacks a column of names or categories, or if an image is not in it or
-        in it twice.
+        Naming the file, if it cannot be read, has no column of names or categories, or holds an image not at all or
+        twice.
     """
     table = _read(path)
     names = next((name for name in NAME_COLUMNS if name in table.columns), None)

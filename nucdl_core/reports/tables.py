@@ -11,7 +11,7 @@ from nucdl_core.scores.author_rules import SIZE_CLASSES
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns and titles; of all of them a higher number is better.
+# Columns and titles of scores of which the higher is the better one.
 _SCORES = (
     ("mean_f1", "mean F1"),
     ("f1_0.50", "F1 at 0.5"),
@@ -53,25 +53,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Titles of the columns and rows of cells; the first cell of a row is its name."""
 
     header: List[str]
     rows: List[List[Cell]]
 
 
-def main_rows(evaluation: Evaluation, times: pd.DataFrame) -> Table:
+def main_rows(evaluation: Evaluation, times: pd.DataFrame) -> TextTable:
     """Give the scores of each method on all images, with the confidence interval of the mean F1.
 
     Parameters
     ----------
     evaluation : Evaluation
     times : pandas.DataFrame
-        See `report_data.image_times`; adds a column with the median where there are any.
+        See `data.image_times`; adds a column with the median where there are any.
 
     Returns
     -------
-    Table
+    TextTable
     """
     records = [evaluation.overall(method) for method in evaluation.methods]
     columns = [(title, _score_cells(records, name)) for name, title in _SCORES]
@@ -82,8 +82,8 @@ def main_rows(evaluation: Evaluation, times: pd.DataFrame) -> Table:
     return _table(evaluation.methods, "method", columns)
 
 
-def area_rows(evaluation: Evaluation) -> Table:
-    """Give the scores of each method on all images that look at areas.
+def area_rows(evaluation: Evaluation) -> TextTable:
+    """Give the scores that look at areas, of each method on all images.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def area_rows(evaluation: Evaluation) -> Table:
 
     Returns
     -------
-    Table
+    TextTable
     """
     records = [evaluation.overall(method) for method in evaluation.methods]
     return _table(evaluation.methods, "method", [(title, _score_cells(records, name)) for name, title in _AREA_SCORES])
@@ -111,7 +111,7 @@ def _score_cells(records: Sequence[Dict[str, Any]], name: str) -> List[Cell]:
     ]
 
 
-def comparison_rows(evaluation: Evaluation) -> Table:
+def comparison_rows(evaluation: Evaluation) -> TextTable:
     """Give the paired tests of the main scores on all images.
 
     Parameters
@@ -120,7 +120,7 @@ def comparison_rows(evaluation: Evaluation) -> Table:
 
     Returns
     -------
-    Table
+    TextTable
         Without rows where there is one method.
     """
     header = ["methods", "score", "difference", "better on", "worse on", "p (Wilcoxon)", "p (Holm)", "rank-biserial"]
@@ -134,21 +134,21 @@ def comparison_rows(evaluation: Evaluation) -> Table:
         cells += [Cell(str(row["better"])), Cell(str(row["worse"]))]
         cells += [Cell(f"{row[name]:.2g}") for name in ("p_value", "p_holm")]
         rows.append([*cells, Cell(f"{row['rank_biserial']:+.2f}")])
-    return Table(header, rows)
+    return TextTable(header, rows)
 
 
-def error_rows(evaluation: Evaluation, counts: Dict[Tuple[str, str, str], int]) -> Table:
+def error_rows(evaluation: Evaluation, counts: Dict[Tuple[str, str, str], int]) -> TextTable:
     """Give the errors of each method as each author counts them.
 
     Parameters
     ----------
     evaluation : Evaluation
     counts : dict of (str, str, str) to int
-        See `report_figures.error_counts`.
+        See `figures.error_counts`.
 
     Returns
     -------
-    Table
+    TextTable
     """
     records = [evaluation.overall(method) for method in evaluation.methods]
     found = [Cell(str(record["n_prediction"])) for record in records]
@@ -163,7 +163,7 @@ def error_rows(evaluation: Evaluation, counts: Dict[Tuple[str, str, str], int]) 
     return _table(evaluation.methods, "method", columns)
 
 
-def size_rows(evaluation: Evaluation) -> Table:
+def size_rows(evaluation: Evaluation) -> TextTable:
     """Give the share of missed nuclei of each class of size.
 
     Parameters
@@ -172,7 +172,7 @@ def size_rows(evaluation: Evaluation) -> Table:
 
     Returns
     -------
-    Table
+    TextTable
     """
     records = [evaluation.overall(method) for method in evaluation.methods]
     columns = []
@@ -185,7 +185,7 @@ def size_rows(evaluation: Evaluation) -> Table:
     return _table(evaluation.methods, "method", columns)
 
 
-def strata_rows(evaluation: Evaluation, category: str) -> Table:
+def strata_rows(evaluation: Evaluation, category: str) -> TextTable:
     """Give the mean F1 of each method in each category of images.
 
     Parameters
@@ -196,7 +196,7 @@ def strata_rows(evaluation: Evaluation, category: str) -> Table:
 
     Returns
     -------
-    Table
+    TextTable
         One row per category.
     """
     means = evaluation.means[evaluation.means["category"] == category]
@@ -207,9 +207,9 @@ def strata_rows(evaluation: Evaluation, category: str) -> Table:
         records = means[means["value"] == value].to_dict("records")
         counts = [Cell(str(records[0]["images"])), Cell(str(records[0]["n_truth"]))]
         rows.append([Cell(value), *counts, *_score_cells(records, "mean_f1")])
-    return Table(header, rows)
+    return TextTable(header, rows)
 
 
-def _table(names: Sequence[str], title: str, columns: Sequence[Tuple[str, List[Cell]]]) -> Table:
+def _table(names: Sequence[str], title: str, columns: Sequence[Tuple[str, List[Cell]]]) -> TextTable:
     rows = [[Cell(name), *(cells[position] for _, cells in columns)] for position, name in enumerate(names)]
-    return Table([title, *(column for column, _ in columns)], rows)
+    return TextTable([title, *(column for column, _ in columns)], rows)

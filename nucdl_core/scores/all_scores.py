@@ -1,4 +1,4 @@
-"""All scores of a segmented image: those of `metrics.image_scores` and those of other authors."""
+"""All scores of a segmented image: those of `matching.image_scores` and those of other authors."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Dict, Tuple
 
 import numpy as np
 
-from nucdl_core.arrays import Labels
-from nucdl_core.labels import relabel
-from nucdl_core.overlap import Overlap, overlap
+from nucdl_core.overlap import Overlap
 from nucdl_core.scores.author_rules import SIZE_CLASSES, hollandi_merges_and_splits, kromp_detection, size_classes
 from nucdl_core.scores.matching import (
     AVERAGED,
@@ -28,9 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FURTHER_THRESHOLDS = tuple(threshold for threshold in THRESHOLDS if threshold not in DETAILED_THRESHOLDS)
-MISSED = f"missed_{MISSED_THRESHOLD:.2f}"
+_MISSED = f"missed_{MISSED_THRESHOLD:.2f}"
 
-# Columns beside those of `metrics`: averaged over images, or added up.
+# Columns beside those of `matching`: averaged over images, or added up.
 ALL_AVERAGED: Tuple[str, ...] = (
     *AVERAGED,
     *(f"{name}_{threshold:.2f}" for threshold in _FURTHER_THRESHOLDS for name in ("precision", "recall")),
@@ -47,7 +45,7 @@ ALL_AVERAGED: Tuple[str, ...] = (
 )
 ALL_COUNTED: Tuple[str, ...] = (
     *COUNTED,
-    *(f"{name}_{size}" for size in SIZE_CLASSES for name in ("n_truth", MISSED)),
+    *(f"{name}_{size}" for size in SIZE_CLASSES for name in ("n_truth", _MISSED)),
     "hollandi_merges",
     "hollandi_splits",
     "kromp_detected",
@@ -59,49 +57,29 @@ ALL_COUNTED: Tuple[str, ...] = (
 )
 
 
-def all_scores(truth: Labels, prediction: Labels) -> Dict[str, Number]:
+def all_overlap_scores(pairs: Overlap, pixels: int) -> Dict[str, Number]:
     """Score one segmented image against its truth in every way.
 
     Parameters
     ----------
-    truth, prediction : int32 arrays (H, W)
-        Label images of the same shape; numbers may have gaps.
-
-    Returns
-    -------
-    dict of str to int or float
-        See `all_overlap_scores`.
-
-    Raises
-    ------
-    ImageError
-        If the shapes differ.
-    """
-    return all_overlap_scores(overlap(relabel(truth), relabel(prediction)), truth.size)
-
-
-def all_overlap_scores(pairs: Overlap, pixels: int) -> Dict[str, Number]:
-    """Give the scores of `all_scores` where the overlap is known already.
-
-    Parameters
-    ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second; numbers may have gaps.
     pixels : int
         Number of pixels of the image.
 
     Returns
     -------
     dict of str to int or float
-        The scores of `metrics.image_scores`, and
+        The scores of `matching.image_scores`, and
 
         ``precision_T``, ``recall_T``: at the other IoU thresholds. ``mean_precision``, ``mean_recall``: averaged over
         the thresholds, the mAP and mAR of Hollandi et al., whose mF1 is ``mean_f1``.
         ``n_truth_SIZE``, ``missed_0.70_SIZE``: true nuclei, and those without a match at IoU 0.7, of the classes of
-        size of `error_rules.size_classes`.
-        ``hollandi_merges``, ``hollandi_splits``: see `error_rules.hollandi_merges_and_splits`.
-        ``kromp_...``: counts, precision, recall and F1 of `error_rules.kromp_detection`; ``mean_dice``: mean Dice
+        size of `author_rules.size_classes`.
+        ``hollandi_merges``, ``hollandi_splits``: see `author_rules.hollandi_merges_and_splits`.
+        ``kromp_...``: counts, precision, recall and F1 of `author_rules.kromp_detection`; ``mean_dice``: mean Dice
         coefficient of its true positives, 0 where there is none.
-        ``aji``, ``panoptic_quality``, ``pixel_accuracy``, ``mean_iou``: see `region_scores`.
+        ``aji``, ``panoptic_quality``, ``pixel_accuracy``, ``mean_iou``: see `regions`.
         Where neither image holds a nucleus all scores are 1.
     """
     scores = overlap_scores(pairs)
@@ -127,7 +105,7 @@ def _missed_by_size(pairs: Overlap) -> Dict[str, Number]:
     scores: Dict[str, Number] = {}
     for position, size in enumerate(SIZE_CLASSES):
         scores[f"n_truth_{size}"] = int(np.count_nonzero(classes == position))
-        scores[f"{MISSED}_{size}"] = int(np.count_nonzero((classes == position) & ~matched))
+        scores[f"{_MISSED}_{size}"] = int(np.count_nonzero((classes == position) & ~matched))
     return scores
 
 
@@ -156,12 +134,12 @@ def summarize_all(table: pd.DataFrame) -> Dict[str, Number]:
     Parameters
     ----------
     table : pandas.DataFrame
-        One row per image with the columns of `all_scores`; other columns are ignored.
+        One row per image with the columns of `all_overlap_scores`; other columns are ignored.
 
     Returns
     -------
     dict of str to int or float
-        What `metrics.summarize` returns, the mean of each score in `ALL_AVERAGED`, the sum of each count in
+        What `matching.summarize` returns, the mean of each score in `ALL_AVERAGED`, the sum of each count in
         `ALL_COUNTED`, ``missed_share_0.70_SIZE`` (of the true nuclei of that class), and the rates of Kromp et al.,
         ``kromp_over_rate`` and ``kromp_under_rate``, of all true nuclei. Shares are 0 where there are no nuclei.
 
@@ -174,7 +152,7 @@ def summarize_all(table: pd.DataFrame) -> Dict[str, Number]:
     summary.update({name: float(table[name].mean()) for name in ALL_AVERAGED})
     summary.update({name: int(table[name].sum()) for name in ALL_COUNTED})
     for size in SIZE_CLASSES:
-        summary[f"missed_share_{MISSED_THRESHOLD:.2f}_{size}"] = summary[f"{MISSED}_{size}"] / max(
+        summary[f"missed_share_{MISSED_THRESHOLD:.2f}_{size}"] = summary[f"{_MISSED}_{size}"] / max(
             summary[f"n_truth_{size}"], 1
         )
     for kind in ("over", "under"):

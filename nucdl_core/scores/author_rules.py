@@ -1,6 +1,6 @@
 """Kinds of errors as different authors count them, from the overlap of truth and prediction.
 
-`metrics.merges_and_splits` has the rules of Caicedo et al. (Cytometry A 2019) and of Zaki et al. (Cytometry A 2020),
+`matching.merges_and_splits` has the rules of Caicedo et al. (Cytometry A 2019) and of Zaki et al. (Cytometry A 2020),
 which are the same. Here are those of Hollandi et al. (nucleAIzer, Cell Systems 2020) and of Kromp et al. (IEEE
 Transactions on Medical Imaging 2021), and the classes of size by which Caicedo et al. count missed nuclei.
 """
@@ -22,7 +22,7 @@ HALF = 0.5
 SHARE_OF_TWO, SHARE_OF_MORE = 0.30, 0.15
 
 SIZE_CLASSES: Tuple[str, ...] = ("tiny", "small", "normal", "large")
-# Caicedo et al. part the nuclei of one microscope at these areas. The middle of their normal class is taken for the
+# Caicedo et al. divide the nuclei of one microscope at these areas. The middle of their normal class is taken for the
 # typical area, so that the bounds fit any magnification.
 _SIZE_BOUNDS = (250, 625, 900)
 _TYPICAL_AREA = (625 + 900) / 2
@@ -67,6 +67,7 @@ def kromp_detection(pairs: Overlap) -> Detection:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
 
     Returns
     -------
@@ -100,6 +101,7 @@ def hollandi_merges_and_splits(pairs: Overlap) -> Tuple[int, int]:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
 
     Returns
     -------
@@ -117,7 +119,7 @@ def hollandi_merges_and_splits(pairs: Overlap) -> Tuple[int, int]:
 def _covered_by_several(
     whole: NDArray[np.int64], part: NDArray[np.int64], shared: NDArray[np.int64], areas: NDArray[np.int64]
 ) -> Mask:
-    """Tell which nuclei several parts cover that lie mostly in them, and not more in another nucleus."""
+    """Tell which nuclei are covered by several parts that share more pixels with no other nucleus."""
     most = np.zeros(int(part.max(initial=0)) + 1, np.int64)
     np.maximum.at(most, part, shared)
     best = shared == most[part]

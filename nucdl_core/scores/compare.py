@@ -1,4 +1,4 @@
-"""Two segmentations of one image side by side: the scores of the image, and what became of each nucleus."""
+"""A segmentation beside the truth, or beside another one: the scores of the image, and the fate of each nucleus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Comparison:
     scores : dict of str to int or float
         Of the image, see `compare`.
     truth, prediction : ObjectErrors
-        What became of the nuclei of each image.
+        What became of the nuclei of the first and of the second label image.
     """
 
     scores: Dict[str, Number]
@@ -29,20 +29,20 @@ class Comparison:
 
 
 def compare(truth: Labels, prediction: Labels, threshold: float = MISSED_THRESHOLD) -> Comparison:
-    """Compare two label images of one field.
+    """Compare a label image with the truth, or two segmentations with each other.
 
     Parameters
     ----------
     truth, prediction : int32 arrays (H, W)
-        Label images of the same shape; numbers may have gaps. Where there is no truth but two segmentations, either
-        can stand for it: ``f1``, ``mean_f1``, ``dsb_score`` and ``matched`` stay the same when they change places.
+        Label images of the same shape; numbers may have gaps. Of two segmentations the first is taken for the truth.
+        ``f1``, ``mean_f1``, ``dsb_score`` and ``matched`` do not depend on which one that is.
     threshold : float
         IoU above which two nuclei match, in [0.5, 1).
 
     Returns
     -------
     Comparison
-        With the scores of `metrics.image_scores` and, at `threshold`: the true nuclei with (``matched``) and without
+        With the scores of `matching.image_scores` and, at `threshold`: the true nuclei with (``matched``) and without
         a match (``missed``), the predicted nuclei without one (``extra``), ``precision`` and ``recall``.
 
     Raises

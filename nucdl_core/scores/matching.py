@@ -88,6 +88,7 @@ def match_counts(pairs: Overlap, thresholds: Sequence[float] = THRESHOLDS) -> Ma
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
     thresholds : sequence of float (T,)
         From 0.5 up to and without 1: below 0.5 a match is not unique.
 
@@ -113,6 +114,7 @@ def matched_nuclei(pairs: Overlap, threshold: float = 0.5) -> Tuple[Mask, Mask]:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
     threshold : float
         In [0.5, 1).
 
@@ -148,6 +150,7 @@ def merges_and_splits(pairs: Overlap, threshold: float = CONTACT_THRESHOLD) -> T
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
     threshold : float
         IoU from which two nuclei are in contact; 0.1 in Caicedo et al.
 
@@ -197,6 +200,7 @@ def overlap_scores(pairs: Overlap) -> Dict[str, Number]:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """What became of each nucleus: matched, missed, extra, merged or split.
 
-`metrics` counts over an image; here every true and every predicted nucleus gets its best partner and one error class,
+`matching` counts over an image; here every true and every predicted nucleus gets its best partner and one error class,
 so that errors can be shown, filtered and exported one by one. Contact, merges and splits are those of Caicedo et al.
-(Cytometry A 2019), see `metrics.merges_and_splits`.
+(Cytometry A 2019), see `matching.merges_and_splits`.
 """
 
 from __future__ import annotations
@@ -86,14 +86,14 @@ def object_errors(
        contact with such a true one.
     4. ``MISSED`` for a true, ``EXTRA`` for a predicted nucleus. It may still have a partner, with too low an IoU.
 
-    So the matched are the true positives of `metrics.match_counts`, and all other true (predicted) nuclei its false
+    So the matched are the true positives of `matching.match_counts`, and all other true (predicted) nuclei its false
     negatives (positives). The flags ``merged`` and ``split`` hold regardless of the class: the sums of the predicted
-    nuclei's ``merged`` and of the true nuclei's ``split`` are the numbers of `metrics.merges_and_splits`.
+    nuclei's ``merged`` and of the true nuclei's ``split`` are the numbers of `matching.merges_and_splits`.
 
     Parameters
     ----------
-    pairs : metrics.Overlap
-        Of two label images; their numbers may have gaps.
+    pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second; numbers may have gaps.
     threshold : float
         In [0.5, 1). 0.7 is that of Caicedo et al. for missed nuclei.
     contact : float

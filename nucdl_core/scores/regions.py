@@ -18,6 +18,7 @@ def aggregated_jaccard(pairs: Overlap) -> float:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
 
     Returns
     -------
@@ -49,6 +50,7 @@ def panoptic_quality(pairs: Overlap) -> float:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
 
     Returns
     -------
@@ -71,6 +73,7 @@ def pixel_accuracy(pairs: Overlap, pixels: int) -> float:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
     pixels : int
         Number of pixels of the image.
 
@@ -90,6 +93,7 @@ def mean_iou(pairs: Overlap, pixels: int) -> float:
     Parameters
     ----------
     pairs : Overlap
+        Of the truth, as the first label image, and the prediction, as the second.
     pixels : int
         Number of pixels of the image.
 

@@ -8,10 +8,10 @@ from typing import Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
+CONFIDENCE_LEVEL = 0.95
 REPETITIONS = 2000
-# Resamples are drawn in parts of this many numbers, so that memory stays small for any number of images.
-_PART = 4_000_000
+# Resamples are drawn in parts of about so many numbers, so that memory stays small for any number of images.
+_PART = 2_000_000
 # Differences below this are rounding errors of equal scores.
 _DECIMALS = 12
 
@@ -52,8 +52,8 @@ def bootstrap_interval(
 ) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the confidence interval of the mean over images of each score.
 
-    Images are drawn with replacement; the bounds are the percentiles of the means (percentile bootstrap) that hold
-    `CONFIDENCE` of them.
+    Images are drawn with replacement; the bounds are the percentiles between which `CONFIDENCE_LEVEL` of the means lie
+    (percentile bootstrap). Of a single image both bounds are its scores.
 
     Parameters
     ----------
@@ -73,19 +73,24 @@ def bootstrap_interval(
     ValueError
         If there is no image.
     """
+    from scipy.stats import bootstrap
+
     count = len(values)
     if count == 0:
         raise ValueError("there is no image to resample; give at least one row of scores")
-    rng = np.random.default_rng(seed)
-    means = []
-    part = max(1, _PART // count)
-    for start in range(0, repetitions, part):
-        size = min(part, repetitions - start)
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size)
-        means.append(drawn @ values / count)
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail], axis=0)
-    return low, high
+    if count == 1:
+        return values[0], values[0]
+    interval = bootstrap(
+        (values,),
+        np.mean,
+        axis=0,
+        n_resamples=repetitions,
+        batch=max(1, _PART // values.size),
+        confidence_level=CONFIDENCE_LEVEL,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return interval.low, interval.high
 
 
 def compare_paired(first: NDArray[np.float64], second: NDArray[np.float64], seed: int = 0) -> PairedComparison:
@@ -148,7 +153,7 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Notes
     -----
-    Holm, Scandinavian Journal of Statistics 1979.
+    Holm, Scandinavian Journal of Statistics 1979. Written out here since scipy does not have it.
     """
     order = np.argsort(p_values)
     factors = np.arange(len(p_values), 0, -1)

@@ -121,14 +121,14 @@ class FieldConfig:
             f"count is {self.count}; give a whole number from 0, or None",
         )
         require(self.bits in BIT_DEPTHS, f"bits is {self.bits}; it must be one of 8, 12, 16")
-        for name, (low, high) in RANGES.items():
+        for name, (low, high) in FIELD_RANGES.items():
             value = getattr(self, name)
             require(low <= value <= high, f"{name} is {value}; it must lie between {low:g} and {high:g}")
         shapes = self.kidney_share + self.lobed_share + self.mitotic_share
         require(shapes <= 1, f"kidney, lobed and mitotic shares add up to {shapes:g}; at most 1 is possible")
 
 
-RANGES: Dict[str, Tuple[float, float]] = {
+FIELD_RANGES: Dict[str, Tuple[float, float]] = {
     "diameter": (3, 1000),
     "diameter_spread": (0, 1),
     "coverage": (0, 0.9),

@@ -16,12 +16,10 @@ from scipy import ndimage
 
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.labels import areas, equivalent_diameters, largest_component, relabel
-from nucdl_core.simulate.field import FieldConfig, random_config
+from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.optics import debris, expose, illumination, patterns, surroundings
 from nucdl_core.simulate.population import draw_bodies
-from nucdl_core.simulate.shapes import Bodies, Doubles, half_windows, render
-
-__all__ = ["FieldConfig", "SimulatedField", "random_config", "simulate_field"]
+from nucdl_core.simulate.shapes import Bodies, Doubles, half_windows, render_bodies
 
 SMALLEST_AREA = 5
 """Pixels; of nuclei that the border or an upper nucleus cuts to fewer, the label is left out."""
@@ -75,13 +73,13 @@ def simulate_field(config: FieldConfig, rng: np.random.Generator) -> SimulatedFi
 
 
 def _draw(config: FieldConfig, bodies: Bodies, rng: np.random.Generator) -> Tuple[Doubles, Labels]:
-    """Draw nuclei one above the other; return their light and their labels, number by order of drawing."""
+    """Draw nuclei one above the other; return their light and their labels, numbered as they were drawn."""
     light = np.zeros(config.size)
     labels = np.zeros(config.size, np.int32)
     side = 2 * int(half_windows(bodies).max(initial=0)) + 1
     texture, spots = patterns(config, side, rng)
     hidden = 1 - config.overlap_light
-    for number, window in enumerate(render(bodies, texture, spots, rng), start=1):
+    for number, window in enumerate(render_bodies(bodies, texture, spots, rng), start=1):
         place = window.within(config.size)
         if place is None:
             continue

@@ -1,4 +1,4 @@
-"""Light that is not nuclei, and the way of all light to the grey levels: haze, debris, illumination, camera.
+"""Light beside that of the nuclei, and how all light becomes grey levels: haze, debris, illumination, camera.
 
 Images are float64 arrays `(H, W)` in units of a nucleus of brightness 1.
 """
@@ -13,7 +13,7 @@ from scipy import fft, ndimage
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.simulate.field import FieldConfig
-from nucdl_core.simulate.shapes import Bodies, Doubles, render
+from nucdl_core.simulate.shapes import Bodies, Doubles, render_bodies
 
 COARSE = 16
 """Smooth light is made on a grid that is so many times coarser, at most."""
@@ -128,7 +128,7 @@ def _cells(bodies: Bodies, shape: Tuple[int, int], coarse: int, rng: np.random.G
     streaks = ndimage.gaussian_filter(rng.standard_normal((128, 128)), 0.8, mode="wrap")
     streaks /= float(streaks.std())
     light = np.zeros(shape)
-    for window in render(cells, streaks, np.zeros_like(streaks), rng):
+    for window in render_bodies(cells, streaks, np.zeros_like(streaks), rng):
         place = window.within(shape)
         if place is not None:
             light[place[0]] += (window.cover * window.light)[place[1]]

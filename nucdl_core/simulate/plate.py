@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,9 @@ from nucdl_core.files.writing import replaced_folder, write_json, write_labels, 
 from nucdl_core.simulate.field import FieldConfig, screen_config
 from nucdl_core.simulate.image import simulate_field
 
-MARKER = "simulation.json"
+PLATE_MARKER = "simulation.json"
 """File that tells that a folder was written by `simulate_plate` and may be overwritten by it."""
-PLATE = "Plate"
+PLATE_NAME = "Plate"
 SITES = 4
 """Sites per well, as long as the wells suffice."""
 WELL_PLATES = ((8, 12), (16, 24))
@@ -34,11 +34,10 @@ def simulate_plate(
     fields: int,
     size: Tuple[int, int] = (520, 696),
     seed: int = 0,
-    report: Optional[Callable[[str], None]] = None,
 ) -> pd.DataFrame:
     """Simulate a plate and write it.
 
-    Written are `images/Plate_A01_s1_w1.tif` (uint16), `labels/Plate_A01_s1_w1_labels.tif`, `load_data.csv` for
+    It writes `images/Plate_A01_s1_w1.tif` (uint16), `labels/Plate_A01_s1_w1_labels.tif`, `load_data.csv` for
     CellProfiler's LoadData (with absolute paths), `truth.csv` (the table that is returned) and `simulation.json`.
     The wells differ in size, shape and density of the nuclei, the sites in density and focus. A field depends on
     the seed and its number only, not on how many there are.
@@ -54,8 +53,6 @@ def simulate_plate(
         Height and width of the images in pixels.
     seed : int
         From 0 on; the same seed gives the same plate.
-    report : callable or None
-        Called with the file name of each image once it is written.
 
     Returns
     -------
@@ -76,10 +73,10 @@ def simulate_plate(
     folder = Path(folder).absolute()
     _refuse_other_files(folder)
     with replaced_folder(folder, _is_of_plate) as new:
-        write_json(new / MARKER, {"fields": fields, "size": list(size), "seed": seed})
+        write_json(new / PLATE_MARKER, {"fields": fields, "size": list(size), "seed": seed})
         for name in ("images", "labels"):
             (new / name).mkdir()
-        truth = _write_fields(new, plan_sites(fields), size, seed, report)
+        truth = _write_fields(new, plan_sites(fields), size, seed)
         write_table(new / "truth.csv", truth)
         write_table(new / "load_data.csv", _load_data(truth, folder / "images"))
     return truth
@@ -90,7 +87,6 @@ def _write_fields(
     places: Sequence[Tuple[str, int]],
     size: Tuple[int, int],
     seed: int,
-    report: Optional[Callable[[str], None]],
 ) -> pd.DataFrame:
     """Write image and label image of each well and site; return the table ``truth.csv``."""
     rows = []
@@ -98,14 +94,12 @@ def _write_fields(
         same_in_well = np.random.default_rng([seed, 0, *map(ord, well)])
         config = screen_config(size, same_in_well, np.random.default_rng([seed, 1, index]))
         field = simulate_field(config, np.random.default_rng([seed, 2, index]))
-        stem = f"{PLATE}_{well}_s{site}_w1"
+        stem = f"{PLATE_NAME}_{well}_s{site}_w1"
         _write_image(folder / "images" / f"{stem}.tif", field.image)
         write_labels(folder / "labels" / f"{stem}{LABEL_SUFFIX}", field.labels)
         rows.append(
-            (f"{stem}.tif", f"{stem}{LABEL_SUFFIX}", PLATE, well, site, int(field.labels.max()), field.diameter)
+            (f"{stem}.tif", f"{stem}{LABEL_SUFFIX}", PLATE_NAME, well, site, int(field.labels.max()), field.diameter)
         )
-        if report is not None:
-            report(f"{stem}.tif")
     return pd.DataFrame(rows, columns=["image", "labels", "plate", "well", "site", "nuclei", "diameter"])
 
 
@@ -128,14 +122,20 @@ def _refuse_other_files(folder: Path) -> None:
         f"{folder} is a file; give a folder for the simulated plate",
     )
     require(
-        not folder.exists() or (folder / MARKER).is_file() or not any(folder.iterdir()),
+        not folder.exists() or (folder / PLATE_MARKER).is_file() or not any(folder.iterdir()),
         f"{folder} is not empty and holds no simulated plate; nothing was written. Give another folder, or empty it",
     )
 
 
 def _is_of_plate(path: Path) -> bool:
     """Tell whether a file of a former plate, named by its path in the folder, goes when a new plate comes."""
-    patterns = (MARKER, "load_data.csv", "truth.csv", f"images/{PLATE}_*_w1.tif", f"labels/{PLATE}_*_w1{LABEL_SUFFIX}")
+    patterns = (
+        PLATE_MARKER,
+        "load_data.csv",
+        "truth.csv",
+        f"images/{PLATE_NAME}_*_w1.tif",
+        f"labels/{PLATE_NAME}_*_w1{LABEL_SUFFIX}",
+    )
     return any(fnmatch(path.as_posix(), pattern) for pattern in patterns)
 
 

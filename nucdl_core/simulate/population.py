@@ -12,10 +12,11 @@ from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.layout import Crowd, place
 from nucdl_core.simulate.shapes import NOTCHES, ORDERS, Bodies, Doubles, half_windows, join
 
-SMALLEST_DIAMETER = 3.5
+SMALLEST_MICRONUCLEUS = 3.5
 """Pixels; smaller micronuclei would be specks that nobody can outline."""
 ELLIPSE, KIDNEY, LOBED, MITOTIC = range(4)
-PLATE, PAIR, TELOPHASE = range(3)
+METAPHASE, ANAPHASE, TELOPHASE = range(3)
+"""Stages of mitosis, drawn as one plate, two plates side by side, and two daughters."""
 
 
 def draw_bodies(config: FieldConfig, rng: np.random.Generator) -> Bodies:
@@ -50,7 +51,7 @@ def draw_bodies(config: FieldConfig, rng: np.random.Generator) -> Bodies:
 
 
 def _bounded_normal(rng: np.random.Generator, count: int) -> Doubles:
-    """Draw standard normal numbers, those beyond 2.5 moved to it."""
+    """Draw standard normal numbers, limited to -2.5 to 2.5."""
     return np.clip(rng.standard_normal(count), -2.5, 2.5)
 
 
@@ -139,7 +140,7 @@ def _divide(bodies: Bodies, kind: NDArray[np.int64], rng: np.random.Generator) -
         length=length,
         width=width,
         brightness=dividing.brightness * condensed,
-        bend=np.where(stage == PAIR, rng.uniform(0, 0.3, count), 0.0),
+        bend=np.where(stage == ANAPHASE, rng.uniform(0, 0.3, count), 0.0),
         deformation=dividing.deformation * 1.5,
         spots=dividing.spots * 0.2,
     )
@@ -147,7 +148,7 @@ def _divide(bodies: Bodies, kind: NDArray[np.int64], rng: np.random.Generator) -
     first = dataclasses.replace(plate, row=plate.row + down, col=plate.col + right)
     second = dataclasses.replace(plate, row=plate.row - down, col=plate.col - right, bend=-plate.bend)
     second = dataclasses.replace(second, length=second.length * rng.uniform(0.85, 1.1, count))
-    return join(join(resting, first), second.take(stage != PLATE))
+    return join(join(resting, first), second.take(stage != METAPHASE))
 
 
 def _micronuclei(config: FieldConfig, bodies: Bodies, rng: np.random.Generator) -> Bodies:
@@ -173,4 +174,4 @@ def _micronuclei(config: FieldConfig, bodies: Bodies, rng: np.random.Generator) 
         brightness=parents.brightness * rng.uniform(0.6, 1.2, count),
         spots=np.zeros(count),
     )
-    return small.take(2 * radius >= SMALLEST_DIAMETER)
+    return small.take(2 * radius >= SMALLEST_MICRONUCLEUS)

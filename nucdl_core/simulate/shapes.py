@@ -24,7 +24,7 @@ ORDERS = np.arange(2, 8)
 """Orders of the Fourier deformation: order 1 would only shift the outline."""
 NOTCHES = 2
 """Number of notches that an outline may have."""
-BLOCK = 4096
+_BLOCK = 4096
 """Outlines tabulated at once."""
 CHUNK_PIXELS = 12_000
 """Pixels rendered at once, so that intermediate arrays stay in the cache."""
@@ -137,9 +137,9 @@ def outline_radius(bodies: Bodies) -> Doubles:
 def half_windows(bodies: Bodies) -> NDArray[np.int64]:
     """Return per body the half width in pixels of a square window that holds it with its soft edge."""
     farthest = np.empty(len(bodies))
-    for start in range(0, len(bodies), BLOCK):
-        block = bodies.take(np.arange(start, min(start + BLOCK, len(bodies))))
-        farthest[start : start + BLOCK] = outline_radius(block).max(axis=1)
+    for start in range(0, len(bodies), _BLOCK):
+        block = bodies.take(np.arange(start, min(start + _BLOCK, len(bodies))))
+        farthest[start : start + _BLOCK] = outline_radius(block).max(axis=1)
     bend = np.abs(bodies.bend) * bodies.length
     tips = np.hypot(farthest, bend * np.clip((farthest / bodies.length) ** 2 - 0.35, 0, 2))
     reach = np.maximum(tips, farthest + 0.35 * bend) + 3 * bodies.softness
@@ -147,7 +147,7 @@ def half_windows(bodies: Bodies) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Window:
+class BodyWindow:
     """One rendered body: its first row and column in the image, and `(S, S)` arrays.
 
     Attributes
@@ -179,7 +179,7 @@ class Window:
         return (slice(top, bottom), slice(left, right)), part
 
 
-def render(bodies: Bodies, texture: Doubles, spots: Doubles, rng: np.random.Generator) -> Iterator[Window]:
+def render_bodies(bodies: Bodies, texture: Doubles, spots: Doubles, rng: np.random.Generator) -> Iterator[BodyWindow]:
     """Render bodies one after the other, several of similar size at a time.
 
     Parameters
@@ -193,7 +193,7 @@ def render(bodies: Bodies, texture: Doubles, spots: Doubles, rng: np.random.Gene
 
     Yields
     ------
-    Window
+    BodyWindow
         One for each body, in order.
     """
     half = half_windows(bodies)
@@ -207,7 +207,7 @@ def render(bodies: Bodies, texture: Doubles, spots: Doubles, rng: np.random.Gene
 
 def _render_chunk(
     bodies: Bodies, half: int, patterns: Tuple[Doubles, Doubles], rng: np.random.Generator
-) -> Iterator[Window]:
+) -> Iterator[BodyWindow]:
     """Render bodies in windows of `2 * half + 1` pixels."""
     offsets = np.arange(-half, half + 1, dtype=np.float64)
     row, col = np.rint(bodies.row), np.rint(bodies.col)
@@ -219,7 +219,7 @@ def _render_chunk(
     light = _light(bodies, np.minimum(fraction, 1.0), patterns, rng)
     top, left = row.astype(np.int64) - half, col.astype(np.int64) - half
     for body in range(len(bodies)):
-        yield Window(int(top[body]), int(left[body]), cover[body], light[body], inside[body])
+        yield BodyWindow(int(top[body]), int(left[body]), cover[body], light[body], inside[body])
 
 
 def _outline_distance(bodies: Bodies, row: Doubles, col: Doubles) -> Tuple[Doubles, Doubles]:

@@ -15,9 +15,9 @@ from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.views import View, apply_view, matching_nuclei, undo_view, vote
 
 # A nucleus of which less than this share is left when better ones have taken their pixels was found twice.
-VISIBLE = 0.5
+LEAST_LEFT = 0.5
 # Masks are enlarged together only up to this number of pixels.
-BATCH_PIXELS = 4_000_000
+MASK_BATCH_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def decode_detections(
     labels = largest_component(labels)
     left = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     smallest_area = np.pi / 4 * (decision.smallest * canonical_diameter / scale) ** 2
-    kept = np.flatnonzero((left > VISIBLE * claims) & (left >= smallest_area))
+    kept = np.flatnonzero((left > LEAST_LEFT * claims) & (left >= smallest_area))
     number = np.zeros(count + 1, np.int32)
     number[kept + 1] = 1 + np.arange(kept.size)
     return Found(number[labels], left[kept], probability, found.scores[kept])
@@ -162,7 +162,7 @@ def _of_similar_size(found: Detections, scale: float) -> Iterator[Tuple[NDArray[
     longest = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1, initial=0) / scale
     sides = 2 ** np.ceil(np.log2(np.maximum(longest + 2, 8))).astype(np.intp)
     for side in np.unique(sides):
-        members, at_once = np.flatnonzero(sides == side), max(1, BATCH_PIXELS // int(side) ** 2)
+        members, at_once = np.flatnonzero(sides == side), max(1, MASK_BATCH_PIXELS // int(side) ** 2)
         for first in range(0, members.size, at_once):
             yield members[first : first + at_once], int(side)
 

@@ -1,6 +1,6 @@
 """Parting, joining, removing and adding objects where other nuclei, found independently, say so.
 
-The nuclei are those that the majority of the views of an image holds (`tta.vote`). Each function takes the objects
+The nuclei are those that the majority of the views of an image holds (`views.vote`). Each function takes the objects
 and the voted nuclei and decides about all objects at once.
 """
 

@@ -13,7 +13,7 @@ from nucdl_core.results import Segmentation
 from nucdl_core.steps.tiling import Tile
 
 # A nucleus of which more than this share is there already was found by an earlier tile.
-SAME_NUCLEUS = 0.5
+ALREADY_THERE = 0.5
 
 
 class Mosaic:
@@ -52,7 +52,7 @@ class Mosaic:
         in_core = np.zeros(sizes.size + 1, bool)
         in_core[labels[tile.inner].ravel()] = True
         covered = np.bincount(labels[present > 0], minlength=sizes.size + 1)[1:]
-        added = np.flatnonzero(in_core[1:] & (covered <= SAME_NUCLEUS * sizes))
+        added = np.flatnonzero(in_core[1:] & (covered <= ALREADY_THERE * sizes))
         number = np.zeros(sizes.size + 1, np.int32)
         number[added + 1] = self.count + 1 + np.arange(added.size)
         painted = number[labels]

@@ -17,7 +17,7 @@ from nucdl_core.scores.matching import image_scores
 from nucdl_core.steps.instances import DECODERS, ONE_BY_ONE, Decision
 from nucdl_core.steps.views import VIEW_SETS
 
-LOGGER = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 Choices = Dict[str, Tuple[float, ...]]
 """Where each number of a decision is searched, by its name."""
@@ -146,7 +146,7 @@ def calibrate(
         gains = jury.scores(bold) - jury.scores(careful)
         decision = bold if is_clear(gains, jury.weights()) else careful
         score = float(np.average(jury.scores(decision), weights=jury.weights()))
-        LOGGER.info("decoder %s: mean F1 %.4f with %s", decoder, score, decision)
+        _LOGGER.info("decoder %s: mean F1 %.4f with %s", decoder, score, decision)
         best[decoder] = (score, decision)
     winner = max(best.values(), key=lambda entry: entry[0])[1]
     return winner, {decoder: round(score, 4) for decoder, (score, _) in best.items()}

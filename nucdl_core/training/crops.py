@@ -1,4 +1,4 @@
-"""Random crops for training, each drawn from its own seed so that a resumed run sees the same ones."""
+"""Random crops for training, each from a seed of its own, so that a resumed run sees the same ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
     indices : range
         Numbers of the crops; a resumed run starts in the middle.
     finish : callable
-        Makes of an image and its layers what a network learns from; as `unet_crop` does.
+        Turns an image and its layers into what a network learns from, as `unet_crop` does.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ def _pixel_of_a_nucleus(source: AnnotatedImage, rng: np.random.Generator) -> Tup
 
 
 def sampling_grid(plan: CropPlan, shape: Sequence[int], size: int, rng: np.random.Generator) -> Tensor:
-    """Positions in the source for every crop pixel, as `torch.nn.functional.grid_sample` wants them.
+    """Give the position in the source of every crop pixel, as `torch.nn.functional.grid_sample` takes it.
 
     Returns
     -------

@@ -54,6 +54,6 @@ def as_annotated(labels: Labels, sigma: float) -> Labels:
 
 
 def simulate_annotated(settings: FieldConfig, rng: np.random.Generator) -> SimulatedField:
-    """Simulate a field whose nuclei are outlined as annotators would; see `simulate.simulate_field`."""
+    """Simulate a field whose nuclei are outlined as annotators would; see `image.simulate_field`."""
     field = simulate_field(settings, rng)
     return dataclasses.replace(field, labels=as_annotated(field.labels, settings.defocus))

@@ -22,7 +22,7 @@ from nucdl_core.training.crops import CropDataset, collate
 from nucdl_core.training.lessons import Batch, Lesson, lesson_of, start_from
 from nucdl_core.training.sources import AnnotatedImage
 
-LOGGER = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 WARM_UP = 200
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -136,6 +136,6 @@ def _batches(
 def _log(folder: Path, step: int, seconds: float, losses: List[Dict[str, float]]) -> None:
     means = {key: round(sum(loss[key] for loss in losses) / len(losses), 5) for key in losses[0]}
     line = json.dumps({"step": step, "seconds": round(seconds), **means})
-    LOGGER.info(line)
+    _LOGGER.info(line)
     with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         log.write(line + "\n")

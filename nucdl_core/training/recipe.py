@@ -18,8 +18,8 @@ from nucdl_core.config import from_mapping
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.writing import replaced_folder
 from nucdl_core.model.bundle import (
+    BUNDLE_FORMAT,
     CARD,
-    FORMAT,
     TEST,
     WEIGHTS,
     BundleDescription,
@@ -190,7 +190,7 @@ def companion_of(config: TrainConfig) -> Optional[Companion]:
 def draft_description(config: TrainConfig) -> BundleDescription:
     """Describe a model before it is calibrated."""
     return BundleDescription(
-        format=FORMAT,
+        format=BUNDLE_FORMAT,
         name=config.name,
         description="Nuclei in fluorescence images, of any size and from any laboratory",
         licence="BSD-3-Clause",

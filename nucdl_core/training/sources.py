@@ -37,8 +37,8 @@ class AnnotatedImage:
         The normalized image and its 2 x 2 averages, so that a crop at a small scale has no aliasing.
     foreground, labels, distance : float32 tensors (1, 1, H, W)
         1 in nuclei, 0 elsewhere; nucleus numbers, spread one pixel into the background; and
-        `targets.normalized_distance`. Enlarging the foreground smoothly and numbering it from the spread labels
-        spares the crops the staircase outlines of enlarged labels.
+        `targets.normalized_distance`. In crops that are enlarged, the smoothly enlarged foreground takes its numbers
+        from the spread labels, which avoids the staircase outlines of enlarged labels.
     sizes : float32 tensor (N + 1,)
         Equivalent diameter of each nucleus in pixels; 0 for background and for nuclei that the image border
         cuts, whose size is not known.
@@ -139,9 +139,9 @@ def _modalities(index: Path) -> Dict[str, str]:
 
 
 def is_validation(name: str, parts: int) -> bool:
-    """Tell whether the image `name` belongs to the validation split: one of `parts` images, the same for ever.
+    """Tell whether the image `name` is kept for validation, as one in `parts` images is.
 
-    The split depends on the name alone, so all crops of an image, and all training runs, agree.
+    It depends on the name alone, so all crops of an image and all training runs agree.
     """
     return draw_of(name) % parts == 0
 

@@ -11,8 +11,8 @@ from nucdl_core.arrays import Floats, Labels, Mask
 from nucdl_core.labels import areas
 from nucdl_core.training.targets import normalized_distance
 
-# What is left of a covered nucleus is still to be found if it is at least this share of it.
-VISIBLE = 0.35
+# A covered nucleus is still to be found if at least this share of it can be seen.
+SMALLEST_VISIBLE_SHARE = 0.35
 # The light around a laid-over nucleus reaches this far beyond its outline, in nucleus diameters.
 HALO = 0.06
 
@@ -31,8 +31,8 @@ class Layers:
     sizes : float32 array (H, W)
         Equivalent diameter in pixels of the nucleus at each pixel; 0 where it is not known.
     inside : bool array (H, W)
-        False beyond the border of the source, where its mirror image is seen. From that nothing can be learnt: a cut
-        nucleus and its mirror image look like two that touch, or like one, whatever the annotation says.
+        False beyond the border of the source, where the crop shows its mirror image. Nothing can be learnt there: a cut
+        nucleus and its mirror image look like two nuclei that touch, or like one, whatever the annotation says.
     """
 
     image: Floats
@@ -77,7 +77,7 @@ def superpose(below: Layers, above: Layers, diameter: float, rng: np.random.Gene
 
 
 def _soften(mask: Mask, reach: float) -> Floats:
-    """1 in the mask, falling to 0 within about `reach` pixels around it."""
+    """Return 1 in the mask, falling to 0 within about `reach` pixels around it."""
     outside = ndimage.distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
     return np.asarray(np.clip(1 - (outside - 1) / max(2 * reach, 1), 0, 1), np.float32)
 
@@ -88,5 +88,5 @@ def _without_remnants(labels: Labels, laid: Mask) -> Labels:
     before, after = areas(labels), np.zeros(int(labels.max(initial=0)), np.int64)
     left = areas(visible)
     after[: left.size] = left
-    kept = np.concatenate([[False], after >= VISIBLE * before])
+    kept = np.concatenate([[False], after >= SMALLEST_VISIBLE_SHARE * before])
     return np.asarray(np.where(kept[visible], visible, 0), np.int32)

@@ -21,9 +21,8 @@ def normalized_distance(labels: Labels) -> Floats:
     Returns
     -------
     float32 array (H, W)
-        0 in the background, in (0, 1] inside. Touching nuclei have a rim between them; the image border is
-        none, so that it is 1 everywhere in a part that lies wholly inside a nucleus. After Zaki et al. (Cytometry A
-        2020).
+        0 in the background, in (0, 1] inside. Touching nuclei have a rim between them. The image border is no rim, so
+        an image that lies wholly inside a nucleus is 1 everywhere. After Zaki et al. (Cytometry A 2020).
     """
     inner = labels > 0
     inner[1:] &= labels[1:] == labels[:-1]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nucdl_core.simulate.field import RANGES, FieldConfig, random_config
+from nucdl_core.simulate.field import FIELD_RANGES, FieldConfig, random_config
 from nucdl_core.simulate.image import SMALLEST_AREA, simulate_field
 
 SIZES = st.tuples(st.integers(1, 60), st.integers(1, 60))
@@ -18,7 +18,7 @@ SHAPES = ("kidney_share", "lobed_share", "mitotic_share")
 
 @st.composite
 def configs(draw):
-    values = {name: draw(st.floats(low, UPPER.get(name, high))) for name, (low, high) in RANGES.items()}
+    values = {name: draw(st.floats(low, UPPER.get(name, high))) for name, (low, high) in FIELD_RANGES.items()}
     total = max(1.0, sum(values[name] for name in SHAPES) * 1.001)
     values.update({name: values[name] / total for name in SHAPES})
     count = draw(st.one_of(st.none(), st.integers(0, 40)))

@@ -1,10 +1,6 @@
 import logging
-import sys
-
-import pytest
 
 from nucdl_core import progress
-from nucdl_core.cli import main as cli
 from nucdl_core.progress import LoggedProgress
 
 
@@ -17,10 +13,3 @@ def test_the_log_gets_a_line_every_ten_seconds_and_none_about_quick_images(monke
         now[0] = seconds
         tell(done, 40)
     assert caplog.messages == ["3 of 40 tiles are done (7 %)", "5 of 40 tiles are done (12 %)"]
-
-
-@pytest.mark.parametrize("screen", [True, False])
-def test_tiles_are_counted_on_a_screen_and_logged_without_one(monkeypatch, screen):
-    monkeypatch.setattr(sys, "stderr", type("Stream", (), {"isatty": lambda self: screen})())
-    told = cli.tile_progress()
-    assert told is cli.show_tiles if screen else isinstance(told, LoggedProgress)

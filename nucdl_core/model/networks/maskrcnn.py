@@ -60,7 +60,7 @@ class NucleusMaskRCNN(nn.Module):
     Notes
     -----
     Coordinates are (column, row) as torchvision has them, in pixels, 0 at the outer edge of the first pixel. A mask at
-    position x of its box tells about the pixel number x, whose centre is x + 0.5; `detections.paste` knows that.
+    position x of its box tells about the pixel number x, whose centre is x + 0.5; `detections.enlarge` knows that.
 
     Raises
     ------

@@ -3,71 +3,35 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
-from click.testing import CliRunner
+from demo_folders import SMALL, make_own_images, write_what_cellprofiler_would
 
 from nucdl_core.cellprofiler import demo
 from nucdl_core.cellprofiler.demo import DemoConfig, as_cellprofiler_reads, copy_images, run_demo
 from nucdl_core.cellprofiler.headless import HeadlessError
-from nucdl_core.cli import main as cli
-from nucdl_core.cli.words import SOME_FAILED
 from nucdl_core.errors import ConfigError, ImageError
-from nucdl_core.files.reading import read_image, read_labels
-
-SMALL = (64, 80)
+from nucdl_core.files.reading import read_image
 
 
 @pytest.fixture
 def cellprofiler(monkeypatch):
-    """Replace CellProfiler: the deep side finds the truth (or nothing where there is none), the classic one nothing."""
+    """Replace CellProfiler; returns the runs that it was asked for."""
     runs = []
 
-    def stand_in(run, progress=None):
+    def run_cellprofiler(run, progress=None):
         runs.append(run)
-        images = pd.read_csv(run.data_file)
-        counts = []
-        for side, (_, ending) in enumerate(demo.SIDES.values()):
-            (run.output / f"labels{ending}").mkdir()
-            for name in images["Image_FileName_DNA"]:
-                truth = run.output / "plate" / "labels" / name.replace(".tif", "_labels.tif")
-                labels = read_labels(truth) * side if truth.exists() else np.zeros(SMALL, np.int32)
-                tifffile.imwrite(
-                    run.output / f"labels{ending}" / name.replace(".tif", "_labels.tiff"), labels.astype(np.uint16)
-                )
-                counts.append(int(labels.max()))
-                if progress:
-                    progress(1, "IdentifyNucleiDL")
-        classic, deep = np.reshape(counts, (2, -1))
-        table = pd.DataFrame({"Count_NucleiClassic": classic, "Count_Nuclei": deep})
-        table["PathName_DNA"] = images["Image_PathName_DNA"]
-        table["URL_DNA"] = [Path(folder, "a.tif").as_uri() for folder in images["Image_PathName_DNA"]]
-        table["ExecutionTime_02IdentifyPrimaryObjects"] = 0.25
-        table["ExecutionTime_03IdentifyNucleiDL"] = 0.5
-        table.to_csv(run.output / "Image.csv", index=False)
-        for name, rows in (("NucleiClassic", classic.sum()), ("Nuclei", deep.sum())):
-            pd.DataFrame({"ImageNumber": np.ones(rows, int)}).to_csv(run.output / f"{name}.csv", index=False)
+        write_what_cellprofiler_would(run, progress)
 
-    monkeypatch.setattr(demo, "run_cellprofiler", stand_in)
+    monkeypatch.setattr(demo, "run_cellprofiler", run_cellprofiler)
     return runs
 
 
 @pytest.fixture
 def own(tmp_path):
-    """A folder with a person's images: 8 bits, 16 bits, colours, a broken one and one that is no image."""
-    folder = tmp_path / "my images"
-    folder.mkdir()
-    grey = np.random.default_rng(1).integers(0, 255, SMALL).astype(np.uint8)
-    tifffile.imwrite(folder / "a.tif", grey)
-    tifffile.imwrite(folder / "b.tif", grey.astype(np.uint16) * 16)
-    tifffile.imwrite(folder / "c.tif", np.stack([grey, grey // 2, grey // 4], -1), photometric="rgb")
-    (folder / "cut.tif").write_bytes((folder / "b.tif").read_bytes()[:4000])
-    (folder / "notes.txt").write_text("seen on Monday")
-    return folder
+    return make_own_images(tmp_path / "my images")
 
 
 def content(folder):
@@ -211,25 +175,3 @@ def test_other_numbers_are_stretched_to_16_bits(dtype):
 
 def test_a_black_image_stays_black():
     assert as_cellprofiler_reads(np.zeros((2, 2), np.float32)).dtype == np.uint16
-
-
-def test_the_command_prints_the_comparison_and_where_to_look(tmp_path, cellprofiler):
-    done = CliRunner().invoke(cli.main, ["demo", "--output", str(tmp_path / "out"), "--fields", "1"])
-    assert done.exit_code == 0, done.output
-    assert "IdentifyNucleiDL" in done.output
-    assert "overlays_deep" in done.output
-
-
-def test_the_command_lists_images_that_failed_and_does_not_end_with_0(tmp_path, cellprofiler, own):
-    done = CliRunner().invoke(cli.main, ["demo", "--output", str(tmp_path / "out"), "--images", str(own)])
-    assert done.exit_code == SOME_FAILED
-    assert "failed: " in done.output
-    assert "cut.tif" in done.output
-
-
-def test_the_command_turns_errors_into_one_line(tmp_path):
-    (tmp_path / "precious.txt").write_text("mine")
-    done = CliRunner().invoke(cli.main, ["demo", "--output", str(tmp_path)])
-    assert done.exit_code == 1
-    assert done.output.splitlines()[-1].startswith("Error: ")
-    assert "Traceback" not in done.output

@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -137,3 +140,22 @@ def test_a_damaged_tensor_file_is_refused(tmp_path, content):
     (tmp_path / "w.safetensors").write_bytes(content)
     with pytest.raises(BundleError, match="is damaged"):
         read_tensors(tmp_path / "w.safetensors")
+
+
+def test_a_model_that_was_moved_away_when_its_replacement_was_killed_is_found_again(tiny_bundle):
+    code = f"""
+import os, signal
+from nucdl_core.files import writing
+rename = os.rename
+def dies_after_the_first(*paths):
+    rename(*paths)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.rename = dies_after_the_first
+with writing.replaced_folder({str(tiny_bundle)!r}) as folder:
+    (folder / "half.txt").touch()
+"""
+    killed = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not tiny_bundle.exists()
+    assert find_bundle(str(tiny_bundle)) == tiny_bundle
+    assert read_bundle(tiny_bundle).description.name == "tiny"

@@ -8,33 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from click.testing import CliRunner
-from drawings import disks
+from method_folders import IMAGES, TRUTH, make_folders
 
-from nucdl_core.cli.main import main
 from nucdl_core.errors import ConfigError, ImageError
-from nucdl_core.files.writing import write_labels
-from nucdl_core.reports.methods import Inputs, comparison_text, evaluate_methods, write_tables
-
-TRUTH = disks((60, 80), [(15, 15), (15, 45), (40, 20), (42, 60)], 9)
-IMAGES = ("a", "b", "c", "d")
-
-
-def nucdl(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+from nucdl_core.reports.methods import Inputs, comparison_text, evaluate_methods, write_method_tables
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """Four images: truth, a method that finds everything, and one that loses a nucleus more in each image."""
-    for name in ("truth", "good", "bad"):
-        (tmp_path / name).mkdir()
-    for lost, image in enumerate(IMAGES):
-        write_labels(tmp_path / "truth" / f"{image}.tif", TRUTH)
-        write_labels(tmp_path / "good" / f"{image}_labels.tif", TRUTH)
-        write_labels(tmp_path / "bad" / f"{image}_labels.tif", np.where(lost < TRUTH, TRUTH, 0).astype(np.int32))
-    (tmp_path / "strata.csv").write_text("image,kind\na,x\nb,x\nc,y\nd,y\n")
-    return tmp_path
+    return make_folders(tmp_path)
 
 
 def inputs(folder, **options):
@@ -137,7 +119,7 @@ def test_names_that_do_not_tell_methods_apart_are_refused(folders, names, reason
 
 def test_the_tables_are_written_and_read_again(folders):
     found = evaluate_methods(inputs(folders, strata=folders / "strata.csv"))
-    write_tables(folders / "new" / "result", found)
+    write_method_tables(folders / "new" / "result", found)
     for name, table in (
         ("evaluation.csv", found.scores),
         ("summary.csv", found.means),
@@ -161,74 +143,6 @@ def test_one_method_is_compared_with_nothing(folders):
     found = evaluate_methods(Inputs(folders / "truth", [("deep", folders / "good")]))
     assert len(found.comparisons) == 0
     assert "against" not in comparison_text(found)
-    write_tables(folders / "out", found)
+    write_method_tables(folders / "out", found)
     table = pd.read_csv(folders / "out" / "comparisons.csv")
     assert list(table.columns) == list(evaluate_methods(inputs(folders)).comparisons.columns)
-
-
-def options(folder, *more):
-    return ("evaluate", "--truth", folder / "truth", "--prediction", f"deep={folder / 'good'}", *more)
-
-
-def test_the_command_compares_named_methods(folders):
-    out = folders / "out"
-    more = ("--prediction", f"classic={folders / 'bad'}", "--strata", folders / "strata.csv", "--output", out)
-    result = nucdl(*options(folders, *more))
-    assert result.exit_code == 0, result.output
-    assert "deep against classic" in result.output
-    names = ["comparisons.csv", "evaluation.csv", "summary.csv", "summary.json"]
-    assert sorted(path.name for path in out.iterdir()) == names
-    assert pd.read_csv(out / "summary.csv")["value"].tolist() == ["all", "all", "x", "x", "y", "y"]
-
-
-def test_the_command_names_what_was_missing(folders):
-    (folders / "good" / "a_labels.tif").unlink()
-    result = nucdl(*options(folders, "--output", folders / "out"))
-    assert result.exit_code == 1
-    assert "no a_labels.tif" in result.output
-    result = nucdl(*options(folders, "--output", folders / "out", "--allow-missing"))
-    assert result.exit_code == 0
-    assert "deep: no prediction for 1 images, counted as empty: a" in result.output
-
-
-def test_the_command_names_columns_that_are_no_categories(folders, monkeypatch):
-    monkeypatch.setattr("nucdl_core.reports.strata.MAX_CATEGORIES", 3)
-    (folders / "strata.csv").write_text("image,kind,nuclei\na,x,1\nb,x,2\nc,y,3\nd,y,4\n")
-    result = nucdl(*options(folders, "--output", folders / "out", "--strata", folders / "strata.csv"))
-    assert "not used: nuclei" in result.output
-
-
-def test_two_methods_of_one_name_and_a_missing_output_are_clear_errors(folders):
-    result = nucdl(*options(folders, "--prediction", f"deep={folders / 'bad'}", "--output", folders / "out"))
-    assert result.exit_code == 1
-    assert "two predictions are called 'deep'" in result.output
-    result = nucdl(*options(folders))
-    assert result.exit_code == 2
-    assert "need a folder for the tables: --output DIR" in result.output
-
-
-def test_a_single_folder_without_a_name_is_evaluated_as_before(folders):
-    result = nucdl("evaluate", "--truth", folders / "truth", "--prediction", folders / "bad")
-    assert result.exit_code == 0, result.output
-    table = pd.read_csv(folders / "bad" / "evaluation.csv")
-    assert "method" not in table.columns
-    assert table["image"].tolist() == list(IMAGES)
-    summary = json.loads((folders / "bad" / "summary.json").read_text())
-    assert summary["missed_0.70"] == 6
-    assert not (folders / "bad" / "summary.csv").exists()
-
-
-def test_folders_without_names_are_called_by_their_own(folders):
-    more = ("--prediction", folders / "bad", "--output", folders / "out")
-    result = nucdl("evaluate", "--truth", folders / "truth", "--prediction", folders / "good", *more)
-    assert result.exit_code == 0, result.output
-    assert pd.read_csv(folders / "out" / "summary.csv")["method"].tolist() == ["good", "bad"]
-
-
-def test_a_folder_with_an_equals_sign_in_its_name_is_found(folders):
-    (folders / "bad").rename(folders / "a=b")
-    result = nucdl("evaluate", "--truth", folders / "truth", "--prediction", folders / "a=b")
-    assert result.exit_code == 0, result.output
-    result = nucdl("evaluate", "--truth", folders / "truth", "--prediction", f"x={folders / 'gone'}")
-    assert result.exit_code == 2
-    assert "does not exist" in result.output

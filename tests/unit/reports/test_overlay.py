@@ -21,14 +21,14 @@ def test_outlines_are_coloured_and_the_rest_is_grey():
     assert rgb.shape == (20, 30, 3)
     assert rgb.dtype == np.uint8
     assert rgb[2, 2].tolist() == [255, 0, 10]
-    grey = drawing.stretch(IMAGE)
+    grey = drawing.grey_picture(IMAGE)
     assert rgb[4, 4].tolist() == [grey[4, 4]] * 3
     assert np.array_equal(rgb[0, :, 1], grey[0])
 
 
 def test_without_nuclei_the_picture_is_grey():
     rgb = drawing.overlay(IMAGE, np.zeros_like(LABELS))
-    assert np.array_equal(rgb, np.repeat(drawing.stretch(IMAGE)[:, :, None], 3, axis=2))
+    assert np.array_equal(rgb, np.repeat(drawing.grey_picture(IMAGE)[:, :, None], 3, axis=2))
 
 
 def test_found_missed_and_extra_nuclei_have_their_colours():
@@ -36,9 +36,9 @@ def test_found_missed_and_extra_nuclei_have_their_colours():
     truth[2:8, 2:8] = 5
     truth[12:18, 22:28] = 2
     rgb = drawing.overlay(IMAGE, LABELS, truth=truth)
-    assert rgb[2, 2].tolist() == list(drawing.FOUND)
-    assert rgb[10, 10].tolist() == list(drawing.EXTRA)
-    assert rgb[12, 22].tolist() == list(drawing.MISSED)
+    assert rgb[2, 2].tolist() == list(drawing.MATCHED_COLOUR)
+    assert rgb[10, 10].tolist() == list(drawing.EXTRA_COLOUR)
+    assert rgb[12, 22].tolist() == list(drawing.MISSED_COLOUR)
 
 
 def test_every_error_class_has_its_colour():
@@ -78,15 +78,15 @@ def test_the_threshold_decides_what_is_found():
     truth = np.zeros_like(LABELS)
     truth[2:8, 2:7] = 1
     truth[10:18, 10:18] = 2
-    assert drawing.overlay(IMAGE, LABELS, truth=truth, threshold=0.8)[2, 7].tolist() == list(drawing.FOUND)
-    assert drawing.overlay(IMAGE, LABELS, truth=truth, threshold=0.9)[2, 7].tolist() == list(drawing.EXTRA)
+    assert drawing.overlay(IMAGE, LABELS, truth=truth, threshold=0.8)[2, 7].tolist() == list(drawing.MATCHED_COLOUR)
+    assert drawing.overlay(IMAGE, LABELS, truth=truth, threshold=0.9)[2, 7].tolist() == list(drawing.EXTRA_COLOUR)
 
 
 def test_the_image_is_stretched_between_its_percentiles():
     image = np.zeros((100, 100), np.uint16)
     image.flat[:] = np.arange(10_000)
     image[0, 0] = 60_000
-    grey = drawing.stretch(image)
+    grey = drawing.grey_picture(image)
     assert grey.max() == 255
     assert (grey == 0).mean() == pytest.approx(0.01, abs=0.002)
     assert (grey == 255).mean() == pytest.approx(0.002, abs=0.003)
@@ -94,13 +94,13 @@ def test_the_image_is_stretched_between_its_percentiles():
 
 @pytest.mark.parametrize("image", [np.zeros((20, 30), np.uint8), np.full((20, 30), 7.0), np.zeros((20, 30), bool)])
 def test_a_uniform_image_is_black(image):
-    assert not drawing.stretch(image).any()
+    assert not drawing.grey_picture(image).any()
 
 
 def test_a_few_bright_pixels_on_black_stay_visible():
     image = np.zeros((100, 100), np.float32)
     image[3, 3] = 0.5
-    assert drawing.stretch(image)[3, 3] > 0
+    assert drawing.grey_picture(image)[3, 3] > 0
 
 
 def test_the_input_is_not_modified():

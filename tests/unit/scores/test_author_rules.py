@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawings import strip
 
-from nucdl_core.scores import matching as metrics
+from nucdl_core.overlap import overlap
 from nucdl_core.scores.author_rules import SIZE_CLASSES, hollandi_merges_and_splits, kromp_detection, size_classes
 
 # Sixteen cases after the legend of figure 3 in the supplement of Kromp et al.: truth, prediction, and the true
@@ -40,7 +40,7 @@ CASES = {
 
 
 def judge(truth, prediction):
-    return kromp_detection(metrics.overlap(strip(*truth), strip(*prediction)))
+    return kromp_detection(overlap(strip(*truth), strip(*prediction)))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -90,9 +90,9 @@ def test_the_dice_coefficient_is_that_of_the_true_positives():
     ],
 )
 def test_hollandi_counts_nuclei_that_several_others_cover_enough_of(truth, prediction, expected):
-    pairs = metrics.overlap(strip(*truth), strip(*prediction))
+    pairs = overlap(strip(*truth), strip(*prediction))
     assert hollandi_merges_and_splits(pairs) == expected
-    swapped = metrics.overlap(strip(*prediction), strip(*truth))
+    swapped = overlap(strip(*prediction), strip(*truth))
     assert hollandi_merges_and_splits(swapped) == expected[::-1]
 
 

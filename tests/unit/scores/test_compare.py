@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nucdl_core.errors import ImageError
-from nucdl_core.scores import matching as metrics
+from nucdl_core.scores import matching
 from nucdl_core.scores.compare import compare
 from nucdl_core.scores.object_errors import ErrorClass
 
@@ -22,7 +22,7 @@ PREDICTION = strip((1, 9), (0, 6), (0, 12), (2, 3), (3, 20))
 
 def test_the_scores_are_those_of_the_metrics():
     found = compare(TRUTH, PREDICTION).scores
-    expected = metrics.image_scores(TRUTH, PREDICTION)
+    expected = matching.image_scores(TRUTH, PREDICTION)
     assert {name: found[name] for name in expected} == expected
     assert {name: found[name] for name in ("precision", "recall", "missed")} == {
         name: expected[f"{name}_0.70"] for name in ("precision", "recall", "missed")

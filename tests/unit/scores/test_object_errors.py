@@ -1,4 +1,4 @@
-"""Each nucleus's partner and error class: small strips, and the numbers of the metrics."""
+"""Each nucleus's partner and error class: small strips, and the numbers of the matching."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nucdl_core.labels import relabel
-from nucdl_core.scores import matching as metrics
+from nucdl_core.overlap import overlap
+from nucdl_core.scores import matching
 from nucdl_core.scores.object_errors import COLOURS, ErrorClass, object_errors
 
 NONE, MATCHED, MISSED, EXTRA, MERGED, SPLIT = ErrorClass
@@ -20,7 +21,7 @@ def strip(*runs):
 
 
 def errors_of(truth, prediction, **thresholds):
-    return object_errors(metrics.overlap(truth, prediction), **thresholds)
+    return object_errors(overlap(truth, prediction), **thresholds)
 
 
 def test_a_match_a_miss_and_an_extra_nucleus_are_told_apart():
@@ -123,13 +124,13 @@ def test_the_classes_and_flags_add_up_to_the_numbers_of_the_metrics(seed):
     rng = np.random.default_rng(seed)
     truth = relabel(np.kron(rng.integers(0, 30, (8, 8)), np.ones((5, 5), np.int32)).astype(np.int32))
     prediction = relabel(np.where(rng.random(truth.shape) < 0.2, rng.integers(0, 30, truth.shape), truth))
-    pairs = metrics.overlap(truth, prediction)
-    counts = metrics.match_counts(pairs, [0.5])
+    pairs = overlap(truth, prediction)
+    counts = matching.match_counts(pairs, [0.5])
     of_truth, of_prediction = object_errors(pairs, threshold=0.5, contact=0.02)
     assert of_truth.count(MATCHED) == of_prediction.count(MATCHED) == counts.true_positives[0]
     assert sum(of_truth.count(error) for error in (MISSED, MERGED, SPLIT)) == counts.false_negatives[0]
     assert sum(of_prediction.count(error) for error in (EXTRA, MERGED, SPLIT)) == counts.false_positives[0]
-    assert (of_prediction.merged.sum(), of_truth.split.sum()) == metrics.merges_and_splits(pairs, 0.02)
+    assert (of_prediction.merged.sum(), of_truth.split.sum()) == matching.merges_and_splits(pairs, 0.02)
     assert of_prediction.merged.any()
     matrix = np.zeros((len(pairs.first_areas), len(pairs.second_areas)))
     matrix[pairs.first - 1, pairs.second - 1] = pairs.iou
@@ -144,7 +145,7 @@ def test_every_class_but_none_has_a_colour_of_its_own():
 
 def test_3000_nuclei_take_a_few_milliseconds():
     truth = np.kron(np.arange(1, 3001, dtype=np.int32).reshape(50, 60), np.ones((8, 8), np.int32))
-    pairs = metrics.overlap(truth, np.roll(truth, 1, 0))
+    pairs = overlap(truth, np.roll(truth, 1, 0))
     start = time.perf_counter()
     of_truth, _ = object_errors(pairs)
     assert time.perf_counter() - start < 0.1

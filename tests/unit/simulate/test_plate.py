@@ -10,8 +10,7 @@ import tifffile
 
 from nucdl_core.errors import ConfigError, NucDLError
 from nucdl_core.simulate import plate
-from nucdl_core.simulate.field import screen_config
-from nucdl_core.simulate.plate import MARKER, plan_sites, simulate_plate
+from nucdl_core.simulate.plate import PLATE_MARKER, plan_sites, simulate_plate
 
 SIZE = (48, 64)
 
@@ -27,7 +26,7 @@ def test_a_plate_holds_images_labels_and_tables(tmp_path):
         "images",
         "labels",
         "load_data.csv",
-        MARKER,
+        PLATE_MARKER,
         "truth.csv",
     ]
     assert sorted(path.name for path in (tmp_path / "p" / "images").iterdir()) == [f"{name}.tif" for name in names]
@@ -148,15 +147,9 @@ def test_a_former_plate_with_something_odd_in_place_of_a_table_is_replaced(tmp_p
     assert (tmp_path / "truth.csv").is_file()
 
 
-def test_each_written_image_is_reported(tmp_path):
-    seen = []
-    simulate_plate(tmp_path, 2, SIZE, 0, report=seen.append)
-    assert seen == ["Plate_A01_s1_w1.tif", "Plate_A01_s2_w1.tif"]
-
-
 def test_the_settings_are_kept_with_the_plate(tmp_path):
     simulate_plate(tmp_path, 1, SIZE, 3)
-    assert json.loads((tmp_path / MARKER).read_text()) == {"fields": 1, "size": list(SIZE), "seed": 3}
+    assert json.loads((tmp_path / PLATE_MARKER).read_text()) == {"fields": 1, "size": list(SIZE), "seed": 3}
 
 
 def test_wells_fill_row_after_row():
@@ -172,14 +165,3 @@ def test_larger_plates_take_more_wells_then_more_sites(fields, last):
     planned = plan_sites(fields)
     assert planned[-1] == last
     assert len(set(planned)) == fields
-
-
-def test_sites_of_a_well_share_the_kind_of_cell_and_differ_in_density():
-    first, second = (screen_config(SIZE, np.random.default_rng(5), np.random.default_rng(s)) for s in (1, 2))
-    assert first.diameter == second.diameter
-    assert first.coverage != second.coverage
-
-
-def test_screens_have_nuclei_of_the_usual_size():
-    sizes = [screen_config(SIZE, np.random.default_rng(s), np.random.default_rng(0)).diameter for s in range(50)]
-    assert 20 <= min(sizes) < max(sizes) <= 45

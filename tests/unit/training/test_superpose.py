@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from drawings import disks
 
-from nucdl_core.training.superpose import VISIBLE, Layers, superpose
+from nucdl_core.training.superpose import SMALLEST_VISIBLE_SHARE, Layers, superpose
 from nucdl_core.training.targets import normalized_distance
 
 
@@ -62,4 +62,4 @@ def test_superposed_crops_stay_consistent(seed):
     assert np.array_equal(both.sizes > 0, both.labels > 0)
     assert np.array_equal(both.distance > 0, both.labels > 0)
     kept = np.bincount(both.labels[both.labels > 0])
-    assert (kept[kept > 0] >= VISIBLE * 0.9 * np.bincount(below.labels.ravel())[1]).all()
+    assert (kept[kept > 0] >= SMALLEST_VISIBLE_SHARE * 0.9 * np.bincount(below.labels.ravel())[1]).all()

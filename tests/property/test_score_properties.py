@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scored import all_scores
 
-from nucdl_core.scores import matching as metrics
-from nucdl_core.scores.all_scores import ALL_AVERAGED, all_scores
+from nucdl_core.overlap import overlap
+from nucdl_core.scores import matching
+from nucdl_core.scores.all_scores import ALL_AVERAGED
 from nucdl_core.scores.author_rules import SIZE_CLASSES
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10)
@@ -29,8 +31,8 @@ def pairs(draw):
 
 @given(pairs())
 def test_an_image_agrees_perfectly_with_itself(pair):
-    scores = metrics.image_scores(pair[0], pair[0])
-    assert all(scores[name] == 1.0 for name in metrics.AVERAGED)
+    scores = matching.image_scores(pair[0], pair[0])
+    assert all(scores[name] == 1.0 for name in matching.AVERAGED)
     assert scores["missed_0.70"] == scores["merges"] == scores["splits"] == 0
 
 
@@ -39,13 +41,13 @@ def test_numbers_do_not_matter(pair, first, second, factor):
     truth, prediction = pair
     renumbered = np.array([0, *first], np.int32)[truth] * np.int32(factor)
     other = np.array([0, *second], np.int32)[prediction]
-    assert metrics.image_scores(renumbered, other) == metrics.image_scores(truth, prediction)
+    assert matching.image_scores(renumbered, other) == matching.image_scores(truth, prediction)
 
 
 @given(pairs())
 def test_swapping_truth_and_prediction_swaps_what_belongs_to_one_side(pair):
-    forward, backward = metrics.image_scores(*pair), metrics.image_scores(*pair[::-1])
-    for name in ("mean_f1", "dsb_score", *(name for name in metrics.AVERAGED if name.startswith("f1_"))):
+    forward, backward = matching.image_scores(*pair), matching.image_scores(*pair[::-1])
+    for name in ("mean_f1", "dsb_score", *(name for name in matching.AVERAGED if name.startswith("f1_"))):
         assert forward[name] == backward[name]
     for level in ("0.50", "0.70", "0.90"):
         assert forward[f"precision_{level}"] == backward[f"recall_{level}"]
@@ -56,30 +58,30 @@ def test_swapping_truth_and_prediction_swaps_what_belongs_to_one_side(pair):
 @given(pairs())
 def test_turning_and_mirroring_does_not_matter(pair):
     truth, prediction = pair
-    expected = metrics.image_scores(truth, prediction)
-    assert metrics.image_scores(truth.T, prediction.T) == expected
-    assert metrics.image_scores(truth[::-1, ::-1], prediction[::-1, ::-1]) == expected
+    expected = matching.image_scores(truth, prediction)
+    assert matching.image_scores(truth.T, prediction.T) == expected
+    assert matching.image_scores(truth[::-1, ::-1], prediction[::-1, ::-1]) == expected
 
 
 @given(pairs())
 def test_scores_lie_between_0_and_1_and_fall_with_the_threshold(pair):
-    scores = metrics.image_scores(*pair)
-    assert all(0 <= scores[name] <= 1 for name in metrics.AVERAGED)
-    f1 = [scores[f"f1_{threshold:.2f}"] for threshold in metrics.THRESHOLDS]
+    scores = matching.image_scores(*pair)
+    assert all(0 <= scores[name] <= 1 for name in matching.AVERAGED)
+    f1 = [scores[f"f1_{threshold:.2f}"] for threshold in matching.THRESHOLDS]
     assert f1 == sorted(f1, reverse=True)
     assert scores["dsb_score"] <= scores["mean_f1"] + 1e-12
 
 
 @given(pairs())
 def test_matches_are_unique_on_both_sides(pair):
-    found = metrics.overlap(*pair)
-    truth, prediction = metrics.matched_nuclei(found, 0.5)
-    assert truth.sum() == prediction.sum() == metrics.match_counts(found, [0.5]).true_positives[0]
+    found = overlap(*pair)
+    truth, prediction = matching.matched_nuclei(found, 0.5)
+    assert truth.sum() == prediction.sum() == matching.match_counts(found, [0.5]).true_positives[0]
 
 
 @given(pairs())
 def test_shared_pixels_add_up(pair):
-    found = metrics.overlap(*pair)
+    found = overlap(*pair)
     assert found.intersection.sum() == np.count_nonzero((pair[0] > 0) & (pair[1] > 0))
     assert (found.iou > 0).all()
     assert (found.iou <= 1).all()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
 from pathlib import Path
 
 import pytest
+from killed_runs import fill, killed_runs
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.files import writing
@@ -16,14 +14,6 @@ from nucdl_core.files.writing import replaced_folder, restore_folder
 
 OLD = {"a": "old", "b/c": "old"}
 NEW = {"a": "new", "d/e": "new"}
-# What a program does to files, as Python tells it before it is done.
-DEEDS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")
-
-
-def fill(folder, files):
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
 
 
 def content(folder):
@@ -107,6 +97,24 @@ def test_a_rename_that_fails_brings_the_old_folder_back(target, monkeypatch):
     assert content(target) == OLD
 
 
+def test_an_old_folder_that_cannot_be_brought_back_is_kept_until_it_can(target, monkeypatch):
+    rename = os.rename
+
+    def fail(source, destination):
+        if Path(destination) == target:
+            raise OSError(5, "Input/output error")
+        rename(source, destination)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", fail)
+        for attempt in (replace, restore_folder):
+            with pytest.raises(NucDLError, match=r"result: cannot be replaced \(Input/output error\)"):
+                attempt(target)
+    restore_folder(target)
+    assert content(target) == OLD
+    assert [path.name for path in target.parent.iterdir()] == ["result"]
+
+
 def test_a_file_a_disk_and_the_folder_of_the_shell_are_refused_before_the_work(target, monkeypatch):
     with pytest.raises(NucDLError, match="is a file"):
         replace(target / "a")
@@ -115,7 +123,7 @@ def test_a_file_a_disk_and_the_folder_of_the_shell_are_refused_before_the_work(t
         with pytest.raises(NucDLError, match="this command runs in"):
             replace(target)
     monkeypatch.setattr(os.path, "ismount", lambda path: True)
-    with pytest.raises(NucDLError, match="is a disk of its own"):
+    with pytest.raises(NucDLError, match="is a mounted disk"):
         replace(target)
     assert content(target) == OLD
 
@@ -128,43 +136,12 @@ def test_two_runs_do_not_replace_the_same_folder(target):
     assert content(target) == NEW
 
 
-def replace_and_be_killed(target, step, done):
-    """Replace a folder and be killed before deed number `step`; tell where that was."""
-    deeds = [0]
-
-    def watch(event, arguments):
-        if event in DEEDS and str(target.parent) in str(arguments[0]):
-            deeds[0] += 1
-            if deeds[0] == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
-    replace(target)
-    done.set()
-
-
-def killed_runs(target, prepare):
-    """Kill a run at each of its steps in turn; yields after each of them, and after the first that comes through."""
-    context = multiprocessing.get_context("fork")
-    for step in range(1, 1000):
-        prepare()
-        done = context.Event()
-        process = context.Process(target=replace_and_be_killed, args=(target, step, done))
-        process.start()
-        process.join()
-        assert process.exitcode == (0 if done.is_set() else -signal.SIGKILL)
-        yield step
-        if done.is_set():
-            assert step > 15
-            return
-
-
 def test_a_run_that_is_killed_leaves_the_old_folder_or_the_new_one(target):
     def prepare():
         replace_all(target, OLD)
 
     seen, gaps = [], 0
-    for _ in killed_runs(target, prepare):
+    for _ in killed_runs(target, NEW, prepare):
         gap = not target.exists()
         gaps += gap
         restore_folder(target)
@@ -182,7 +159,7 @@ def replace_all(target, files):
 
 
 def test_the_next_run_removes_what_killed_ones_have_left(target):
-    for _ in killed_runs(target, lambda: None):
+    for _ in killed_runs(target, NEW, lambda: None):
         replace_all(target, OLD)
         assert content(target) == OLD
         assert [path.name for path in target.parent.iterdir()] == ["result"]
@@ -196,7 +173,7 @@ def test_a_killed_run_for_a_new_folder_leaves_none_or_all_of_it(tmp_path):
         if target.exists():
             os.rename(target, tmp_path / f"result_{len(list(tmp_path.iterdir()))}")
 
-    for _ in killed_runs(target, prepare):
+    for _ in killed_runs(target, NEW, prepare):
         restore_folder(target)
         assert not target.exists() or content(target) == NEW
 

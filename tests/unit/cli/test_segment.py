@@ -1,0 +1,130 @@
+"""nucdl segment and nucdl refine."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from commands import nucdl
+from drawings import field
+
+from nucdl_core.cli import segment as cli
+from nucdl_core.progress import LoggedProgress
+
+
+def test_a_failed_image_is_named_and_the_exit_code_is_3(tmp_path):
+    tifffile.imwrite(tmp_path / "good.tif", field()[0])
+    (tmp_path / "bad.tif").write_bytes(b"II*\0 not a picture")
+    result = nucdl("segment", tmp_path / "good.tif", tmp_path / "bad.tif", "--output", tmp_path / "out")
+    assert result.exit_code == 3
+    assert "1 of 2 images" in result.output
+    assert "bad.tif" in result.output
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        (("--model", "unknown"), "neither a bundled model"),
+        (("--diameter", "big"), "give a number of pixels, or 'auto'"),
+        (("--diameter", "0"), "give pixels from 1 to 1000"),
+        (("--threshold", "2"), "it must lie between 0 and 1"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(tmp_path, options, reason):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and reason in result.output
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options, views, refined",
+    [
+        ((), "none", False),
+        (("--preset", "balanced"), "flips", False),
+        (("--preset", "best", "--views", "none", "--refine", "on"), "none", True),
+        (("--family", "unet", "--model", "nuclei_unet", "--preset", "fast", "--refine", "off"), "none", False),
+    ],
+)
+def test_a_preset_decides_where_no_single_option_does(tmp_path, options, views, refined):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 40), np.uint8))
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (run["config"]["views"], run["config"]["refine"]) == (views, refined)
+    assert run["model"]["name"] == "nuclei_unet"
+
+
+def test_a_family_without_bundled_model_says_how_to_train_one(tmp_path, monkeypatch):
+    from nucdl_core.model import bundle
+
+    monkeypatch.setattr(bundle, "list_bundles", lambda: ("nuclei_unet",))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", "--family", "maskrcnn")
+    assert result.exit_code == 1
+    assert "nucdl train training/nuclei_maskrcnn.json" in result.output and "--model" in result.output
+
+
+def test_a_model_of_another_family_than_the_one_asked_for_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    options = ("--family", "maskrcnn", "--model", "nuclei_unet")
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 1
+    assert "nuclei_unet is of the family unet, but one of the family maskrcnn is needed" in result.output
+
+
+def test_a_missing_gpu_is_a_clear_error(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", "--device", "cuda")
+    assert result.exit_code == 1
+    assert "a GPU was asked for" in result.output
+
+
+@pytest.fixture
+def objects_to_refine(tmp_path):
+    """One image and its objects, and where to write."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    image, truth = field()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", image)
+    tifffile.imwrite(tmp_path / "labels" / "a.tif", truth.astype(np.uint16))
+    return "--images", tmp_path / "images", "--labels", tmp_path / "labels", "--output", tmp_path / "out"
+
+
+def test_objects_are_refined(tmp_path, objects_to_refine):
+    result = nucdl("refine", *objects_to_refine, "--views", "none", "--remove", "--contour-offset", "0.5")
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 images, 24 nuclei in" in result.output
+    config = json.loads((tmp_path / "out" / "run.json").read_text())["config"]
+    assert (config["views"], config["contour_offset"], config["remove"], config["add"]) == ("none", 0.5, True, False)
+
+
+def test_an_image_without_objects_is_named_and_the_exit_code_is_3(tmp_path, objects_to_refine):
+    tifffile.imwrite(tmp_path / "images" / "b.tif", field()[0])
+    result = nucdl("refine", *objects_to_refine, "--views", "none")
+    assert result.exit_code == 3
+    assert "1 of 2 images" in result.output
+    assert "b.tif: there are no objects of this name" in result.output
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [(("--model", "unknown"), "neither a bundled model"), (("--contour-offset", "50"), "give pixels from -20 to 20")],
+)
+def test_wrong_options_of_refine_are_one_clear_line(objects_to_refine, options, reason):
+    result = nucdl("refine", *objects_to_refine, *options)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and reason in result.output
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("screen", [True, False])
+def test_tiles_are_counted_on_a_screen_and_logged_without_one(monkeypatch, screen):
+    monkeypatch.setattr(sys, "stderr", type("Stream", (), {"isatty": lambda self: screen})())
+    told = cli.tile_progress()
+    assert told is cli.show_tiles if screen else isinstance(told, LoggedProgress)

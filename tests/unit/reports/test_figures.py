@@ -1,0 +1,12 @@
+"""Figures; most are looked at in the report."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nucdl_core.reports.figures import figure_bytes, times_per_image
+
+
+def test_a_time_of_0_seconds_can_be_drawn():
+    times = pd.DataFrame({"method": ["a", "a"], "image": ["x", "y"], "seconds": [0.0, 0.0]})
+    assert len(figure_bytes(times_per_image(times, ["a"]), "png")) > 1000

@@ -1,0 +1,34 @@
+"""Annotated images as training takes them."""
+
+import numpy as np
+import pytest
+from drawings import annotated_disks
+
+from nucdl_core.training.sources import is_validation, kind_weights, prepare
+
+
+def test_the_size_of_a_nucleus_cut_by_the_image_border_is_not_taught():
+    labels = np.zeros((40, 40), np.int32)
+    labels[:9, 10:20], labels[20:29, 10:20] = 1, 2
+    assert (
+        prepare("cut", labels.astype(np.uint8), labels).sizes[1]
+        == 0
+        < prepare("cut", labels.astype(np.uint8), labels).sizes[2]
+    )
+
+
+def test_rare_kinds_of_images_are_drawn_more_often():
+    weights = kind_weights([annotated_disks()] * 4 + [annotated_disks(shape=(100, 100))])
+    assert weights[4] == pytest.approx(2 * weights[0])
+
+
+def test_each_kind_of_image_can_count_the_same():
+    weights = kind_weights([annotated_disks()] * 4 + [annotated_disks(shape=(100, 100))], evenness=1.0)
+    assert weights[:4].sum() == pytest.approx(weights[4])
+
+
+def test_the_split_depends_on_the_name_alone():
+    names = [f"image{number}" for number in range(1000)]
+    chosen = [name for name in names if is_validation(name, 8)]
+    assert 90 < len(chosen) < 160
+    assert chosen == [name for name in names if is_validation(name, 8)]
