@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import edit_description
+from conftest import REPOSITORY, edit_description
 from safetensors.numpy import save_file
 
 from nucdl_core.config import DEFAULT_MODEL
