@@ -11,7 +11,7 @@ import click
 
 from nucdl_core import __version__
 from nucdl_core.cli.evaluate import evaluate, report
-from nucdl_core.cli.screen_plan import screen
+from nucdl_core.cli.screen import screen
 from nucdl_core.cli.segment_list import choose_source, list_options, segment_list
 from nucdl_core.cli.words import (
     EXISTING,

@@ -34,7 +34,7 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
     Returns
     -------
     dict
-        Plain values, see `write_report`.
+        Plain values, see `write_screen_report`.
     """
     plan = read_plan(folder)
     manifests = [each.manifest for each in finished]
@@ -42,7 +42,7 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
     wells = well_table(folder.merged)
     return {
         "nucdl_screen_report": 1,
-        "pipeline": plan.pipeline.name,
+        "pipeline": plan.procedure.name,
         "image_sets": plan.images.image_sets,
         "succeeded": succeeded,
         "failed": sum(manifest.failed for manifest in manifests),
@@ -52,7 +52,7 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
         "peak_memory_mb": max(manifest.peak_memory_mb for manifest in manifests),
         "throughput": _throughput(finished, plan.images.image_sets),
         "seconds_per_step": _sum(manifest.seconds for manifest in manifests),
-        "processor_seconds_per_module": _sum(manifest.module_seconds for manifest in manifests),
+        "processor_seconds_per_module": _sum(manifest.step_seconds for manifest in manifests),
         "versions": _versions(manifest.versions for manifest in manifests),
         "hashes": _hashes(folder, plan),
         "objects": wells.attrs["objects"],
@@ -104,14 +104,14 @@ def _hashes(folder: ScreenFolder, plan: ScreenPlan) -> Dict[str, Any]:
     tables = sorted(path for path in folder.merged.iterdir() if path.name not in (RUN_REPORT, HTML_REPORT))
     return {
         "plan": file_sha256(folder.plan),
-        "pipeline": plan.pipeline.sha256,
+        "pipeline": plan.procedure.sha256,
         "list": plan.images.sha256,
         "models": {model.name: model.sha256 for model in plan.models},
         "tables": {path.name: file_sha256(path) for path in tables},
     }
 
 
-def write_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> bool:
+def write_screen_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> bool:
     """Write the report of a merged screen.
 
     Parameters
