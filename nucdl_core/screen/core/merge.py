@@ -150,7 +150,7 @@ def _check_identity(folder: ScreenFolder, plan: ScreenPlan, plan_sha256: str, fi
     planned = {model.name: model.sha256 for model in plan.models}
     same = {
         "model": manifest.models == planned,
-        plan.procedure.name: manifest.procedure_sha256 == plan.procedure.sha256,
+        "segmentation" if plan.procedure.by_nucdl_alone else "pipeline": manifest.procedure_sha256 == plan.procedure.sha256,
         "plan": manifest.plan_sha256 == plan_sha256,
         "list": manifest.list_sha256 == file_sha256(folder.chunk_csv(chunk)),
         "range": (manifest.first_image_number, manifest.image_sets) == (chunk.first_image_number, chunk.image_sets),

@@ -81,9 +81,8 @@ def plan_fast(request: FastRequest) -> Tuple[ScreenFolder, ScreenPlan]:
         models=(model,),
     )
     if folder.plan.exists():
-        _require_same(folder, plan, settings)
-    else:
-        write_screen(folder, plan, images, (order, chunks), text)
+        return folder, _same_plan(folder, plan, settings)
+    write_screen(folder, plan, images, (order, chunks), text)
     return folder, plan
 
 
@@ -108,11 +107,9 @@ def choose_channel(channels: Sequence[str], wanted: Optional[str]) -> str:
     return wanted or channels[0]
 
 
-def _require_same(folder: ScreenFolder, plan: ScreenPlan, settings: FastSettings) -> None:
-    """Refuse a folder in which something else was begun."""
+def _same_plan(folder: ScreenFolder, plan: ScreenPlan, settings: FastSettings) -> ScreenPlan:
+    """Return the plan that is there, if it is the same work; refuse a folder in which something else was begun."""
     former = read_plan(folder)
-    if former == plan:
-        return
     if not former.procedure.by_nucdl_alone:
         raise ScreenError(f"{folder.root} holds a screen of the pipeline {former.procedure.name}; give a new folder")
     changes = _changes(read_settings(folder), settings) + _changes(former.limits, plan.limits)
@@ -123,6 +120,8 @@ def _require_same(folder: ScreenFolder, plan: ScreenPlan, settings: FastSettings
     for name, words in (("nucdl", "NucDL"), ("chunk_size", "chunk size")):
         if getattr(former, name) != getattr(plan, name):
             changes.append(f"{words} {getattr(former, name)}, not {getattr(plan, name)}")
+    if not changes:
+        return former
     raise ScreenError(
         f"{folder.root} was begun with {'; '.join(changes)}; repeat the former command to go on, or give a new folder "
         "to start again"

@@ -9,10 +9,11 @@ import pytest
 from screen_folders import screen_of, stand_in  # noqa: F401
 
 from nucdl_core.errors import NucDLError
-from nucdl_core.screen.cellprofiler import attempt
 from nucdl_core.screen.cellprofiler import chunk as chunk_module
-from nucdl_core.screen.cellprofiler.attempt import ChunkError
-from nucdl_core.screen.cellprofiler.chunk import main, run_chunk
+from nucdl_core.screen.cellprofiler.chunk import run_chunk
+from nucdl_core.screen.chunk import main
+from nucdl_core.screen.core import disk
+from nucdl_core.screen.core.outcome import ChunkError
 from nucdl_core.screen.core.plan import PlannedModel, ScreenError, ScreenLimits, read_plan, write_plan
 from nucdl_core.screen.core.publish import FAILED, check_files, read_manifest
 from nucdl_core.screen.core.work import private_folders, read_error
@@ -35,7 +36,7 @@ def test_a_chunk_without_failures_is_published_with_a_manifest(tmp_path):
     manifest = read_manifest(result)
     assert (manifest.succeeded, manifest.failed, manifest.processes) == ((1, 2), 0, 1)
     assert manifest.tables == {"Image": 2, "Nuclei": 6}
-    assert manifest.module_seconds == {"02Find": 0.5}
+    assert manifest.step_seconds == {"02Find": 0.5}
     assert manifest.seconds["cellprofiler"] > 0
     assert failed == {}
 
@@ -120,7 +121,7 @@ def test_a_full_disk_is_blamed_on_no_image_set(tmp_path):
 
 
 def test_a_crash_on_a_full_disk_is_blamed_on_no_image_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(attempt, "LEAST_FREE_MB", 1e12)
+    monkeypatch.setattr(disk, "LEAST_FREE_MB", 1e12)
     folder, _, _ = screen_of(tmp_path, ["good", "segfault"])
     with pytest.raises(ChunkError, match=r"SIGSEGV\), and the disk of .* has only"):
         run_chunk(folder, 1)
@@ -133,7 +134,7 @@ def test_a_lost_gpu_is_blamed_on_no_image_set(tmp_path):
 
 
 def test_a_failure_after_the_last_image_set_fails_the_chunk(tmp_path, stand_in):  # noqa: F811
-    stand_in(late=True)
+    (stand_in / "late").touch()
     folder, _, chunks = screen_of(tmp_path, ["good"])
     with pytest.raises(ChunkError, match=r"after the last image set: ValueError: too late"):
         run_chunk(folder, 1)
@@ -154,21 +155,20 @@ def test_a_damaged_chunk_is_done_again(tmp_path):
 
 
 def test_an_old_error_is_forgotten_when_the_chunk_is_finished(tmp_path):
-    folder, _, _ = screen_of(tmp_path, ["full"])
-    with pytest.raises(ChunkError):
+    folder, _, (chunk,) = screen_of(tmp_path, ["full"])
+    with pytest.raises(ChunkError, match="No space left"):
         run_chunk(folder, 1)
-    with (tmp_path / "bin" / "cellprofiler").open("r+") as program:
-        text = program.read().replace('word == "full"', "False")
-        program.seek(0)
-        program.write(text)
-        program.truncate()
+    images = folder.chunk_csv(chunk)
+    plan_again = images.read_text().replace("001_full.tif", "001_good.tif")
+    (tmp_path / "images" / "001_full.tif").rename(tmp_path / "images" / "001_good.tif")
+    images.write_text(plan_again)
     run_chunk(folder, 1)
     assert read_error(folder, "000001") is None
 
 
 def test_an_altered_pipeline_is_refused(tmp_path):
     folder, _, _ = screen_of(tmp_path, ["good"])
-    folder.pipeline.write_text("another")
+    folder.procedure.write_text("another")
     with pytest.raises(ScreenError, match="altered after planning"):
         run_chunk(folder, 1)
 

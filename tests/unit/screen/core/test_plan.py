@@ -8,12 +8,12 @@ import pytest
 from nucdl_core.errors import ConfigError
 from nucdl_core.screen.core import plan as plan_module
 from nucdl_core.screen.core.plan import (
-    FORMAT,
+    PLAN_FORMAT,
     Chunk,
     Costs,
     PlannedImages,
     PlannedModel,
-    PlannedPipeline,
+    Procedure,
     ScreenError,
     ScreenFolder,
     ScreenLimits,
@@ -25,9 +25,9 @@ from nucdl_core.screen.core.plan import (
 )
 
 PLAN = ScreenPlan(
-    format=FORMAT,
+    format=PLAN_FORMAT,
     nucdl="1.0",
-    pipeline=PlannedPipeline("p.cppipe", "a" * 64, ("LoadData",), ("DNA",), ("Nuclei",), ("changed",)),
+    procedure=Procedure("p.cppipe", "a" * 64, ("LoadData",), ("DNA",), ("Nuclei",), ("changed",)),
     images=PlannedImages("b" * 64, 7, ("Image_FileName_DNA",), ("DNA",)),
     plugins="/plugins",
     grouping=("Plate",),
@@ -103,7 +103,7 @@ def test_the_places_of_a_chunk_bear_its_number(folder):
     chunk = Chunk(12, 100, 9)
     assert folder.chunk_csv(chunk) == folder.root / "chunks" / "000012.csv"
     assert folder.result(chunk) == folder.root / "results" / "000012"
-    assert {path.parent for path in (folder.work, folder.merged, folder.pipeline)} == {folder.root}
+    assert {path.parent for path in (folder.work, folder.merged, folder.procedure)} == {folder.root}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from screen_folders import count_of, finish_chunk, make_screen, row
 from nucdl_core.screen.core import html
 from nucdl_core.screen.core.html import plate_array, plate_maps, row_name, well_place
 from nucdl_core.screen.core.merge import merge_screen
-from nucdl_core.screen.core.report import make_report, write_report
+from nucdl_core.screen.core.report import make_report, write_screen_report
 from nucdl_core.screen.core.wells import well_table
 
 ROWS = [row(number) for number in range(1, 8)]
@@ -76,7 +76,7 @@ def test_the_report_adds_up(merged):
 def test_the_report_is_written_for_programs_and_for_people(merged):
     folder, screen = merged
     pytest.importorskip("matplotlib")
-    assert write_report(folder, screen.chunks)
+    assert write_screen_report(folder, screen.chunks)
     report = json.loads((folder.merged / "run_report.json").read_text())
     # JSON knows no NaN.
     assert report["wells"][2]["nuclei"] is None
@@ -102,7 +102,7 @@ def test_words_from_files_cannot_become_code_in_the_page(merged, tmp_path):
 def test_without_the_packages_for_html_there_is_json_alone(merged, monkeypatch):
     folder, screen = merged
     monkeypatch.setattr(html, "_NEEDED", ("no_such_package",))
-    assert not write_report(folder, screen.chunks)
+    assert not write_screen_report(folder, screen.chunks)
     assert (folder.merged / "run_report.json").is_file()
     assert not (folder.merged / "report.html").exists()
 
