@@ -230,7 +230,7 @@ def one_chunk(planned, folder, faults):
     )
 
 
-def test_a_crash_of_the_process_is_blamed_on_its_image(planned, tmp_path):
+def test_a_crash_of_the_process_names_its_image(planned, tmp_path):
     output, command, variables = one_chunk(planned, tmp_path, {NAME.format(1, 2): "segfault"})
     code, printed = call(command, variables)
     assert code == 0, printed
@@ -261,7 +261,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def test_a_full_disk_is_blamed_on_no_image_and_publishes_nothing(planned, small_disk):
+def test_a_full_disk_is_no_fault_of_an_image_and_publishes_nothing(planned, small_disk):
     output, command, variables = one_chunk(planned, small_disk, {})
     (small_disk / "filler").write_bytes(bytes(1_200_000))
     code, printed = call(command, variables)

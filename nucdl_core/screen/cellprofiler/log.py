@@ -54,7 +54,7 @@ def last_error(messages: str) -> str:
 
 
 class GrowingLog:
-    """Reads the messages of a CellProfiler that works, to find out whether it hangs; a `process.Look`.
+    """Reads the messages of a CellProfiler that works, to find out whether it hangs; a `process.ProcessLook`.
 
     Parameters
     ----------

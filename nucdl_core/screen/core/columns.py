@@ -142,7 +142,7 @@ def files_of_image_set(
     Raises
     ------
     ScreenError
-        If a name is empty, remote, or leads out of its folder, or a page is no number.
+        If a name is empty, remote, or leads out of its folder, or a page is not a number.
     """
     return [
         ImageFile(

@@ -148,9 +148,10 @@ def _read_finished(folder: ScreenFolder, chunk: Chunk) -> FinishedChunk:
 def _check_identity(folder: ScreenFolder, plan: ScreenPlan, plan_sha256: str, finished: FinishedChunk) -> None:
     chunk, manifest = finished.chunk, finished.manifest
     planned = {model.name: model.sha256 for model in plan.models}
+    what_was_done = "segmentation" if plan.procedure.by_nucdl_alone else "pipeline"
     same = {
         "model": manifest.models == planned,
-        "segmentation" if plan.procedure.by_nucdl_alone else "pipeline": manifest.procedure_sha256 == plan.procedure.sha256,
+        what_was_done: manifest.procedure_sha256 == plan.procedure.sha256,
         "plan": manifest.plan_sha256 == plan_sha256,
         "list": manifest.list_sha256 == file_sha256(folder.chunk_csv(chunk)),
         "range": (manifest.first_image_number, manifest.image_sets) == (chunk.first_image_number, chunk.image_sets),

@@ -229,7 +229,7 @@ class ScreenFolder:
 
     @property
     def plan(self) -> Path:
-        """The plan; a folder without it is no screen."""
+        """The plan; a folder without it is not a screen."""
         return self.root / "plan.json"
 
     @property
@@ -311,13 +311,13 @@ def read_plan(folder: ScreenFolder) -> ScreenPlan:
         values["procedure"] = rename_keys(values["procedure"], swap(_STORED_PARTS))
         return from_mapping(ScreenPlan, values)
     except (ConfigError, KeyError, AttributeError) as error:
-        raise ScreenError(f"{folder.plan} is no plan of this version ({error}); plan into a new folder") from error
+        raise ScreenError(f"{folder.plan} is not a plan of this version ({error}); plan into a new folder") from error
 
 
 def _read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > LONGEST_PLAN:
-            raise ScreenError(f"{path} has more than {LONGEST_PLAN} bytes and is no plan; plan into a new folder")
+            raise ScreenError(f"{path} has more than {LONGEST_PLAN} bytes and is not a plan; plan into a new folder")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ScreenError(f"{path.parent} holds no plan; run 'nucdl screen plan' first") from None

@@ -28,9 +28,9 @@ END_SECONDS = 5.0
 """How long the end of what a killed process had started is waited for."""
 _SET_DEATH_SIGNAL = 1
 
-Look = Callable[[], Optional[str]]
+ProcessLook = Callable[[], Optional[str]]
 """Looks how a process gets on, every `POLL_SECONDS` and once after its end; returns why it is to be killed, or None."""
-Stop = Callable[["subprocess.Popen[bytes]"], None]
+AskToStop = Callable[["subprocess.Popen[bytes]"], None]
 """Asks a process to end by itself, and waits for that as long as it may take."""
 
 
@@ -136,10 +136,10 @@ def stop_on_signals() -> Iterator[None]:
 
 def supervise(
     program: Program,
-    look: Look,
+    look: ProcessLook,
     memory_mb: Optional[int] = None,
     parent: Optional[int] = None,
-    stop: Optional[Stop] = None,
+    stop: Optional[AskToStop] = None,
 ) -> Ending:
     """Run a program to its end, in a session of its own, so that signals from the keyboard reach this process alone.
 
@@ -149,13 +149,13 @@ def supervise(
     ----------
     program : Program
     look : callable
-        See `Look`.
+        See `ProcessLook`.
     memory_mb : int, optional
         Largest resident memory in MiB, of the process and all that it starts; what they share counts for each.
     parent : int, optional
         Process without which this one is to stop, too.
     stop : callable, optional
-        See `Stop`; what has not ended then is killed. Without it the process is killed at once.
+        See `AskToStop`; what has not ended then is killed. Without it the process is killed at once.
 
     Returns
     -------

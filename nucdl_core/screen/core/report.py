@@ -13,12 +13,14 @@ from nucdl_core.files.writing import file_sha256, write_json
 from nucdl_core.screen.core.html import can_write_html, write_html
 from nucdl_core.screen.core.merge import FinishedChunk
 from nucdl_core.screen.core.plan import ScreenFolder, ScreenPlan, read_plan
-from nucdl_core.screen.core.publish import FAILED
+from nucdl_core.screen.core.publish import FAILED, INSPECTION
+from nucdl_core.screen.core.verify import IMAGE_NUMBER
 from nucdl_core.screen.core.wells import well_table
 
 RUN_REPORT = "run_report.json"
 HTML_REPORT = "report.html"
 MOST_REASONS = 20
+MOST_OF_ANOTHER_SIZE = 20
 
 
 def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict[str, Any]:
@@ -47,6 +49,7 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
         "succeeded": succeeded,
         "failed": sum(manifest.failed for manifest in manifests),
         "failures": _reasons(folder.merged / FAILED),
+        **_sizes(folder.merged / INSPECTION),
         "chunks": len(finished),
         "processes": sum(manifest.processes for manifest in manifests),
         "peak_memory_mb": max(manifest.peak_memory_mb for manifest in manifests),
@@ -68,6 +71,22 @@ def _reasons(path: Path) -> List[Dict[str, Any]]:
         {"step": step, "module": module, "reason": reason, "image_sets": count}
         for (step, module, reason), count in counts.most_common(MOST_REASONS)
     ]
+
+
+def _sizes(path: Path) -> Dict[str, Any]:
+    """Find the size of most images, and the image sets that have another one."""
+    table = pd.read_csv(path, usecols=[IMAGE_NUMBER, "height", "width"], encoding_errors="surrogateescape")
+    table = table.drop_duplicates(IMAGE_NUMBER)
+    sizes = [(int(height), int(width)) for height, width in zip(table["height"], table["width"])]
+    counts = Counter(sizes)
+    # The smaller size wins a tie, so that the order does not matter.
+    usual = min(counts, key=lambda size: (-counts[size], size)) if counts else None
+    others = [int(number) for number, size in zip(table[IMAGE_NUMBER], sizes) if size != usual]
+    return {
+        "usual_size": usual and {"height": usual[0], "width": usual[1]},
+        "of_another_size": len(others),
+        "first_of_another_size": others[:MOST_OF_ANOTHER_SIZE],
+    }
 
 
 def _throughput(finished: Sequence[FinishedChunk], image_sets: int) -> Dict[str, float]:

@@ -213,7 +213,7 @@ def watch_worker(task: FastTask) -> Tuple[Ending, WorkerProgress]:
 
 
 class _Listener:
-    """Hears what a process tells, and says when it takes too long; a `process.Look`."""
+    """Hears what a process tells, and says when it takes too long; a `process.ProcessLook`."""
 
     def __init__(self, pipe: MessagePipe, limits: ScreenLimits, start_seconds: float) -> None:
         self.progress = WorkerProgress()

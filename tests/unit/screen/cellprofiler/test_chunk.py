@@ -68,7 +68,7 @@ def test_many_that_raise_are_found_in_one_process(tmp_path):
 @pytest.mark.parametrize(
     ("word", "reason"), [("segfault", "signal 11 (SIGSEGV)"), ("exit", "code 0 without having finished")]
 )
-def test_an_image_set_that_ends_the_process_is_blamed(tmp_path, word, reason):
+def test_an_image_set_that_ends_the_process_is_named(tmp_path, word, reason):
     result, failed = run(tmp_path, "good", "good", word, "good")
     assert list(failed) == [3]
     assert reason in failed[3]
@@ -81,7 +81,7 @@ def test_an_image_set_that_hangs_is_killed_at_the_limit(tmp_path):
     assert "limit of 0.5 s" in failed[2]
 
 
-def test_a_death_that_does_not_come_back_is_blamed_on_nobody(tmp_path):
+def test_a_death_that_does_not_come_back_fails_no_image_set(tmp_path):
     result, failed = run(tmp_path, "good", "once", "good")
     assert failed == {}
     assert read_manifest(result).succeeded == (1, 2, 3)
@@ -92,7 +92,7 @@ def test_several_killers_are_all_found(tmp_path):
     assert sorted(failed) == [1, 3, 4]
 
 
-def test_a_death_for_which_no_single_image_set_is_to_blame_fails_the_chunk(tmp_path):
+def test_a_death_that_no_single_image_set_causes_fails_the_chunk(tmp_path):
     folder, _, _ = screen_of(tmp_path, ["crowd", "crowd"])
     with pytest.raises(ChunkError, match="make chunks smaller"):
         run_chunk(folder, 1)
@@ -111,7 +111,7 @@ def test_a_file_that_is_changed_during_the_run_fails_its_image_set(tmp_path):
     assert "changed during the run" in failed[2]
 
 
-def test_a_full_disk_is_blamed_on_no_image_set(tmp_path):
+def test_a_full_disk_is_no_fault_of_an_image_set(tmp_path):
     folder, _, chunks = screen_of(tmp_path, ["good", "full"])
     with pytest.raises(ChunkError, match="No space left on device"):
         run_chunk(folder, 1)
@@ -120,14 +120,14 @@ def test_a_full_disk_is_blamed_on_no_image_set(tmp_path):
     assert (folder.work / "errors" / "000001" / "cellprofiler.log").is_file()
 
 
-def test_a_crash_on_a_full_disk_is_blamed_on_no_image_set(tmp_path, monkeypatch):
+def test_a_crash_on_a_full_disk_is_no_fault_of_an_image_set(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, "LEAST_FREE_MB", 1e12)
     folder, _, _ = screen_of(tmp_path, ["good", "segfault"])
     with pytest.raises(ChunkError, match=r"SIGSEGV\), and the disk of .* has only"):
         run_chunk(folder, 1)
 
 
-def test_a_lost_gpu_is_blamed_on_no_image_set(tmp_path):
+def test_a_lost_gpu_is_no_fault_of_an_image_set(tmp_path):
     folder, _, _ = screen_of(tmp_path, ["good", "lost"])
     with pytest.raises(ChunkError, match="CUDA error"):
         run_chunk(folder, 1)

@@ -61,13 +61,13 @@ def test_a_folder_without_a_plan_says_what_to_do(folder):
     [
         (lambda values: values.update(extra=1), "unknown setting extra"),
         (lambda values: values.update(format=2), "has format 2, not 1"),
-        (lambda values: values.pop("images"), "no plan of this version"),
+        (lambda values: values.pop("images"), "not a plan of this version"),
         (lambda values: values.update(chunks=8), "8 chunks cannot hold 7 image sets"),
         (lambda values: values.update(chunks=0), "0 chunks cannot hold"),
         (lambda values: values.update(chunk_size=0), "chunk_size is 0"),
         (lambda values: values["limits"].update(pixels=0), "the limit pixels is 0"),
         (lambda values: values["costs"].update(start_seconds=-1), "start_seconds is -1"),
-        (lambda values: values.update(grouping=None), "no plan of this version"),
+        (lambda values: values.update(grouping=None), "not a plan of this version"),
     ],
 )
 def test_a_plan_that_was_altered_is_refused(folder, change, reason):

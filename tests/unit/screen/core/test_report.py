@@ -6,6 +6,7 @@ import base64
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from screen_folders import count_of, finish_chunk, make_screen, row
 
@@ -71,6 +72,22 @@ def test_the_report_adds_up(merged):
     assert report["throughput"]["image_sets_per_process_hour"] == 25200
     assert report["throughput"]["image_sets_per_hour"] == 50400
     assert set(report["hashes"]["tables"]) >= {"Image.csv", "Nuclei.csv", "screen.sqlite"}
+
+
+def test_image_sets_of_another_size_than_most_are_named(merged, tmp_path):
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    folder, screen = merged
+    assert make_report(folder, screen.chunks)["of_another_size"] == 0
+    path = folder.merged / "inspection.csv"
+    table = pd.read_csv(path)
+    table.loc[table["ImageNumber"].isin([3, 5]), "width"] = 9
+    table.to_csv(path, index=False)
+    report = make_report(folder, screen.chunks)
+    assert (report["usual_size"], report["first_of_another_size"]) == ({"height": 4, "width": 4}, [3, 5])
+    html.write_html(tmp_path / "page.html", report)
+    words = " ".join((tmp_path / "page.html").read_text().split())
+    assert "2 image sets have another size than most, whose images have 4 x 4 pixels: ImageNumber 3, 5." in words
 
 
 def test_the_report_is_written_for_programs_and_for_people(merged):

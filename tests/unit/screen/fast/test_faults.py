@@ -81,7 +81,7 @@ def test_images_at_which_the_process_crashes_and_hangs_are_named_and_the_others_
 
 
 @pytest.mark.slow
-def test_a_file_at_whose_reading_the_process_hangs_is_named_within_the_limit_and_the_others_done(
+def test_a_file_at_which_reading_hangs_is_named_within_the_limit_and_the_others_are_done(
     tmp_path, watch, plate
 ):
     images = plate.parent / "images"
