@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from real_snakemake import need_snakemake
 
 from nucdl_core.cli.words import NOT_FINISHED, SOME_FAILED
-from nucdl_core.screen.cellprofiler.engine import find_snakemake
-from nucdl_core.screen.core.plan import ScreenError
+from nucdl_core.screen.core.locks import is_locked
 from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,10 +33,7 @@ STOP_SECONDS = 10
 
 @pytest.fixture(scope="module", autouse=True)
 def _needs_snakemake():
-    try:
-        find_snakemake()
-    except ScreenError as error:
-        pytest.skip(str(error))
+    need_snakemake()
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +110,7 @@ def resumed(pipeline, fields, tmp_path_factory):
     process.kill()
     process.wait()
     published = [path.name for path in (output / "results").glob("*")]
-    wait_for(lambda: not is_held(output / "work" / "lock"))
+    wait_for(lambda: not is_locked(output / "work" / "lock"))
     status = call(nucdl("status", "--output", output), variables)
     code, printed = call(nucdl("resume", "--output", output, "--cores", 2), variables)
     return output, published, status, code, printed
@@ -124,17 +121,6 @@ def has_logged(output, words):
         with contextlib.suppress(FileNotFoundError):
             if words in log.read_text(encoding="utf-8", errors="replace"):
                 return True
-    return False
-
-
-def is_held(lock):
-    import fcntl
-
-    with lock.open("rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
     return False
 
 
@@ -225,7 +211,7 @@ def one_chunk(planned, folder, faults):
     output = shutil.copytree(planned, folder / "screen")
     return (
         output,
-        [sys.executable, "-m", "nucdl_core.screen.cellprofiler.chunk", str(output), "1"],
+        [sys.executable, "-m", "nucdl_core.screen.chunk", str(output), "1"],
         environment(folder, faults),
     )
 

@@ -81,9 +81,7 @@ def test_images_at_which_the_process_crashes_and_hangs_are_named_and_the_others_
 
 
 @pytest.mark.slow
-def test_a_file_at_which_reading_hangs_is_named_within_the_limit_and_the_others_are_done(
-    tmp_path, watch, plate
-):
+def test_a_file_at_which_reading_hangs_is_named_within_the_limit_and_the_others_are_done(tmp_path, watch, plate):
     images = plate.parent / "images"
     (images / "002_good.tif").rename(images / HANGS_AT_READING)
     plate.write_text(plate.read_text().replace("002_good.tif", HANGS_AT_READING))
