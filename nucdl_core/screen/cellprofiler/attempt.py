@@ -38,8 +38,6 @@ class Attempt:
 
     Attributes
     ----------
-    folder : Path
-        What it wrote.
     tables : VerifiedTables or None
         Where it did all its work.
     failures : dict of int to Failure
@@ -50,7 +48,6 @@ class Attempt:
         Position of the image set that it was at then.
     """
 
-    folder: Path
     tables: Optional[VerifiedTables] = None
     failures: Mapping[int, Failure] = field(default_factory=dict)
     death: Optional[str] = None
@@ -149,11 +146,11 @@ class ChunkRuns:
         self._refuse_surroundings(ending, messages)
         if ending.code == 0 and status == "Complete" and not failures:
             rows = [self.rows[position] for position in positions]
-            return Attempt(output, verify_tables(output, rows, self._plan.procedure.tables))
+            return Attempt(verify_tables(output, rows, self._plan.procedure.tables))
         if failures and not ending.by_force:
-            return Attempt(output, failures=failures)
+            return Attempt(failures=failures)
         suspect = self._at(positions, ending, messages)
-        return Attempt(output, death=f"CellProfiler {ending.describe()}", suspect=suspect)
+        return Attempt(death=f"CellProfiler {ending.describe()}", suspect=suspect)
 
     def _at(self, positions: Sequence[int], ending: Ending, messages: str) -> int:
         """Find the position of the image set that the process was at, from the last step that it finished."""

@@ -96,8 +96,8 @@ def test_a_pipeline_that_is_cut_off_is_refused(parse, share):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "no pipeline"),
-        ('{"modules": []}\n', "no pipeline"),
+        ("", "not a pipeline"),
+        ('{"modules": []}\n', "not a pipeline"),
         (b"\x89HDF\r\n", "not in UTF-8"),
         (DEEP.replace("ModuleCount:11", "ModuleCount:12"), "it has 11 of 12 modules"),
         (DEEP.replace("ModuleCount:11", "ModuleCount:10"), "more follows after 10 modules"),
