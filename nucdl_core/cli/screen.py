@@ -26,10 +26,14 @@ def engine_options(command: Command) -> Command:
         CORES,
         click.option("--profile", default=None, help="Snakemake profile, for SLURM, Kubernetes or a cloud."),
         click.option(
-            "--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs; a chunk holds one."
+            "--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs; each chunk holds one."
         ),
         click.option(
-            "--retries", type=click.IntRange(min=0), default=1, show_default=True, help="Of a chunk that fails."
+            "--retries",
+            type=click.IntRange(min=0),
+            default=1,
+            show_default=True,
+            help="More tries of a chunk that fails.",
         ),
     )
     for option in reversed(options):
@@ -62,7 +66,7 @@ def run(output: Path, cores: Optional[int], profile: Optional[str], gpus: int, r
 def resume(
     output: Path, cores: Optional[int], profile: Optional[str], gpus: int, retries: int, retry_failed: bool
 ) -> None:
-    """Go on with a screen that was stopped or killed; what is finished is kept. Exit codes as of run."""
+    """Go on with a screen that was stopped or killed; what is finished is kept. Exit codes are those of run."""
     from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
 
     _finish(output, EngineOptions(cores, profile, gpus, retries=retries), retry_failed)
@@ -86,7 +90,7 @@ def one_chunk(output: Path, number: int, gpus: int) -> None:
 @screen.command()
 @SCREEN
 def status(output: Path) -> None:
-    """Show how far a screen is. Exit codes as of run."""
+    """Show how far a screen is. Exit codes are those of run."""
     from nucdl_core.screen.core.plan import ScreenFolder
     from nucdl_core.screen.core.status import describe_status, screen_status
 
@@ -101,7 +105,10 @@ def status(output: Path) -> None:
 @screen.command(name="report")
 @SCREEN
 def report_again(output: Path) -> None:
-    """Check the results of a finished screen, merge them again, and write its report. Exit codes as of run."""
+    """Check the results of a finished screen, merge them again, and write its report.
+
+    Exit codes are those of run.
+    """
     from nucdl_core.screen.core.finish import merge_again
     from nucdl_core.screen.core.plan import ScreenFolder
 

@@ -1,4 +1,4 @@
-"""CellProfiler on some of a chunk's image sets, in one process, and what can be learned when it fails."""
+"""CellProfiler on some image sets of a chunk, in one process, and what can be learned when it fails."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class PlanRequest:
         )
         require(
             (self.images is None) == (self.naming is None),
-            "--images and --naming belong together: the naming says what the names of the files mean",
+            "--images and --naming belong together: the naming says what the names of the files mean; give both",
         )
 
 

@@ -1,4 +1,4 @@
-"""One process that is supervised: it ends by itself, or it is ended when it hangs, swells, or is no longer wanted.
+"""One process that is supervised: it is ended when it hangs, takes too much memory, or is not wanted any more.
 
 Whoever starts it says how to see how it gets on, such as by reading its messages; all else is the same for
 CellProfiler, for the process of the fast path and for Snakemake.

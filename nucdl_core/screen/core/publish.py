@@ -128,7 +128,9 @@ def describe_files(folder: Path) -> Dict[str, FileRecord]:
 
 
 def publish(folder: Path, manifest: Manifest, target: Path) -> bool:
-    """Bring a private folder to its place: everything is on the disk before the manifest, and the manifest before.
+    """Move a private folder to its place, all at once.
+
+    Its files are on the disk before the manifest is written, and the manifest before the folder gets its final name.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The process of the fast path is watched: it may crash, hang or swell at an image, which is found and named then.
+"""The process of the fast path is watched: it may crash, hang or run out of memory at an image, which is then named.
 
 The process tells through a pipe which image sets it is at, and which files it reads. A file that takes too long to read
 names its image set by that. Where the process does not end by itself for another reason, the image sets that it was at

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from screen_folders import screen_of, stand_in  # noqa: F401
 
+from nucdl_core.cli.main import main as nucdl
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen.cellprofiler import chunk as chunk_module
 from nucdl_core.screen.cellprofiler.chunk import run_chunk
@@ -208,6 +212,20 @@ def test_the_command_publishes_and_leaves_a_marker(tmp_path):
     assert main([str(folder.root), "1", "--marker", str(marker), "--with-parent"]) == 0
     assert marker.exists()
     assert folder.result(chunks[0]).is_dir()
+
+
+def test_a_job_array_does_a_chunk_by_the_command_of_screens(tmp_path):
+    folder, _, chunks = screen_of(tmp_path, ["good"])
+    assert CliRunner().invoke(nucdl, ["screen", "chunk", str(folder.root), "1"]).exit_code == 0
+    assert folder.result(chunks[0]).is_dir()
+    assert CliRunner().invoke(nucdl, ["screen", "chunk", str(folder.root), "2"]).exit_code == 1
+
+
+def test_the_program_in_job_scripts_of_earlier_versions_still_works(tmp_path):
+    folder, _, _ = screen_of(tmp_path, ["good"])
+    command = [sys.executable, "-m", "nucdl_core.screen.chunk", str(folder.root), "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"chunk 2: there is no chunk 2; {folder.root} has the chunks 1 to 1\n")
 
 
 def test_the_command_fails_with_one_line(tmp_path, capsys):
