@@ -6,20 +6,23 @@ A lock is a file that a process holds by ``flock``, as every version of NucDL do
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Dict, Iterator
 
 from filelock import FileLock, Timeout
 
 PATIENCE_SECONDS = 0.3
 """A lock that is taken longer than that belongs to somebody who works, and not to one who looks whether it is taken."""
-_MODE = 0o664
+# On a disk that cannot lock files, newer versions of the library would take the mere existence of the file for the lock,
+# which a killed process would leave behind; older ones do not know that option, and pass over it.
+_OPTIONS: Dict[str, Any] = {"mode": 0o664, "fallback_to_soft": False}
 
 
 def make_lock(path: Path) -> FileLock:
     """Make a lock of a file, which is not held yet; nothing is written."""
-    return FileLock(path, mode=_MODE)
+    return FileLock(path, **_OPTIONS)
 
 
 def take_lock(lock: FileLock, patience: float = PATIENCE_SECONDS) -> bool:
@@ -40,12 +43,14 @@ def take_lock(lock: FileLock, patience: float = PATIENCE_SECONDS) -> bool:
     Raises
     ------
     OSError
-        If the file cannot be made or written.
+        If the file cannot be made or written, or the disk cannot lock files.
     """
     try:
         lock.acquire(timeout=patience, poll_interval=PATIENCE_SECONDS / 10)
     except Timeout:
         return False
+    except NotImplementedError as error:
+        raise OSError(errno.ENOSYS, "the disk cannot lock files", lock.lock_file) from error
     return True
 
 

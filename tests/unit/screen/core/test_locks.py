@@ -1,5 +1,6 @@
 """Locks: seen by whoever asks, whatever took them, and nothing is made by asking."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -64,6 +65,16 @@ def test_one_who_asks_keeps_nobody_out(path):
         with hold_lock(path) as is_ours:
             assert is_ours
         timer.join()
+
+
+def test_a_disk_that_cannot_lock_files_is_an_error_and_no_lock_that_a_killed_process_leaves(path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="cannot lock files|not implemented"), hold_lock(path):
+        pass
+    assert not is_locked(path)
 
 
 def test_a_lock_in_a_folder_that_cannot_be_written_is_an_error(tmp_path):
