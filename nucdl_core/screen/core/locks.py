@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 
 PATIENCE_SECONDS = 0.3
 """A lock that is taken longer than that belongs to somebody who works, and not to one who looks whether it is taken."""
-# On a disk that cannot lock files, newer versions of the library would take the mere existence of the file for the lock,
-# which a killed process would leave behind; older ones do not know that option, and pass over it.
+# On a disk that cannot lock files, newer versions of the library take the mere existence of the file for the lock,
+# which a killed process leaves behind; older ones do not know that option, and pass over it.
 _OPTIONS: Dict[str, Any] = {"mode": 0o664, "fallback_to_soft": False}
 
 
