@@ -26,16 +26,14 @@ def main(role, *arguments):
         time.sleep(2)
         return
     role, *arguments = arguments
-    if role == "swells":
-        held = bytearray(b"1" * int(arguments[0]) * 1_000_000)
-        time.sleep(1000)
-        del held
     note = Path(arguments[-1])
     note.with_suffix(".part").write_text(str(os.getpid()))
     note.with_suffix(".part").rename(note)
     if role == "stops":
         os.kill(int(arguments[0]), signal.SIGTERM)
+    held = bytearray(b"1" * int(arguments[0]) * 1_000_000) if role == "swells" else b""
     time.sleep(1000)
+    del held
 
 
 if __name__ == "__main__":
