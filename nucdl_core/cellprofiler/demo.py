@@ -16,13 +16,7 @@ import pandas as pd
 import tifffile
 
 from nucdl_core.arrays import AnyArray
-from nucdl_core.cellprofiler.headless import (
-    HeadlessRun,
-    ModuleProgress,
-    check_tables,
-    execution_seconds,
-    run_cellprofiler,
-)
+from nucdl_core.cellprofiler.headless import HeadlessRun, Progress, check_tables, execution_seconds, run_cellprofiler
 from nucdl_core.config import require
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.folders import image_files
@@ -95,7 +89,7 @@ class DemoResult:
     failed: Dict[str, str] = field(default_factory=dict)
 
 
-def run_demo(config: DemoConfig, progress: Optional[ModuleProgress] = None) -> DemoResult:
+def run_demo(config: DemoConfig, progress: Optional[Progress] = None) -> DemoResult:
     """Make or read the images, run CellProfiler on both sides, and compare the sides.
 
     Parameters

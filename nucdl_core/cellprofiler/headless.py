@@ -25,7 +25,7 @@ DONE_NAME = "cellprofiler_done.txt"
 JAVA_FOLDER = Path("/usr/lib/jvm")
 IMAGE_TABLE = "Image.csv"
 
-ModuleProgress = Callable[[int, str], None]
+Progress = Callable[[int, str], None]
 """Called with the number of the image set and the name of the module that has just finished."""
 
 STEP = re.compile(r"Image # (\d+), module (\w+) #")
@@ -60,7 +60,7 @@ class HeadlessRun:
     plugins: Path
 
 
-def run_cellprofiler(run: HeadlessRun, progress: Optional[ModuleProgress] = None) -> None:
+def run_cellprofiler(run: HeadlessRun, progress: Optional[Progress] = None) -> None:
     """Run a pipeline to its end; its messages go to ``cellprofiler.log`` in the output folder.
 
     Parameters
@@ -137,7 +137,7 @@ def cellprofiler_environment() -> Dict[str, str]:
     return environment
 
 
-def _follow(command: Sequence[str], log: TextIO, progress: Optional[ModuleProgress]) -> int:
+def _follow(command: Sequence[str], log: TextIO, progress: Optional[Progress]) -> int:
     with subprocess.Popen(
         command,
         env=cellprofiler_environment(),
