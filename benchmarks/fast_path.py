@@ -1,6 +1,6 @@
 """The fast path on a simulated plate, beside `nucdl segment FILES` and, on request, a screen with CellProfiler.
 
-    .venv/bin/python benchmarks/fast_path.py --fields 384 --size 520x696 [--lanes 1 --lanes 2] [--screen]
+    .venv/bin/python benchmarks/fast_path.py --fields 384 --size 520x696 [--workers 1 --workers 2] [--screen]
 
 Prints fields per hour, nuclei, and the peak memory of each way, every one in a process of its own that also loads the
 model; the fast path's time includes checks, hashes, merge and report.
@@ -52,13 +52,13 @@ def files_one_by_one(plate: Path, output: Path, options: Sequence[object]) -> Tu
 @click.command()
 @click.option("--fields", default=24, show_default=True, help="Simulated fields.")
 @click.option("--size", default="520x696", show_default=True, help="Height x width of a field in pixels.")
-@click.option("--lanes", type=int, multiple=True, help="Of the fast path, may be repeated [its own choice].")
+@click.option("--workers", type=int, multiple=True, help="Of the fast path, may be repeated [its own choice].")
 @click.option("--labels", default="tiff", show_default=True, help="Label images of the fast path.")
 @click.option("--device", default="auto", show_default=True, help="Where to compute.")
 @click.option("--screen", is_flag=True, help="Also a screen with the pipeline deep.cppipe, on two cores.")
 @click.option("--keep", type=Path, default=None, help="Folder for everything that is written [temporary].")
 def main(
-    fields: int, size: str, lanes: Sequence[int], labels: str, device: str, screen: bool, keep: Optional[Path]
+    fields: int, size: str, workers: Sequence[int], labels: str, device: str, screen: bool, keep: Optional[Path]
 ) -> None:
     """Run the benchmark."""
     height, width = map(int, size.split("x"))
@@ -69,10 +69,10 @@ def main(
     seconds, nuclei = files_one_by_one(plate, place / "files", ["--device", device])
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     rows.append(("nucdl segment FILES", seconds, nuclei, f"{memory:.0f}"))
-    for count in lanes or [None]:
-        options = ["--device", device, "--labels", labels, *([] if count is None else ["--lanes", count])]
+    for count in workers or [None]:
+        options = ["--device", device, "--labels", labels, *([] if count is None else ["--workers", count])]
         seconds, nuclei, memory = fast_path(plate, place / f"fast_{count}", options)
-        rows.append((f"nucdl segment --csv, lanes: {count or 'chosen'}", seconds, nuclei, f"{memory:.0f}"))
+        rows.append((f"nucdl segment --csv, workers: {count or 'chosen'}", seconds, nuclei, f"{memory:.0f}"))
         again = timed("segment", "--csv", plate / "load_data.csv", "--output", place / f"fast_{count}", *options)
         rows.append(("  the same command again, all done", again, nuclei, ""))
     if screen:

@@ -33,9 +33,9 @@ from process_tree import Cost, cost_of
 
 from nucdl_core.cellprofiler.headless import HeadlessRun, run_cellprofiler
 from nucdl_core.files.writing import make_folder
-from nucdl_core.screen.cellprofiler.engine import find_snakemake
 from nucdl_core.screen.cellprofiler.planner import PlanRequest, plan_screen
-from nucdl_core.screen.cellprofiler.run import merge_again
+from nucdl_core.screen.cellprofiler.snakemake import find_snakemake
+from nucdl_core.screen.core.finish import merge_again
 from nucdl_core.screen.core.merge import collect_chunks
 from nucdl_core.screen.core.plan import ScreenFolder, read_chunks
 from nucdl_core.simulate.plate import simulate_plate
@@ -53,7 +53,7 @@ def run_bare_processes(folder: ScreenFolder, output: Path, cores: int) -> None:
         chunk = chunks[number]
         place = output / chunk.name
         make_folder(place)
-        run_cellprofiler(HeadlessRun(folder.pipeline, folder.chunk_csv(chunk), place, PLUGINS))
+        run_cellprofiler(HeadlessRun(folder.procedure, folder.chunk_csv(chunk), place, PLUGINS))
 
     chunks = read_chunks(folder)
     with ThreadPoolExecutor(cores) as pool:

@@ -1,20 +1,19 @@
-"""The process in which ``nucdl segment --csv`` works, see `screen.fast_watch`; it tells the user how it ends."""
+"""The process in which ``nucdl segment --csv`` works, see `screen.fast.watch`; it tells the user how it ends."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-import threading
-from typing import IO, List, Optional, Sequence
+from typing import Optional, Sequence
 
 import click
 
 from nucdl_core.cli.screen import tell_end
 from nucdl_core.cli.words import LOG_FORMAT
 from nucdl_core.errors import NucDLError
-from nucdl_core.screen.fast.task import FastTask, Trace, parse_task
+from nucdl_core.screen.fast.messages import Tell, tell_into
+from nucdl_core.screen.fast.task import FastTask, parse_task
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -38,7 +37,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     logging.basicConfig(level=task.log_level, format=LOG_FORMAT)
     with os.fdopen(int(pipe), "w", encoding="utf-8") as stream:
         try:
-            do_task(task, tracer(stream))
+            do_task(task, tell_into(stream))
         except NucDLError as error:
             click.ClickException(str(error)).show()
             return 1
@@ -48,19 +47,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     return 0
 
 
-def tracer(stream: IO[str]) -> Trace:
-    """Return what writes to a pipe, from whatever thread, one line at a time."""
-    lock = threading.Lock()
-
-    def trace(word: str, numbers: List[int]) -> None:
-        with lock:
-            stream.write(json.dumps([word, numbers]) + "\n")
-            stream.flush()
-
-    return trace
-
-
-def do_task(task: FastTask, trace: Trace) -> None:
+def do_task(task: FastTask, tell: Tell) -> None:
     """Plan and run, or try one image set alone.
 
     Raises
@@ -79,9 +66,9 @@ def do_task(task: FastTask, trace: Trace) -> None:
     from nucdl_core.screen.fast.run import run_fast, try_image_set
 
     if task.alone is not None:
-        try_image_set(ScreenFolder(task.request.output.absolute(), SETTINGS), task.alone, trace)
+        try_image_set(ScreenFolder(task.request.output.absolute(), SETTINGS), task.alone, tell)
         return
     folder, plan = plan_fast(task.request)
     with tqdm(total=plan.images.image_sets, unit="image", disable=None) as bar:
-        end = run_fast(folder, plan, task.lanes, bar.update, task.retry_failed, trace)
+        end = run_fast(folder, plan, task.workers, bar.update, task.retry_failed, tell)
     tell_end(end, "repeat this command")

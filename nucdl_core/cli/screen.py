@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
-from nucdl_core.cli.screen_plan import CORES, Command, plan_request, planning_options, screen
+from nucdl_core.cli.limit_options import Command
+from nucdl_core.cli.screen_plan import CORES, plan_request, planning_options, screen
 from nucdl_core.cli.words import EXISTING_FOLDER, NOT_FINISHED, SOME_FAILED
 
 if TYPE_CHECKING:
-    from nucdl_core.screen.cellprofiler.run import ScreenEnd
+    from nucdl_core.screen.core.finish import ScreenEnd
 
 __all__ = ["screen"]
 
@@ -25,10 +26,14 @@ def engine_options(command: Command) -> Command:
         CORES,
         click.option("--profile", default=None, help="Snakemake profile, for SLURM, Kubernetes or a cloud."),
         click.option(
-            "--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs; a chunk holds one."
+            "--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs; each chunk holds one."
         ),
         click.option(
-            "--retries", type=click.IntRange(min=0), default=1, show_default=True, help="Of a chunk that fails."
+            "--retries",
+            type=click.IntRange(min=0),
+            default=1,
+            show_default=True,
+            help="More tries of a chunk that fails.",
         ),
     )
     for option in reversed(options):
@@ -45,8 +50,8 @@ def run(output: Path, cores: Optional[int], profile: Optional[str], gpus: int, r
     If the screen has been begun with the same pipeline and list, it goes on. Exit code: 0 if every image set
     succeeded, 3 if some failed, which are named then, 4 if the run did not finish.
     """
-    from nucdl_core.screen.cellprofiler.engine import EngineOptions
     from nucdl_core.screen.cellprofiler.planner import plan_screen
+    from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
 
     # On a cluster there are more cores than this computer has; there the chunks are as large as they should be.
     at_once = cores if profile is None else cores or 1
@@ -61,16 +66,31 @@ def run(output: Path, cores: Optional[int], profile: Optional[str], gpus: int, r
 def resume(
     output: Path, cores: Optional[int], profile: Optional[str], gpus: int, retries: int, retry_failed: bool
 ) -> None:
-    """Go on with a screen that was stopped or killed; what is finished is kept. Exit codes as of run."""
-    from nucdl_core.screen.cellprofiler.engine import EngineOptions
+    """Go on with a screen that was stopped or killed; what is finished is kept. Exit codes are those of run."""
+    from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
 
     _finish(output, EngineOptions(cores, profile, gpus, retries=retries), retry_failed)
+
+
+@screen.command(name="chunk")
+@click.argument("output", type=EXISTING_FOLDER)
+@click.argument("number", type=click.IntRange(min=1))
+@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs of this computer.")
+def one_chunk(output: Path, number: int, gpus: int) -> None:
+    """Do the chunk NUMBER (from 1) of the planned screen in OUTPUT; for job arrays, where there is no Snakemake.
+
+    A chunk that is finished is left as it is. When all are finished, 'nucdl screen report' merges their tables. Exit
+    code: 0 if the chunk is finished, whether image sets failed or not, otherwise 1.
+    """
+    from nucdl_core.screen.chunk import main
+
+    raise SystemExit(main([str(output), str(number), "--gpus", str(gpus)]))
 
 
 @screen.command()
 @SCREEN
 def status(output: Path) -> None:
-    """Show how far a screen is. Exit codes as of run."""
+    """Show how far a screen is. Exit codes are those of run."""
     from nucdl_core.screen.core.plan import ScreenFolder
     from nucdl_core.screen.core.status import describe_status, screen_status
 
@@ -82,11 +102,14 @@ def status(output: Path) -> None:
         raise SystemExit(SOME_FAILED)
 
 
-@screen.command()
+@screen.command(name="report")
 @SCREEN
-def report(output: Path) -> None:
-    """Check the results of a finished screen, merge them again, and write its report. Exit codes as of run."""
-    from nucdl_core.screen.cellprofiler.run import merge_again
+def report_again(output: Path) -> None:
+    """Check the results of a finished screen, merge them again, and write its report.
+
+    Exit codes are those of run.
+    """
+    from nucdl_core.screen.core.finish import merge_again
     from nucdl_core.screen.core.plan import ScreenFolder
 
     tell_end(merge_again(ScreenFolder(output.absolute())))
@@ -115,7 +138,7 @@ def tell_end(end: ScreenEnd, go_on: str = "") -> None:
         click.echo(f"chunk {name}: {reason}", err=True)
     if end.merged is None:
         click.echo(
-            f"{len(end.unfinished)} chunks could not be finished; mend the cause, then: {go_on}",
+            f"{len(end.unfinished)} chunks could not be finished; remove the cause, then: {go_on}",
             err=True,
         )
         raise SystemExit(NOT_FINISHED)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Callable, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Tuple
 
 import click
 
+from nucdl_core.cli.limit_options import Command, limit_options, limits_of
 from nucdl_core.cli.words import EXISTING_FILE, EXISTING_FOLDER, FOLDER
 from nucdl_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from nucdl_core.screen.cellprofiler.planner import PlanRequest
 
-CORES = click.option("--cores", type=click.IntRange(min=1), default=None, help="Processes at once [all cores].")
-Command = TypeVar("Command", bound=Callable[..., Any])
+CORES = click.option("--cores", type=click.IntRange(min=1), default=None, help="Processes at once  [all cores].")
 
 
 @click.group()
 def screen() -> None:
-    """Run a pipeline on a whole screen: plan, run, status, resume, report."""
+    """Run a pipeline on a whole screen: plan, run, status, resume, report; chunk for job arrays."""
 
 
 def planning_options(command: Command) -> Command:
@@ -32,17 +32,14 @@ def planning_options(command: Command) -> Command:
         click.option("--output", type=FOLDER, required=True, help="Folder of the screen."),
         click.option("--plugins", type=EXISTING_FOLDER, default=None, help="Folder of CellProfiler plugins."),
         click.option(
-            "--chunk-size", type=click.IntRange(min=1), default=None, help="Image sets per process [computed]."
+            "--chunk-size", type=click.IntRange(min=1), default=None, help="Image sets per process  [computed]."
         ),
-        click.option("--group", default=None, help="Metadata kept in one chunk, such as Plate,Well [the pipeline's]."),
+        click.option("--group", default=None, help="Metadata kept in one chunk, such as Plate,Well  [the pipeline's]."),
         click.option(
             "--costs", default=None, help="Measured seconds START,IMAGE_SET of a process, for the chunk size."
         ),
         click.option("--allow-missing", is_flag=True, help="Plan although image files are missing; they will fail."),
-        click.option("--max-pixels", type=click.IntRange(min=1), default=None, help="Largest image [100,000,000]."),
-        click.option("--colour", is_flag=True, help="Images may be in colour."),
-        click.option("--image-set-seconds", type=float, default=None, help="Time limit of one image set [600]."),
-        click.option("--memory", type=click.IntRange(min=1), default=None, help="MiB of memory of a process [8192]."),
+        limit_options(),
     )
     for option in reversed(options):
         command = option(command)
@@ -58,15 +55,8 @@ def plan_request(options: Any) -> PlanRequest:
         If options contradict each other or cannot be understood.
     """
     from nucdl_core.screen.cellprofiler.planner import PlanRequest
-    from nucdl_core.screen.core.plan import Costs, ScreenLimits
+    from nucdl_core.screen.core.plan import Costs
 
-    given = {
-        "colour": options["colour"],
-        "pixels": options["max_pixels"],
-        "seconds": options["image_set_seconds"],
-        "memory_mb": options["memory"],
-    }
-    limits = ScreenLimits(**{name: value for name, value in given.items() if value is not None})
     costs = None if options["costs"] is None else Costs(*_two_numbers(options["costs"]))
     return PlanRequest(
         pipeline=options["pipeline"],
@@ -77,7 +67,7 @@ def plan_request(options: Any) -> PlanRequest:
         plugins=options["plugins"],
         chunk_size=options["chunk_size"],
         grouping=None if options["group"] is None else _names(options["group"]),
-        limits=limits,
+        limits=limits_of(options),
         costs=costs,
         cores=options["cores"] or os.cpu_count() or 1,
         allow_missing=options["allow_missing"],
@@ -96,7 +86,7 @@ def plan(**options: Any) -> None:
     from nucdl_core.screen.cellprofiler.planner import plan_screen
 
     made = plan_screen(plan_request(options))
-    for change in made.pipeline.changes:
+    for change in made.procedure.changes:
         click.echo(f"note: {change}")
     click.echo(
         f"{made.images.image_sets} image sets in {made.chunks} chunks of about {made.chunk_size}; the plan is in "

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from real_snakemake import need_snakemake
 
 from nucdl_core.cli.words import NOT_FINISHED, SOME_FAILED
-from nucdl_core.screen.cellprofiler.engine import find_snakemake
-from nucdl_core.screen.core.plan import ScreenError
+from nucdl_core.screen.core.locks import is_locked
 from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,10 +33,7 @@ STOP_SECONDS = 10
 
 @pytest.fixture(scope="module", autouse=True)
 def _needs_snakemake():
-    try:
-        find_snakemake()
-    except ScreenError as error:
-        pytest.skip(str(error))
+    need_snakemake()
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +110,7 @@ def resumed(pipeline, fields, tmp_path_factory):
     process.kill()
     process.wait()
     published = [path.name for path in (output / "results").glob("*")]
-    wait_for(lambda: not is_held(output / "work" / "lock"))
+    wait_for(lambda: not is_locked(output / "work" / "lock"))
     status = call(nucdl("status", "--output", output), variables)
     code, printed = call(nucdl("resume", "--output", output, "--cores", 2), variables)
     return output, published, status, code, printed
@@ -124,17 +121,6 @@ def has_logged(output, words):
         with contextlib.suppress(FileNotFoundError):
             if words in log.read_text(encoding="utf-8", errors="replace"):
                 return True
-    return False
-
-
-def is_held(lock):
-    import fcntl
-
-    with lock.open("rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
     return False
 
 
@@ -225,12 +211,12 @@ def one_chunk(planned, folder, faults):
     output = shutil.copytree(planned, folder / "screen")
     return (
         output,
-        [sys.executable, "-m", "nucdl_core.screen.cellprofiler.chunk", str(output), "1"],
+        [sys.executable, "-m", "nucdl_core.screen.chunk", str(output), "1"],
         environment(folder, faults),
     )
 
 
-def test_a_crash_of_the_process_is_blamed_on_its_image(planned, tmp_path):
+def test_a_crash_of_the_process_names_its_image(planned, tmp_path):
     output, command, variables = one_chunk(planned, tmp_path, {NAME.format(1, 2): "segfault"})
     code, printed = call(command, variables)
     assert code == 0, printed
@@ -261,7 +247,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def test_a_full_disk_is_blamed_on_no_image_and_publishes_nothing(planned, small_disk):
+def test_a_full_disk_is_no_fault_of_an_image_and_publishes_nothing(planned, small_disk):
     output, command, variables = one_chunk(planned, small_disk, {})
     (small_disk / "filler").write_bytes(bytes(1_200_000))
     code, printed = call(command, variables)

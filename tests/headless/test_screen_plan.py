@@ -36,8 +36,8 @@ def test_the_command_plans_a_screen_and_starts_nothing(plate, tmp_path):
     result = CliRunner().invoke(main, ["screen", "plan", *map(str, arguments), "--output", str(tmp_path / "screen")])
     assert result.exit_code == 0, result.output
     plan = read_plan(ScreenFolder(tmp_path / "screen"))
-    assert plan.pipeline.tables == ("Nuclei", "NucleiClassic")
-    assert plan.pipeline.channels == ("DNA",)
+    assert plan.procedure.tables == ("Nuclei", "NucleiClassic")
+    assert plan.procedure.channels == ("DNA",)
     assert not (tmp_path / "screen" / "results").exists()
 
 
@@ -81,9 +81,9 @@ def test_a_pipeline_of_an_older_cellprofiler_with_input_modules_is_planned(tmp_p
     columns = {f"Image_FileName_{name}": f"01_POS002_{channel}.TIF" for name, channel in names}
     (tmp_path / "list.csv").write_text(",".join(columns) + "\n" + ",".join(columns.values()) + "\n")
     plan = plan_screen(PlanRequest(example / "ExampleFly.cppipe", tmp_path / "screen", tmp_path / "list.csv"))
-    assert plan.pipeline.modules[0] == "LoadData"
-    assert plan.pipeline.tables == ("Cells", "Cytoplasm", "Nuclei")
-    assert plan.pipeline.channels == ("OrigBlue", "OrigGreen", "OrigRed")
+    assert plan.procedure.steps[0] == "LoadData"
+    assert plan.procedure.tables == ("Cells", "Cytoplasm", "Nuclei")
+    assert plan.procedure.channels == ("OrigBlue", "OrigGreen", "OrigRed")
 
 
 def test_without_java_nothing_is_planned(refused, monkeypatch, tmp_path):

@@ -40,10 +40,10 @@ def plan(path, output, config=CONFIG, **options):
     return plan_fast(FastRequest(path, output, config, **{"chunk_size": 2, **options}))
 
 
-def run(path, output, lanes=1, progress=None, **options):
+def run(path, output, workers=1, progress=None, **options):
     """Plan and run; return the folder and how it ended."""
     folder, made = plan(path, output, **options)
-    return folder, run_fast(folder, made, lanes, progress)
+    return folder, run_fast(folder, made, workers, progress)
 
 
 def merged_bytes(folder):

@@ -15,22 +15,23 @@ from nucdl_core.cellprofiler import headless
 from nucdl_core.files.writing import file_sha256, write_table
 from nucdl_core.screen.cellprofiler.attempt import write_rows
 from nucdl_core.screen.core.inspection import ImageFacts, ImageSetInspection
+from nucdl_core.screen.core.outcome import ChunkOutcome, Failure
 from nucdl_core.screen.core.plan import (
-    FORMAT,
+    PLAN_FORMAT,
     Chunk,
     PlannedImages,
-    PlannedPipeline,
+    Procedure,
     ScreenFolder,
     ScreenLimits,
     ScreenPlan,
     read_rows,
     write_plan,
 )
-from nucdl_core.screen.core.process import Failure
 from nucdl_core.screen.core.publish import FAILED, INSPECTION, Manifest, publish
-from nucdl_core.screen.core.records import Finished, describe_chunk, failure_table, inspection_table
+from nucdl_core.screen.core.records import describe_chunk, failure_table, inspection_table
 from nucdl_core.screen.core.verify import VerifiedTables
 
+PROGRAMS = Path(__file__).parent / "screen" / "programs"
 MODULES = ("LoadData", "Find", "ExportToSpreadsheet")
 
 
@@ -51,7 +52,7 @@ def make_screen(root, rows, sizes, limits=None, models=()):
     """Write a planned screen whose chunks have these sizes."""
     folder = ScreenFolder(Path(root))
     folder.chunks.mkdir(parents=True)
-    folder.pipeline.write_text("CellProfiler Pipeline", encoding="utf-8")
+    folder.procedure.write_text("CellProfiler Pipeline", encoding="utf-8")
     chunks, first = [], 1
     for number, size in enumerate(sizes, start=1):
         chunks.append(Chunk(number, first, size))
@@ -61,10 +62,10 @@ def make_screen(root, rows, sizes, limits=None, models=()):
         writer = csv.writer(stream)
         writer.writerow(["chunk", "first_image_number", "image_sets"])
         writer.writerows((chunk.number, chunk.first_image_number, chunk.image_sets) for chunk in chunks)
-    pipeline = PlannedPipeline("p.cppipe", file_sha256(folder.pipeline), MODULES, ("DNA",), ("Nuclei",))
+    procedure = Procedure("p.cppipe", file_sha256(folder.procedure), MODULES, ("DNA",), ("Nuclei",))
     images = PlannedImages("0" * 64, len(rows), tuple(rows[0]), ("DNA",))
     limits = limits or ScreenLimits()
-    plan = ScreenPlan(FORMAT, "0", pipeline, images, None, (), max(sizes), len(chunks), limits, models)
+    plan = ScreenPlan(PLAN_FORMAT, "0", procedure, images, None, (), max(sizes), len(chunks), limits, models)
     write_plan(folder, plan)
     return folder, plan, chunks
 
@@ -115,16 +116,15 @@ def finish_chunk(folder, plan, chunk, failed=(), seconds=0.5):
     positions = [n for n in range(len(rows)) if chunk.first_image_number + n not in failed]
     result = folder.work / chunk.name
     result.mkdir(parents=True)
-    attempt = None
+    tables = None
     if positions:
         good = [rows[n] for n in positions]
         counts = [count_of(each) for each in good]
         write_fake_tables(result, good, counts, seconds)
-        attempt = type("Done", (), {})()
-        attempt.tables = VerifiedTables("", {"Image": len(good), "Nuclei": sum(counts)}, {"02Find": seconds})
+        tables = VerifiedTables("", {"Image": len(good), "Nuclei": sum(counts)}, {"02Find": seconds})
     failures = {n: Failure("Find", "ValueError: no") for n in range(len(rows)) if n not in positions}
-    finished = Finished(attempt, tuple(positions), failures)
-    write_table(result / FAILED, failure_table(chunk, rows, failures))
+    outcome = ChunkOutcome(tables, tuple(positions), failures)
+    write_table(result / FAILED, failure_table(chunk, rows, failures, "CellProfiler"))
     facts = [inspection(each) for each in rows]
     write_table(result / INSPECTION, inspection_table(chunk, facts))
     figures = {
@@ -133,7 +133,7 @@ def finish_chunk(folder, plan, chunk, failed=(), seconds=0.5):
         "processes": 1,
         "peak_memory_mb": 100.0,
     }
-    manifest = Manifest(**describe_chunk(folder, plan, chunk, finished, result), **figures)
+    manifest = Manifest(**describe_chunk(folder, plan, chunk, outcome, result), **figures)
     assert publish(result, manifest, folder.result(chunk))
 
 
@@ -144,82 +144,27 @@ def inspection(each, flags=()):
     )
 
 
-STAND_IN = r"""#!{python}
-import csv, os, signal, sys, time
-sys.path[:0] = {path!r}
-given = dict(zip(sys.argv[3:], sys.argv[4:]))
-rows = list(csv.DictReader(open(given["--data-file"])))
-done, go_on = [], "--always-continue" in sys.argv
-for number, row in enumerate(rows, start=1):
-    print(f"Image # {{number}}, module LoadData # 1: CPU_time = 0", flush=True)
-    word = row["Image_FileName_DNA"][4:-4]
-    if word == "segfault":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if word == "exit":
-        sys.exit(0)
-    if word == "hang":
-        time.sleep(1000)
-    if word == "full":
-        print("OSError: [Errno 28] No space left on device")
-        sys.exit(1)
-    if word == "lost":
-        print("Error detected during run of module Find\\nRuntimeError: CUDA error: unspecified launch failure")
-        print(f"Image # {{number}}, module Find # 2: CPU_time = 0")
-        sys.exit(255)
-    if word == "crowd" and len(rows) > 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if word == "once" and not os.path.exists({once!r}):
-        open({once!r}, "w").close()
-        os.kill(os.getpid(), signal.SIGKILL)
-    if word == "change":
-        with open(os.path.join(row["Image_PathName_DNA"], row["Image_FileName_DNA"]), "ab") as image:
-            image.write(b"more")
-    if word == "raise":
-        print("Error detected during run of module Find\nTraceback\nValueError: it is raise")
-    print(f"Image # {{number}}, module Find # 2: CPU_time = 0", flush=True)
-    if word == "raise" and not go_on:
-        open(given["-d"], "w").write("Failure\n")
-        sys.exit(255)
-    print(f"Image # {{number}}, module ExportToSpreadsheet # 3: CPU_time = 0", flush=True)
-    done.append(row)
-from pathlib import Path
-if {late!r}:
-    print("ValueError: too late")
-    open(given["-d"], "w").write("Failure\n")
-    sys.exit(255)
-counts = [int(row["Image_FileName_DNA"][:3]) * 7 % 5 for row in done]
-image = ["Count_Nuclei,FileName_DNA,ImageNumber,ModuleError_02Find,ExecutionTime_02Find"]
-nuclei = ["ImageNumber,ObjectNumber,AreaShape_Area"]
-for number, (row, count) in enumerate(zip(done, counts), start=1):
-    image.append(f"{{count}},{{row['Image_FileName_DNA']}},{{number}},0,0.25")
-    nuclei += [f"{{number}},{{nucleus}},50" for nucleus in range(1, count + 1)]
-Path(given["-o"], "Image.csv").write_text("\n".join(image) + "\n")
-Path(given["-o"], "Nuclei.csv").write_text("\n".join(nuclei) + "\n")
-open(given["-d"], "w").write("Complete\n")
-"""
-
-
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
     """Replace CellProfiler by a program that does to each image set what the name of its file says.
 
-    Returns a function that changes it: `late=True` makes it fail after the last image set.
+    Returns the folder of the command; a file "late" in it makes the program fail after the last image set.
     """
     program = tmp_path / "bin" / "cellprofiler"
     program.parent.mkdir()
-
-    def write(late=False):
-        values = {"python": sys.executable, "path": [], "once": str(tmp_path / "once"), "late": late}
-        program.write_text(STAND_IN.format(**values), encoding="utf-8")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-    write()
+    write_command(program, PROGRAMS / "cellprofiler_stand_in.py")
     java = tmp_path / "java"
     (java / "lib" / "server").mkdir(parents=True)
     (java / "lib" / "server" / "libjvm.so").touch()
     monkeypatch.setenv("JAVA_HOME", str(java))
     monkeypatch.setattr(headless, "find_cellprofiler", lambda: program)
-    return write
+    return program.parent
+
+
+def write_command(path, program):
+    """Write a command that runs a program in this Python, wherever it is called."""
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$0" "$@"\n', encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
 def write_images(folder, rows):

@@ -38,8 +38,63 @@ PACKAGES = [
     "screen",
     "cli",
 ]
-# The same for the packages in screen; the two ways to run a screen know nothing of each other.
-SCREEN_PACKAGES = ["core", "fast", "cellprofiler"]
+# The same for the files in screen; the two ways to run a screen know nothing of each other.
+SCREEN = {
+    "core": [
+        "plan",
+        "locks",
+        "work",
+        "disk",
+        "process",
+        "columns",
+        "image_list",
+        "naming",
+        "new_screen",
+        "inspection",
+        "verify",
+        "outcome",
+        "identity",
+        "publish",
+        "records",
+        "tables",
+        "merge",
+        "wells",
+        "html",
+        "report",
+        "status",
+        "finish",
+    ],
+    "fast": [
+        "task",
+        "messages",
+        "culprits",
+        "label_images",
+        "settings",
+        "plan",
+        "images",
+        "chunk",
+        "run",
+        "watch",
+    ],
+    "cellprofiler": [
+        "pipeline_file",
+        "pipeline_rules",
+        "preflight",
+        "planner",
+        "log",
+        "culprits",
+        "gpus",
+        "attempt",
+        "chunk",
+        "snakemake",
+        "engine",
+        "run",
+        "cellprofiler_check",
+    ],
+}
+SCREEN_FILES = [(package, name) for package, names in SCREEN.items() for name in names]
+# The program that does one chunk; it stands above the packages.
+SCREEN_PROGRAM = "chunk"
 
 CODE = [
     path
@@ -81,13 +136,24 @@ def imported_below(path, package):
 
 def test_the_order_names_exactly_the_packages_and_modules_that_there_are():
     assert sorted(PACKAGES) == sorted(members(ENGINE))
-    assert sorted(SCREEN_PACKAGES) == sorted(members(ENGINE / "screen"))
+    assert sorted([*SCREEN, SCREEN_PROGRAM]) == sorted(members(ENGINE / "screen"))
+    for package, names in SCREEN.items():
+        assert sorted(names) == sorted(members(ENGINE / "screen" / package))
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_imports_point_to_what_stands_before(name):
     imported = imported_below(ENGINE / name, "nucdl_core") & set(PACKAGES)
     assert not {other for other in imported if PACKAGES.index(other) > PACKAGES.index(name)}
+
+
+@pytest.mark.parametrize(("package", "name"), SCREEN_FILES)
+def test_files_of_screens_import_what_stands_before_them_of_the_core_and_of_their_own_package(package, name):
+    path = ENGINE / "screen" / package / f"{name}.py"
+    imported = [each.split(".")[2:] for each in imported_names(path) if each.startswith("nucdl_core.screen.")]
+    assert {parts[0] for parts in imported} <= {"core", package}
+    own = [parts[1] for parts in imported if parts[0] == package]
+    assert set(own) <= set(SCREEN[package][: SCREEN[package].index(name)])
 
 
 @pytest.mark.parametrize("name", PACKAGES)

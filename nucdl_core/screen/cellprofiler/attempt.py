@@ -1,4 +1,4 @@
-"""CellProfiler on some of a chunk's image sets, in one process, and what can be learned when it fails."""
+"""CellProfiler on some image sets of a chunk, in one process, and what can be learned when it fails."""
 
 from __future__ import annotations
 
@@ -7,35 +7,29 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 from nucdl_core.cellprofiler.headless import (
     DONE_NAME,
     LOG_NAME,
-    REASON,
     HeadlessRun,
     cellprofiler_command,
     cellprofiler_environment,
 )
-from nucdl_core.screen.cellprofiler.gpus import VISIBLE
-from nucdl_core.screen.core.plan import ScreenError, ScreenFolder, ScreenPlan
-from nucdl_core.screen.core.process import Ending, Failure, ProcessLimits, find_failures, find_steps, watch_process
+from nucdl_core.screen.cellprofiler.gpus import VISIBLE_GPUS
+from nucdl_core.screen.cellprofiler.log import GrowingLog, find_finished_modules, find_module_failures, last_error
+from nucdl_core.screen.core.disk import full_disk
+from nucdl_core.screen.core.outcome import ChunkError, Failure
+from nucdl_core.screen.core.plan import ScreenFolder, ScreenPlan
+from nucdl_core.screen.core.process import Ending, Program, supervise
 from nucdl_core.screen.core.verify import VerifiedTables, verify_tables
 
 ALWAYS_CONTINUE = "--always-continue"
-RESULT, TEMPORARY, LIST = "result", "tmp", "load_data.csv"
-# What no image is to blame for.
+RESULT_FOLDER, TEMPORARY, LIST = "result", "tmp", "load_data.csv"
+# Of these no image is the cause.
 _SURROUNDINGS = re.compile(
     r"No space left on device|Disk quota exceeded|Read-only file system|Stale file handle|CUDA error|CUDA driver"
 )
-
-
-LEAST_FREE_MB = 64
-"""A disk with less is full, as far as a process that failed is concerned: it may have died without a word of it."""
-
-
-class ChunkError(ScreenError):
-    """A chunk cannot be finished now, and none of its image sets is to blame; nothing of it is published."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +38,6 @@ class Attempt:
 
     Attributes
     ----------
-    folder : Path
-        What it wrote.
     tables : VerifiedTables or None
         Where it did all its work.
     failures : dict of int to Failure
@@ -56,7 +48,6 @@ class Attempt:
         Position of the image set that it was at then.
     """
 
-    folder: Path
     tables: Optional[VerifiedTables] = None
     failures: Mapping[int, Failure] = field(default_factory=dict)
     death: Optional[str] = None
@@ -75,9 +66,9 @@ class ChunkRuns:
     work : Path
         Private folder.
     parent : int or None
-        See `ProcessLimits`.
+        Process without which a run stops, too.
     gpu : str or None
-        The only GPU that the processes see, see `gpus.hold_gpu`; None changes nothing.
+        The only GPU that CellProfiler sees, see `gpus.hold_gpu`; None changes nothing.
     """
 
     def __init__(
@@ -94,9 +85,9 @@ class ChunkRuns:
         self.processes = 0
         self.peak_memory_mb = 0.0
         self._plan = plan
-        self._pipeline = folder.pipeline
-        self._limits = ProcessLimits(plan.limits.seconds, plan.limits.memory_mb, parent)
-        self._variables = {"TMPDIR": str(work / TEMPORARY), **({} if gpu is None else {VISIBLE: gpu})}
+        self._pipeline = folder.procedure
+        self._parent = parent
+        self._variables = {"TMPDIR": str(work / TEMPORARY), **({} if gpu is None else {VISIBLE_GPUS: gpu})}
 
     def run(self, positions: Sequence[int], go_on: bool = False) -> Attempt:
         """Run the pipeline on some image sets.
@@ -111,7 +102,7 @@ class ChunkRuns:
         Raises
         ------
         ChunkError
-            If something other than an image set is to blame.
+            If something other than an image set is the cause.
         UnusableResultsError
             If CellProfiler reports success, but the tables are incomplete.
         HeadlessError
@@ -123,19 +114,22 @@ class ChunkRuns:
         done.unlink(missing_ok=True)
         command = cellprofiler_command(run, done, *([ALWAYS_CONTINUE] if go_on else []))
         environment = {**cellprofiler_environment(), **self._variables}
-        ending = watch_process(command, environment, log, self._limits)
+        # What a crash leaves behind (hs_err_pid*.log of Java) goes with the temporary files.
+        program = Program(command, environment, self.work / TEMPORARY, log)
+        limits = self._plan.limits
+        ending = supervise(program, GrowingLog(log, limits.seconds), limits.memory_mb, self._parent)
         self.peak_memory_mb = max(self.peak_memory_mb, ending.peak_memory_mb)
         messages = log.read_text(encoding="utf-8", errors="replace")
         status = done.read_text().strip() if done.exists() else "no final note"
         return self._judge(positions, run.output, ending, status, messages)
 
     def dies_of(self, positions: Sequence[int]) -> Optional[str]:
-        """Run some image sets for the sole purpose of seeing whether the process survives; see `blame.Trial`."""
+        """Run some image sets for the sole purpose of seeing whether the process survives; see `culprits.Trial`."""
         return self.run(positions).death
 
     def _prepare(self, positions: Sequence[int]) -> HeadlessRun:
         """Make empty folders, and the list of these image sets."""
-        output, no_plugins = self.work / RESULT, self.work / "no_plugins"
+        output, no_plugins = self.work / RESULT_FOLDER, self.work / "no_plugins"
         for path in (output, self.work / TEMPORARY):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir()
@@ -147,51 +141,42 @@ class ChunkRuns:
         return HeadlessRun(self._pipeline, data_file, output, plugins)
 
     def _judge(self, positions: Sequence[int], output: Path, ending: Ending, status: str, messages: str) -> Attempt:
-        failures = {
-            positions[number - 1]: self._anonymous(failure) for number, failure in find_failures(messages).items()
-        }
+        found = find_module_failures(messages)
+        failures = {positions[number - 1]: self._anonymous(failure) for number, failure in found.items()}
         self._refuse_surroundings(ending, messages)
         if ending.code == 0 and status == "Complete" and not failures:
             rows = [self.rows[position] for position in positions]
-            return Attempt(output, verify_tables(output, rows, self._plan.pipeline.tables))
+            return Attempt(verify_tables(output, rows, self._plan.procedure.tables))
         if failures and not ending.by_force:
-            return Attempt(output, failures=failures)
+            return Attempt(failures=failures)
         suspect = self._at(positions, ending, messages)
-        return Attempt(output, death=f"CellProfiler {ending.describe()}", suspect=suspect)
+        return Attempt(death=f"CellProfiler {ending.describe()}", suspect=suspect)
 
     def _at(self, positions: Sequence[int], ending: Ending, messages: str) -> int:
         """Find the position of the image set that the process was at, from the last step that it finished."""
-        steps = find_steps(messages)
-        if not steps:
-            raise ChunkError(f"CellProfiler {ending.describe()} before the first image set: {last_reason(messages)}")
-        done = steps[-1].image - (steps[-1].module != self._plan.pipeline.modules[-1])
+        finished = find_finished_modules(messages)
+        if not finished:
+            raise ChunkError(f"CellProfiler {ending.describe()} before the first image set: {last_error(messages)}")
+        done = finished[-1].image - (finished[-1].module != self._plan.procedure.steps[-1])
         if done >= len(positions):
-            raise ChunkError(f"CellProfiler {ending.describe()} after the last image set: {last_reason(messages)}")
+            raise ChunkError(f"CellProfiler {ending.describe()} after the last image set: {last_error(messages)}")
         return positions[done]
 
     def _refuse_surroundings(self, ending: Ending, messages: str) -> None:
-        """Raise if the disk or the GPU is to blame for a process that failed."""
-        if ending.code == 0 and not find_failures(messages):
+        """Raise if the disk or the GPU is the cause of a failure."""
+        if ending.code == 0 and not find_module_failures(messages):
             return
         found = _SURROUNDINGS.search(messages)
         if found:
             line = next(line for line in messages.splitlines() if found.group() in line)
             raise ChunkError(f"CellProfiler {ending.describe()}: {line.strip()[:500]}")
-        free = shutil.disk_usage(self.work).free / 2**20
-        if free < LEAST_FREE_MB:
-            raise ChunkError(
-                f"CellProfiler {ending.describe()}, and the disk of {self.work} has only {free:.1f} MiB left"
-            )
+        full = full_disk(self.work)
+        if full:
+            raise ChunkError(f"CellProfiler {ending.describe()}, and {full}")
 
     def _anonymous(self, failure: Failure) -> Failure:
         """Take the private folder, which differs from try to try, out of a reason."""
         return Failure(failure.module, failure.reason.replace(f"{self.work}/", ""))
-
-
-def last_reason(messages: str) -> str:
-    """Return the last line of CellProfiler's messages that names an error."""
-    reasons: List[str] = [line for line in messages.splitlines() if REASON.match(line)]
-    return reasons[-1].strip() if reasons else "no error was logged"
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:

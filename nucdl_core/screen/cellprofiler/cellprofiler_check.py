@@ -21,10 +21,10 @@ Finding = Dict[str, Any]
 def main(request_path: str, result_path: str) -> None:
     """Check the pipeline of a request, and write what was found."""
     request = json.loads(Path(request_path).read_text(encoding="utf-8"))
-    Path(result_path).write_text(json.dumps(check(request)), encoding="utf-8")
+    Path(result_path).write_text(json.dumps(check_request(request)), encoding="utf-8")
 
 
-def check(request: Dict[str, Any]) -> Dict[str, Any]:
+def check_request(request: Dict[str, Any]) -> Dict[str, Any]:
     """Load the pipeline as a run would, and ask every module whether it could run.
 
     Parameters
@@ -95,7 +95,7 @@ def missing_or_newer(wanted: Finding, bad_modules: Dict[str, str]) -> List[Findi
 
 
 def missing_reason(name: str, bad_modules: Dict[str, str], error: Exception) -> str:
-    """Find the failed import that is to blame for a missing module."""
+    """Find the failed import that is the cause of a missing module."""
     for file, problem in bad_modules.items():
         if file.replace("_", "").lower() == name.lower():
             return f"its plugin {file}.py cannot be imported ({problem})"

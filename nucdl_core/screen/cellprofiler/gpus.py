@@ -6,18 +6,18 @@ import contextlib
 import os
 import signal
 import time
-from pathlib import Path
-from typing import IO, Iterator, List, Optional
+from typing import Iterator, List, Optional, Sequence
+
+from filelock import FileLock
 
 from nucdl_core.config import require
 from nucdl_core.errors import NucDLError
+from nucdl_core.screen.core.locks import make_lock, take_lock
 from nucdl_core.screen.core.plan import ScreenFolder
-from nucdl_core.screen.core.process import StopRequest
-from nucdl_core.screen.core.work import try_lock
+from nucdl_core.screen.core.process import POLL_SECONDS, StopRequest
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-GPU_LOCK = "gpu-{}.lock"
-POLL_SECONDS = 0.2
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+_GPU_LOCK = "gpu-{}.lock"
 
 
 def visible_gpus(count: int) -> List[str]:
@@ -39,13 +39,13 @@ def visible_gpus(count: int) -> List[str]:
     ConfigError
         If the variable has fewer entries.
     """
-    given = os.environ.get(VISIBLE)
+    given = os.environ.get(VISIBLE_GPUS)
     if given is None:
         return [str(number) for number in range(count)]
     entries = [entry.strip() for entry in given.split(",") if entry.strip()]
     require(
         count <= len(entries),
-        f"{count} GPUs were declared, but {VISIBLE} is {given!r}, which names {len(entries)}; declare as many",
+        f"{count} GPUs were declared, but {VISIBLE_GPUS} is {given!r}, which names {len(entries)}; declare as many",
     )
     return entries[:count]
 
@@ -81,25 +81,26 @@ def hold_gpu(folder: ScreenFolder, count: int, parent: Optional[int] = None) -> 
     if not gpus:
         yield None
         return
-    with contextlib.ExitStack() as opened:
-        locks = [opened.enter_context(_open(folder.work / GPU_LOCK.format(number))) for number in range(count)]
-        number = _first_free(locks)
-        # Snakemake starts no more chunks than there are GPUs, but one that it has killed may still be ending.
-        while number is None:
-            if parent is not None and os.getppid() != parent:
-                raise StopRequest(128 + signal.SIGHUP)
-            time.sleep(POLL_SECONDS)
-            number = _first_free(locks)
-        yield gpus[number]
-
-
-def _open(path: Path) -> IO[str]:
+    locks = [make_lock(folder.work / _GPU_LOCK.format(number)) for number in range(count)]
+    number = _take_free(locks)
+    # Snakemake starts no more chunks than there are GPUs, but one that it has killed may still be ending.
+    while number is None:
+        if parent is not None and os.getppid() != parent:
+            raise StopRequest(128 + signal.SIGHUP)
+        time.sleep(POLL_SECONDS)
+        number = _take_free(locks)
     try:
-        return path.open("a")
-    except OSError as error:
-        raise NucDLError(f"{path}: cannot be written ({error.strerror}); check the folder") from error
+        yield gpus[number]
+    finally:
+        locks[number].release()
 
 
-def _first_free(locks: List[IO[str]]) -> Optional[int]:
-    """Lock the first of these files that is not locked, and return its position."""
-    return next((number for number, lock in enumerate(locks) if try_lock(lock.fileno())), None)
+def _take_free(locks: Sequence[FileLock]) -> Optional[int]:
+    """Take the first of some locks that nobody holds, and return its position; None where all are taken."""
+    for number, lock in enumerate(locks):
+        try:
+            if take_lock(lock, patience=0):
+                return number
+        except OSError as error:
+            raise NucDLError(f"{lock.lock_file}: cannot be written ({error.strerror}); check the folder") from error
+    return None

@@ -85,11 +85,11 @@ def parse_pipeline(path: Path) -> Tuple[PipelineModule, ...]:
     Raises
     ------
     ScreenError
-        If the file cannot be read, is no pipeline, is cut off or damaged, or holds code.
+        If the file cannot be read, is not a pipeline, is cut off or damaged, or holds code.
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise ScreenError(f"it has more than {LARGEST_FILE} bytes and is no pipeline; export the pipeline alone")
+            raise ScreenError(f"it has more than {LARGEST_FILE} bytes and is not a pipeline; export the pipeline alone")
         text = path.read_bytes().decode("utf-8")
         return _parse(text)
     except ScreenError as error:
@@ -103,7 +103,7 @@ def parse_pipeline(path: Path) -> Tuple[PipelineModule, ...]:
 def _parse(text: str) -> Tuple[PipelineModule, ...]:
     lines = (line.strip() for line in io.StringIO(text, newline=None))
     if next(lines, "") != FIRST_LINE:
-        raise ScreenError("this is no pipeline; export one (.cppipe) from CellProfiler")
+        raise ScreenError("this is not a pipeline; export one (.cppipe) from CellProfiler")
     if not text.endswith("\n"):
         raise ScreenError("the last line has no end, the file is cut off; export the pipeline again")
     head = _read_head(lines)
@@ -150,7 +150,7 @@ def _read_module(line: str, lines: Iterator[str], number: int) -> PipelineModule
             break
         text, colon, value = setting.partition(":")
         if not colon:
-            raise ScreenError(f"module {number}, {name}: {setting[:60]!r} is no setting; export the pipeline again")
+            raise ScreenError(f"module {number}, {name}: {setting[:60]!r} is not a setting; export the pipeline again")
         settings.append((text, _unescape(value)))
         raw.append(setting)
     revision, enabled = values["variable_revision_number"], values.get("enabled", True)
@@ -179,7 +179,7 @@ def _read_attributes(text: str, module: str) -> Dict[str, Any]:
             raise ScreenError(f"{module}: {part[:60]!r} cannot be unescaped; export the pipeline again") from error
         name, colon, value = part.partition(":")
         if not colon or name not in ATTRIBUTES:
-            raise ScreenError(f"{module}: {part[:60]!r} is no attribute of a module; export the pipeline again")
+            raise ScreenError(f"{module}: {part[:60]!r} is not an attribute of a module; export the pipeline again")
         values[name] = _literal(name, value, module)
     return values
 
@@ -199,7 +199,7 @@ def _literal(name: str, text: str, module: str) -> Any:
     try:
         value = ast.literal_eval(text)
     except SyntaxError as error:
-        # CellProfiler takes notes that are no Python apart by hand, and evaluating them fails without running.
+        # CellProfiler takes notes that are not Python apart by hand, and evaluating them fails without running.
         if name == "notes":
             return []
         raise ScreenError(f"{module}: {name} is {text[:60]!r}, the file is damaged; export it again") from error

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from nucdl_core.errors import BundleError
-from nucdl_core.model.bundle import find_bundle, read_bundle
 from nucdl_core.screen.cellprofiler.pipeline_file import PipelineModule
+from nucdl_core.screen.core.identity import identify_model
 from nucdl_core.screen.core.plan import PlannedModel, ScreenError
 
 INPUT_MODULES = ("Images", "Metadata", "NamesAndTypes", "Groups")
 LOADER, EXPORTER = "LoadData", "ExportToSpreadsheet"
-DATABASE, BATCH = "ExportToDatabase", "CreateBatchFiles"
+DATABASE_EXPORTER, BATCH = "ExportToDatabase", "CreateBatchFiles"
 OUTPUT_FOLDER = "Default Output Folder"
 OUTPUT_SETTING = "Output file location"
 
@@ -139,7 +139,7 @@ def _loader_for(inputs: Dict[str, PipelineModule]) -> PipelineModule:
     ranges = {value for text, value in names.settings if text == "Set intensity range from"}
     if ranges - {"Image metadata"}:
         raise ScreenError(
-            f"{names}: 'Set intensity range from' is {', '.join(sorted(ranges))}, which LoadData cannot; "
+            f"{names}: 'Set intensity range from' is {', '.join(sorted(ranges))}, which LoadData cannot do; "
             "choose 'Image metadata', or put LoadData in its place"
         )
     settings = dict(_LOADER_SETTINGS)
@@ -160,7 +160,7 @@ def _loader_grouping(loader: PipelineModule) -> Tuple[str, ...]:
 
 def _with_exporter(modules: Sequence[PipelineModule], changes: List[str]) -> List[PipelineModule]:
     """Return the modules with exactly one exporter, which writes all tables into the output folder."""
-    exporters = [module for module in modules if module.enabled and module.name in (EXPORTER, DATABASE)]
+    exporters = [module for module in modules if module.enabled and module.name in (EXPORTER, DATABASE_EXPORTER)]
     if not exporters:
         raise ScreenError("the pipeline exports nothing; add ExportToSpreadsheet at its end")
     chosen = next((module for module in exporters if module.name == EXPORTER), exporters[-1])
@@ -210,19 +210,17 @@ def _check_output(module: PipelineModule) -> None:
             raise ScreenError(f"{module}: {text!r} is {value!r}, which leads out of the output folder; change it")
 
 
-def used_models(modules: Sequence[PipelineModule], read: Callable[[str], PlannedModel]) -> Tuple[PlannedModel, ...]:
+def used_models(modules: Sequence[PipelineModule]) -> Tuple[PlannedModel, ...]:
     """Find the models that a pipeline uses, each once, in the order of the modules.
 
     Parameters
     ----------
     modules : sequence of PipelineModule
-    read : callable
-        Usually `read_model`.
 
     Raises
     ------
     ScreenError
-        If a model folder is not given as an absolute path, or `read` raises one.
+        If a model folder is not given as an absolute path, or a model is missing, damaged or altered.
     """
     names: Dict[str, PipelineModule] = {}
     for module in modules:
@@ -238,18 +236,7 @@ def used_models(modules: Sequence[PipelineModule], read: Callable[[str], Planned
     models = []
     for name, module in names.items():
         try:
-            models.append(read(name))
+            models.append(identify_model(name))
         except BundleError as error:
             raise ScreenError(f"{module}: {error}") from error
     return tuple(models)
-
-
-def read_model(name: str) -> PlannedModel:
-    """Verify a model and return its identity.
-
-    Raises
-    ------
-    BundleError
-        If it is missing, damaged or altered.
-    """
-    return PlannedModel(name, read_bundle(find_bundle(name)).sha256)

@@ -5,38 +5,31 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import os
-import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import List, Optional, Tuple
 
 from nucdl_core import __version__
 from nucdl_core.config import require
-from nucdl_core.files.writing import make_folder, write_atomically
 from nucdl_core.screen.cellprofiler.pipeline_file import format_pipeline, parse_pipeline
-from nucdl_core.screen.cellprofiler.pipeline_rules import AdaptedPipeline, adapt_pipeline, read_model, used_models
+from nucdl_core.screen.cellprofiler.pipeline_rules import AdaptedPipeline, adapt_pipeline, used_models
 from nucdl_core.screen.cellprofiler.preflight import Preflight, check_pipeline
-from nucdl_core.screen.core.image_list import ImageList, cut_into_chunks, list_start, scan_list, write_chunks
+from nucdl_core.screen.core.image_list import ImageList, cut_into_chunks, list_start, scan_list
 from nucdl_core.screen.core.naming import list_images
+from nucdl_core.screen.core.new_screen import check_output, write_screen
 from nucdl_core.screen.core.plan import (
-    FORMAT,
+    PLAN_FORMAT,
     Chunk,
     Costs,
     PlannedImages,
-    PlannedPipeline,
+    Procedure,
     ScreenError,
     ScreenFolder,
     ScreenLimits,
     ScreenPlan,
     read_plan,
-    write_plan,
 )
-from nucdl_core.screen.core.work import LOCK, lock_screen
 
 START_SHARE = 0.05
 """Largest share of a process's time that may go into its start."""
@@ -89,11 +82,11 @@ class PlanRequest:
     def __post_init__(self) -> None:
         require(
             (self.csv is None) != (self.images is None),
-            "give the image sets either by --csv or by --images, not both and not neither",
+            "give the image sets either by --csv or by --images with --naming, and not by both",
         )
         require(
             (self.images is None) == (self.naming is None),
-            "--images and --naming belong together: the naming says what the names of the files mean",
+            "--images and --naming belong together: the naming says what the names of the files mean; give both",
         )
 
 
@@ -119,7 +112,7 @@ def plan_screen(request: PlanRequest) -> ScreenPlan:
     folder = ScreenFolder(request.output.absolute())
     check_output(folder)
     pipeline = adapt_pipeline(parse_pipeline(request.pipeline))
-    models = used_models(pipeline.modules, read_model)
+    models = used_models(pipeline.modules)
     grouping = choose_grouping(request.grouping, pipeline.grouping)
     with tempfile.TemporaryDirectory(prefix="nucdl_") as scratch:
         images = scan_list(_list_path(request, Path(scratch)), grouping, request.allow_missing)
@@ -131,9 +124,9 @@ def plan_screen(request: PlanRequest) -> ScreenPlan:
         order, chunks = cut_into_chunks(images.groups, bool(grouping), size)
         _refuse_split_groups(pipeline, preflight, chunks)
         plan = ScreenPlan(
-            format=FORMAT,
+            format=PLAN_FORMAT,
             nucdl=__version__,
-            pipeline=_describe_pipeline(request.pipeline, pipeline, preflight, images),
+            procedure=_describe_pipeline(request.pipeline, pipeline, preflight, images),
             images=PlannedImages(images.sha256, len(images.starts), images.columns, images.channels),
             plugins=None if request.plugins is None else str(request.plugins.resolve()),
             grouping=grouping,
@@ -147,71 +140,6 @@ def plan_screen(request: PlanRequest) -> ScreenPlan:
             return _same_plan(folder, plan)
         write_screen(folder, plan, images, (order, chunks), format_pipeline(pipeline.modules))
     return plan
-
-
-def write_screen(
-    folder: ScreenFolder, plan: ScreenPlan, images: ImageList, cut: Tuple[NDArray[np.int64], List[Chunk]], text: str
-) -> None:
-    """Write all files of a plan, the plan itself last.
-
-    Parameters
-    ----------
-    folder : ScreenFolder
-        Without a plan.
-    plan : ScreenPlan
-    images : ImageList
-    cut : (int64 array (N,), list of Chunk)
-        See `image_list.cut_into_chunks`.
-    text : str
-        Of the pipeline.
-
-    Raises
-    ------
-    ScreenError
-        If the list was changed meanwhile, or another run holds the folder.
-    NucDLError
-        If a file cannot be written.
-    """
-    content = text.encode("utf-8")
-    with lock_screen(folder):
-        _clear_interrupted(folder)
-        make_folder(folder.chunks)
-        write_chunks(images, cut[0], cut[1], folder)
-        write_atomically(folder.pipeline, lambda stream: stream.write(content))
-        write_plan(folder, plan)
-
-
-def check_output(folder: ScreenFolder) -> None:
-    """Refuse a folder that cannot be written or holds something other than a screen.
-
-    Raises
-    ------
-    ScreenError
-    """
-    root = folder.root
-    if root.exists() and not root.is_dir():
-        raise ScreenError(f"{root} is a file; give a folder for the screen")
-    existing = next(path for path in (root, *root.parents) if path.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ScreenError(f"{existing} cannot be written; give another folder, or correct its permissions")
-    if root.exists() and not folder.plan.exists():
-        others = sorted(entry.name for entry in root.iterdir() if entry != folder.work)
-        if others and not _planning_was_interrupted(folder, others):
-            raise ScreenError(f"{root} holds {others[0]!r} and no screen; give a new or an empty folder")
-
-
-def _planning_was_interrupted(folder: ScreenFolder, others: Sequence[str]) -> bool:
-    """Tell whether what lies in a folder without a plan was written by a planning that did not end."""
-    ours = {folder.chunks.name, folder.pipeline.name}
-    return (folder.work / LOCK).exists() and all(name in ours or name.endswith(".tmp") for name in others)
-
-
-def _clear_interrupted(folder: ScreenFolder) -> None:
-    """Take out what an interrupted planning has left."""
-    if folder.chunks.exists():
-        shutil.rmtree(folder.chunks)
-    for path in [folder.pipeline, *folder.root.glob(".*.tmp")]:
-        path.unlink(missing_ok=True)
 
 
 def _list_path(request: PlanRequest, scratch: Path) -> Path:
@@ -289,13 +217,11 @@ def _refuse_split_groups(pipeline: AdaptedPipeline, preflight: Preflight, chunks
         )
 
 
-def _describe_pipeline(
-    path: Path, pipeline: AdaptedPipeline, preflight: Preflight, images: ImageList
-) -> PlannedPipeline:
-    return PlannedPipeline(
+def _describe_pipeline(path: Path, pipeline: AdaptedPipeline, preflight: Preflight, images: ImageList) -> Procedure:
+    return Procedure(
         name=path.name,
         sha256=hashlib.sha256(format_pipeline(pipeline.modules).encode("utf-8")).hexdigest(),
-        modules=tuple(module.name for module in pipeline.modules if module.enabled),
+        steps=tuple(module.name for module in pipeline.modules if module.enabled),
         channels=tuple(name for name in images.channels if name in preflight.channels),
         tables=preflight.tables,
         changes=pipeline.changes,
@@ -307,7 +233,8 @@ def _same_plan(folder: ScreenFolder, plan: ScreenPlan) -> ScreenPlan:
     former = read_plan(folder)
     if former != plan:
         parts = [part.name for part in dataclasses.fields(plan)]
-        names = [name for name in parts if getattr(plan, name) != getattr(former, name)]
+        differing = [name for name in parts if getattr(plan, name) != getattr(former, name)]
+        names = ["pipeline" if name == "procedure" else name for name in differing]
         raise ScreenError(
             f"{folder.root} holds another screen, which differs in {', '.join(names)}; give a new folder, or go on "
             "with that screen by 'nucdl screen resume'"

@@ -130,7 +130,7 @@ def cellprofiler_python() -> Path:
     Raises
     ------
     HeadlessError
-        If there is no ``cellprofiler`` command, or it is no Python program.
+        If there is no ``cellprofiler`` command, or it is not a Python program.
     """
     command = find_cellprofiler()
     beside = command.parent / "python"

@@ -122,7 +122,7 @@ def metadata_names(header: Sequence[str]) -> Tuple[str, ...]:
     return tuple(name[len(METADATA) :] for name in header if name.startswith(METADATA))
 
 
-def image_files(
+def files_of_image_set(
     row: Mapping[str, str], columns: Sequence[ImageColumns], base: Optional[Path] = None
 ) -> List[ImageFile]:
     """List the files of an image set.
@@ -142,7 +142,7 @@ def image_files(
     Raises
     ------
     ScreenError
-        If a name is empty, remote, or leads out of its folder, or a page is no number.
+        If a name is empty, remote, or leads out of its folder, or a page is not a number.
     """
     return [
         ImageFile(
@@ -195,7 +195,7 @@ def _page(row: Mapping[str, str], image: ImageColumns) -> Optional[int]:
     if series not in ("", "0"):
         raise ScreenError(f"series {series} of {image.name} was asked for; only the first can be checked, export it")
     if frame and not frame.isdecimal():
-        raise ScreenError(f"frame {frame!r} of {image.name} is no number; count the pages of the file from 0")
+        raise ScreenError(f"frame {frame!r} of {image.name} is not a number; count the pages of the file from 0")
     return int(frame) if frame else None
 
 

@@ -16,7 +16,7 @@ from nucdl_core.files.writing import write_atomically
 from nucdl_core.screen.core.wells import QUANTITIES
 from nucdl_core.simulate.plate import WELL_PLATES
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATE_FOLDER = Path(__file__).parent / "templates"
 TEMPLATE = "report.html"
 MOST_PLATES = 20
 """More are only in ``run_report.json``: each takes a row of figures."""
@@ -46,7 +46,7 @@ def write_html(path: Path, report: Mapping[str, Any]) -> None:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Names of files and reasons are data, and may hold anything: all values are escaped.
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined)
     plates = sorted({well["plate"] for well in report["wells"]})
     shown = [(plate, plate_maps(report["wells"], plate)) for plate in plates[:MOST_PLATES]]
     page = environment.get_template(TEMPLATE).render(report=report, plates=shown, hidden=len(plates) - len(shown))

@@ -27,14 +27,14 @@ from nucdl_core.screen.core.columns import (
     ImageColumns,
     ImageFile,
     check_metadata,
+    files_of_image_set,
     image_columns,
-    image_files,
     metadata_names,
 )
 from nucdl_core.screen.core.plan import Chunk, ScreenError, ScreenFolder
 
 READABLE_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
-SHOWN_MISSING = 3
+MOST_MISSING_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class _RowCheck:
                 raise ScreenError(f"it has {len(record)} columns instead of {len(self._header)}; is the file cut off?")
             for place, name in self._metadata:
                 check_metadata(name, record[place])
-            files = image_files(dict(zip(self._header, record)), self.images, self._base)
+            files = files_of_image_set(dict(zip(self._header, record)), self.images, self._base)
             for file in files:
                 self._check_file(file, line)
         except ScreenError as error:
@@ -202,7 +202,7 @@ class _RowCheck:
     def _check_file(self, file: ImageFile, line: int) -> None:
         if file.path.suffix.lower() not in READABLE_SUFFIXES:
             raise ScreenError(
-                f"{file.path} is no kind of image that can be checked ({', '.join(READABLE_SUFFIXES)}); export as TIFF"
+                f"{file.path} cannot be checked, only {', '.join(READABLE_SUFFIXES)} can; export it as TIFF"
             )
         try:
             there = stat.S_ISREG(os.stat(file.path).st_mode)
@@ -210,7 +210,7 @@ class _RowCheck:
             there = False
         if not there:
             self.missing_count += 1
-            if len(self._missing) < SHOWN_MISSING:
+            if len(self._missing) < MOST_MISSING_SHOWN:
                 self._missing.append(f"{file.path} (line {line})")
 
     def refuse_missing(self) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -23,8 +21,9 @@ from nucdl_core.errors import ImageError, NucDLError
 from nucdl_core.files.decoding import Limits, Picture, grey
 from nucdl_core.files.reading import as_grey_numbers, read_picture
 from nucdl_core.files.writing import file_sha256
-from nucdl_core.screen.core.columns import ImageFile, image_columns, image_files
+from nucdl_core.screen.core.columns import ImageFile, files_of_image_set, image_columns
 from nucdl_core.screen.core.plan import ScreenError, ScreenLimits
+from nucdl_core.screen.core.process import read_too_long
 
 SATURATED_SHARE = 0.01
 """Share of pixels at the greatest value from which on an image counts as saturated."""
@@ -120,7 +119,7 @@ def inspect_image_set(row: Mapping[str, str], limits: ScreenLimits) -> ImageSetI
     """
     columns, facts, reasons = image_columns(list(row)), [], []
     try:
-        files = image_files(row, columns)
+        files = files_of_image_set(row, columns)
     except ScreenError as error:
         return ImageSetInspection((), str(error))
     for file in files:
@@ -142,12 +141,19 @@ def _different_sizes(facts: Sequence[ImageFacts]) -> List[str]:
 
 
 def inspect_file(file: ImageFile, limits: ScreenLimits) -> ImageFacts:
-    """Open and decode one image, and tell what was found; see `read_file`."""
-    return read_file(file, limits)[0]
+    """Open and decode one image within the limit of time, and tell what was found.
+
+    Raises
+    ------
+    ImageError
+        As `read_file`, or if it takes longer than `limits.read_seconds`, see `time_limit`.
+    """
+    with time_limit(limits.read_seconds, read_too_long(str(file.path), limits.read_seconds)):
+        return read_file(file, limits)[0]
 
 
 def read_file(file: ImageFile, limits: ScreenLimits) -> Tuple[ImageFacts, AnyArray]:
-    """Open and decode one image.
+    """Open and decode one image, however long that takes: whoever calls this sees to the time.
 
     Parameters
     ----------
@@ -163,16 +169,15 @@ def read_file(file: ImageFile, limits: ScreenLimits) -> Tuple[ImageFacts, AnyArr
     Raises
     ------
     ImageError
-        Naming the file, if it is missing, damaged, over a limit, no single 2-D image, in colour (unless
-        `limits.colour`), holds NaN, infinite or negative numbers, takes too long, changes meanwhile,
-        or has another sha256 than the list says.
+        Naming the file, if it is missing, damaged, over a limit, not a single 2-D image, in colour (unless
+        `limits.colour`), holds NaN, infinite or negative numbers, changes meanwhile, or has another sha256 than the
+        list says.
     """
     try:
-        with time_limit(limits.read_seconds):
-            before = os.stat(file.path)
-            numbers, stored = _decode(file, limits)
-            facts = _describe(file, numbers, stored, before)
-            after = os.stat(file.path)
+        before = os.stat(file.path)
+        numbers, stored = _decode(file, limits)
+        facts = _describe(file, numbers, stored, before)
+        after = os.stat(file.path)
     except ImageError as error:
         # read_picture leaves the name out.
         raise ImageError(f"{file.path}: {error}") from error
@@ -219,7 +224,7 @@ def _read_numpy(path: Path, limits: Limits) -> AnyArray:
     try:
         array: AnyArray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, SyntaxError, TypeError) as error:
-        raise ImageError(f"this is no array that can be read ({error}); save it again with numpy.save") from error
+        raise ImageError(f"this is not an array that can be read ({error}); save it again with numpy.save") from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "uif":
         shape, kind = getattr(array, "shape", "?"), getattr(array, "dtype", "?")
         raise ImageError(f"the array is {kind} {shape}; a plane of numbers (H, W) is needed")
@@ -287,40 +292,30 @@ def _variance(values: Floats) -> float:
     return float(np.square(deviations, out=deviations).mean())
 
 
-def other_sizes(inspections: Sequence[ImageSetInspection]) -> List[int]:
-    """Find image sets whose images have another size than those of most image sets.
-
-    Parameters
-    ----------
-    inspections : sequence of ImageSetInspection
-        Of a whole screen, so that the answer does not depend on its chunks.
-
-    Returns
-    -------
-    list of int
-        Their places, from 0; image sets without a readable image are left out.
-    """
-    sizes = [(found.images[0].height, found.images[0].width) if found.images else None for found in inspections]
-    counts = Counter(size for size in sizes if size is not None)
-    # The smaller size wins a tie, so that the order does not matter.
-    usual = min(counts, key=lambda size: (-counts[size], size)) if counts else None
-    return [place for place, size in enumerate(sizes) if size not in (None, usual)]
-
-
 class _TooLate(BaseException):
     """The time is over; no library that catches all errors may catch this one."""
 
 
 @contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt what takes too long with an `ImageError`.
+def time_limit(seconds: float, reason: str) -> Iterator[None]:
+    """Interrupt what takes too long.
 
-    Works by a signal, hence in the main thread only; elsewhere there is no limit. A single call into a library
-    is not interrupted, but over after it.
+    Works by a signal, which Python permits in the main thread only, and between two of its own steps: a single call
+    into a library is not interrupted, but over after it. Where this does not suffice, the whole process is watched.
+
+    Parameters
+    ----------
+    seconds : float
+    reason : str
+        What is said then.
+
+    Raises
+    ------
+    ImageError
+        With the reason.
+    ValueError
+        Outside the main thread.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def interrupt(number: int, frame: Optional[FrameType]) -> None:
         raise _TooLate
@@ -330,7 +325,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     try:
         yield
     except _TooLate:
-        raise ImageError(f"reading takes more than {seconds:g} s; is the file damaged, or the disk slow?") from None
+        raise ImageError(reason) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)

@@ -18,12 +18,11 @@ from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 from nucdl_core.errors import NucDLError
 from nucdl_core.files.writing import file_sha256
 from nucdl_core.screen.core.plan import Chunk, ScreenError, ScreenFolder, ScreenPlan, read_chunks, read_plan
-from nucdl_core.screen.core.publish import FAILED, INSPECTION, Manifest, check_files, read_manifest
+from nucdl_core.screen.core.publish import OWN_TABLES, Manifest, check_files, read_manifest
 from nucdl_core.screen.core.tables import is_text, store_tables
 from nucdl_core.screen.core.verify import IMAGE_NUMBER, read_header
 from nucdl_core.screen.core.work import private_folder
 
-OWN_TABLES = (FAILED, INSPECTION)
 MERGED = "merged"
 MOST_NAMED = 5
 _OF_THE_PROCESS = re.compile(r"ExecutionTime_.+|ModuleError_.+|Group_(?:Index|Length|Number)")
@@ -149,9 +148,10 @@ def _read_finished(folder: ScreenFolder, chunk: Chunk) -> FinishedChunk:
 def _check_identity(folder: ScreenFolder, plan: ScreenPlan, plan_sha256: str, finished: FinishedChunk) -> None:
     chunk, manifest = finished.chunk, finished.manifest
     planned = {model.name: model.sha256 for model in plan.models}
+    what_was_done = "segmentation" if plan.procedure.by_nucdl_alone else "pipeline"
     same = {
         "model": manifest.models == planned,
-        "pipeline": manifest.pipeline_sha256 == plan.pipeline.sha256,
+        what_was_done: manifest.procedure_sha256 == plan.procedure.sha256,
         "plan": manifest.plan_sha256 == plan_sha256,
         "list": manifest.list_sha256 == file_sha256(folder.chunk_csv(chunk)),
         "range": (manifest.first_image_number, manifest.image_sets) == (chunk.first_image_number, chunk.image_sets),

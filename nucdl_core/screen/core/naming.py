@@ -27,7 +27,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Pattern, Tuple
 from nucdl_core.files.folders import IMAGE_SUFFIXES, LABEL_SUFFIX
 from nucdl_core.screen.core.plan import ScreenError
 
-CHANNEL, PLATE, WELL = "Channel", "Plate", "Well"
+_CHANNEL, _PLATE, _WELL = "Channel", "Plate", "Well"
 NAMINGS = {
     "yokogawa": (
         r"(?:(?P<Plate>.+)_)?(?P<Well>[A-Z]{1,2}\d{2})_T(?P<Time>\d{4})F(?P<Site>\d{3,4})L\d{2}"
@@ -72,18 +72,18 @@ def list_images(folder: Path, naming: str) -> str:
     """
     pattern = _pattern(naming)
     found: Dict[Tuple[Tuple[str, str], ...], Dict[str, Path]] = {}
-    strangers: List[Path] = []
+    misfits: List[Path] = []
     for path in _image_paths(folder):
         words = _words(pattern, path, folder)
         if words is None:
-            strangers.append(path)
+            misfits.append(path)
             continue
-        channel = words.pop(CHANNEL)
+        channel = words.pop(_CHANNEL)
         images = found.setdefault(tuple(words.items()), {})
         if channel in images:
             raise ScreenError(f"{images[channel]} and {path} are the same image by their names; take one out")
         images[channel] = path
-    _refuse_strangers(folder, naming, len(found), strangers)
+    _refuse_misfits(folder, naming, len(found), misfits)
     return _to_csv(found)
 
 
@@ -92,12 +92,13 @@ def _pattern(naming: str) -> Pattern[str]:
         pattern = re.compile(NAMINGS.get(naming, naming))
     except re.error as error:
         raise ScreenError(
-            f"the naming {naming!r} is neither one of {', '.join(NAMINGS)} nor a regular expression ({error})"
+            f"the naming {naming!r} is none of {', '.join(NAMINGS)}, and not a regular expression either ({error}); "
+            "correct it"
         ) from error
-    if CHANNEL not in pattern.groupindex:
+    if _CHANNEL not in pattern.groupindex:
         raise ScreenError(
-            f"the naming {naming!r} is neither one of {', '.join(NAMINGS)} nor has it a group (?P<{CHANNEL}>...), "
-            "which tells the images of an image set apart"
+            f"the naming {naming!r} is none of {', '.join(NAMINGS)}, and as a regular expression it lacks the group "
+            f"(?P<{_CHANNEL}>...), which tells the images of an image set apart; add it"
         )
     return pattern
 
@@ -124,12 +125,12 @@ def _words(pattern: Pattern[str], path: Path, folder: Path) -> Optional[Dict[str
     """Return what the name of a file says, or None where it does not fit."""
     text = path.relative_to(folder).as_posix() if "/" in pattern.pattern else path.name
     match = pattern.fullmatch(text)
-    if match is None or not match[CHANNEL]:
+    if match is None or not match[_CHANNEL]:
         return None
     words = {name: value or "" for name, value in match.groupdict().items()}
-    words[PLATE] = words.get(PLATE) or _plate_folder(path)
-    if WELL not in words and words.get("Row", "").isdecimal() and words.get("Column", "").isdecimal():
-        words[WELL] = _well_name(int(words["Row"]), int(words["Column"]))
+    words[_PLATE] = words.get(_PLATE) or _plate_folder(path)
+    if _WELL not in words and words.get("Row", "").isdecimal() and words.get("Column", "").isdecimal():
+        words[_WELL] = _well_name(int(words["Row"]), int(words["Column"]))
     return words
 
 
@@ -148,13 +149,13 @@ def _well_name(row: int, column: int) -> str:
     return f"{first}{letters[(row - 1) % 26]}{column:02d}"
 
 
-def _refuse_strangers(folder: Path, naming: str, fitting: int, strangers: List[Path]) -> None:
-    examples = ", ".join(path.name for path in strangers[:SHOWN])
+def _refuse_misfits(folder: Path, naming: str, fitting: int, misfits: List[Path]) -> None:
+    examples = ", ".join(path.name for path in misfits[:SHOWN])
     if not fitting:
         raise ScreenError(f"{folder} has no image that fits the naming {naming!r}, but {examples or 'no image at all'}")
-    if strangers:
+    if misfits:
         raise ScreenError(
-            f"{len(strangers)} images in {folder} do not fit the naming {naming!r}, such as {examples}; "
+            f"{len(misfits)} images in {folder} do not fit the naming {naming!r}, such as {examples}; "
             "move them elsewhere, or give a regular expression that fits all"
         )
 

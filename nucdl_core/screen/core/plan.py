@@ -4,11 +4,15 @@
 
     OUTPUT/
       plan.json          written last; without it there is no plan
-      pipeline.cppipe    copy of the pipeline; segmentation.json in its place where NucDL alone does the work
+      pipeline.cppipe    what is done to each image set: copy of the pipeline; where NucDL alone does the work,
+                         segmentation.json is in its place
       chunks/chunks.csv  one row per chunk: number, first image number, image sets
       chunks/000001.csv  LoadData's list of the image sets of a chunk
       results/000001/    tables of a finished chunk
       work/  merged/     private folders of running chunks; the tables of the whole screen
+
+Some things have another name in the files than here, because screens that were planned by earlier versions go on: a
+`Procedure` and its steps are called pipeline and modules there.
 """
 
 from __future__ import annotations
@@ -18,14 +22,18 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import ConfigError, NucDLError
 
-FORMAT = 1
+PLAN_FORMAT = 1
+PIPELINE = "pipeline.cppipe"
+"""Copy of the pipeline in the folder of a screen."""
 SETTINGS = "segmentation.json"
-"""In the place of the pipeline where 'nucdl segment --csv' made the folder, see `fast_plan`."""
+"""Takes its place where 'nucdl segment --csv' made the folder, and NucDL alone does the work."""
+_STORED, _STORED_PARTS = {"procedure": "pipeline"}, {"steps": "modules"}
+"""Names in the code, and in ``plan.json``: of the plan, and of its procedure."""
 LONGEST_PLAN = 10_000_000
 """Bytes; a plan is a few pages of text."""
 
@@ -45,11 +53,11 @@ class ScreenLimits:
     decoded_bytes : int
         Bytes of an image in memory.
     seconds : float
-        Time for one image set in CellProfiler.
+        Time for one image set, whatever is done to it.
     read_seconds : float
         Time for reading and checking one image file.
     memory_mb : int
-        Memory of one CellProfiler process in MiB (2**20 bytes).
+        Memory in MiB (2**20 bytes) of the process that does the work, with all processes that it starts.
     colour : bool
         Whether images may be in colour; otherwise red, green and blue must be equal.
     """
@@ -67,31 +75,36 @@ class ScreenLimits:
 
 
 @dataclass(frozen=True)
-class PlannedPipeline:
-    """The pipeline of a screen.
+class Procedure:
+    """What is done to each image set: by a pipeline of CellProfiler, or by NucDL alone.
 
     Attributes
     ----------
     name : str
-        File name that it had.
+        File name that the pipeline had, or `SETTINGS`.
     sha256 : str
-        Of the copy in the folder of the screen.
-    modules : tuple of str
-        Names of the enabled modules in order.
+        Of the file in the folder of the screen.
+    steps : tuple of str
+        What is done in order: names of the enabled modules of a pipeline.
     channels : tuple of str
-        Image names that it takes from LoadData, such as "DNA".
+        Images that it takes from the list, such as "DNA".
     tables : tuple of str
-        CSV files that it writes beside ``Image.csv``, one for each kind of object, without ``.csv``.
+        Tables that it writes beside the one of the images, one for each kind of object, such as "Nuclei".
     changes : tuple of str
-        How the copy differs from the file, see `pipeline_rules.adapt_pipeline`.
+        How the copy of a pipeline differs from the file that was given, for people.
     """
 
     name: str
     sha256: str
-    modules: Tuple[str, ...]
+    steps: Tuple[str, ...]
     channels: Tuple[str, ...]
     tables: Tuple[str, ...]
     changes: Tuple[str, ...] = ()
+
+    @property
+    def by_nucdl_alone(self) -> bool:
+        """Whether CellProfiler takes no part."""
+        return self.name == SETTINGS
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,7 @@ class PlannedImages:
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """A model that the pipeline uses: its name or folder, and its identity as `bundle.Bundle.sha256`."""
+    """A model that takes part: its name or folder, and its identity as `bundle.Bundle.sha256`."""
 
     name: str
     sha256: str
@@ -146,7 +159,7 @@ class ScreenPlan:
         Version of this layout.
     nucdl : str
         Version that planned.
-    pipeline : PlannedPipeline
+    procedure : Procedure
     images : PlannedImages
     plugins : str or None
         Absolute folder of CellProfiler plugins.
@@ -164,7 +177,7 @@ class ScreenPlan:
 
     format: int
     nucdl: str
-    pipeline: PlannedPipeline
+    procedure: Procedure
     images: PlannedImages
     plugins: Optional[str]
     grouping: Tuple[str, ...]
@@ -175,7 +188,10 @@ class ScreenPlan:
     costs: Optional[Costs] = None
 
     def __post_init__(self) -> None:
-        require(self.format == FORMAT, f"the plan has format {self.format}, not {FORMAT}; use the NucDL that made it")
+        require(
+            self.format == PLAN_FORMAT,
+            f"the plan has format {self.format}, not {PLAN_FORMAT}; use the NucDL that made it",
+        )
         require(self.chunk_size >= 1, f"chunk_size is {self.chunk_size}; it must be at least 1")
         require(
             1 <= self.chunks <= self.images.image_sets,
@@ -204,22 +220,22 @@ class ScreenFolder:
     Attributes
     ----------
     root : Path
-    pipeline_name : str
-        Name of what is done to each image set: a copy of the pipeline, or settings of the fast path.
+    procedure_name : str
+        File that says what is done to each image set: `PIPELINE` or `SETTINGS`.
     """
 
     root: Path
-    pipeline_name: str = "pipeline.cppipe"
+    procedure_name: str = PIPELINE
 
     @property
     def plan(self) -> Path:
-        """The plan; a folder without it is no screen."""
+        """The plan; a folder without it is not a screen."""
         return self.root / "plan.json"
 
     @property
-    def pipeline(self) -> Path:
-        """The copy of the pipeline that is run."""
-        return self.root / self.pipeline_name
+    def procedure(self) -> Path:
+        """What is done to each image set."""
+        return self.root / self.procedure_name
 
     @property
     def chunks(self) -> Path:
@@ -266,7 +282,19 @@ def write_plan(folder: ScreenFolder, plan: ScreenPlan) -> None:
     # Late, so that a process that only watches others stays small.
     from nucdl_core.files.writing import write_json
 
-    write_json(folder.plan, dataclasses.asdict(plan))
+    values = dataclasses.asdict(plan)
+    values["procedure"] = rename_keys(values["procedure"], _STORED_PARTS)
+    write_json(folder.plan, rename_keys(values, _STORED))
+
+
+def rename_keys(values: Mapping[str, Any], names: Mapping[str, str]) -> Dict[str, Any]:
+    """Give some keys of a mapping other names; order and values stay."""
+    return {names.get(name, name): value for name, value in values.items()}
+
+
+def swap(names: Mapping[str, str]) -> Dict[str, str]:
+    """Return the table for `rename_keys` that undoes another one."""
+    return {new: old for old, new in names.items()}
 
 
 def read_plan(folder: ScreenFolder) -> ScreenPlan:
@@ -279,38 +307,22 @@ def read_plan(folder: ScreenFolder) -> ScreenPlan:
     """
     values = _read_json(folder.plan)
     try:
-        return _plan_from(values)
-    except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ScreenError(f"{folder.plan} is no plan of this version ({error}); plan into a new folder") from error
+        values = rename_keys(values, swap(_STORED))
+        values["procedure"] = rename_keys(values["procedure"], swap(_STORED_PARTS))
+        return from_mapping(ScreenPlan, values)
+    except (ConfigError, KeyError, AttributeError) as error:
+        raise ScreenError(f"{folder.plan} is not a plan of this version ({error}); plan into a new folder") from error
 
 
 def _read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > LONGEST_PLAN:
-            raise ScreenError(f"{path} has more than {LONGEST_PLAN} bytes and is no plan; plan into a new folder")
+            raise ScreenError(f"{path} has more than {LONGEST_PLAN} bytes and is not a plan; plan into a new folder")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ScreenError(f"{path.parent} holds no plan; run 'nucdl screen plan' first") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ScreenError(f"{path} cannot be read ({error}); plan into a new folder") from error
-
-
-def _plan_from(values: Dict[str, Any]) -> ScreenPlan:
-    pipeline, images = dict(values["pipeline"]), dict(values["images"])
-    for name in ("modules", "channels", "tables", "changes"):
-        pipeline[name] = tuple(pipeline[name])
-    for name in ("columns", "channels"):
-        images[name] = tuple(images[name])
-    costs = values.get("costs")
-    parts = {
-        "pipeline": from_mapping(PlannedPipeline, pipeline),
-        "images": from_mapping(PlannedImages, images),
-        "grouping": tuple(values["grouping"]),
-        "limits": from_mapping(ScreenLimits, values["limits"]),
-        "models": tuple(from_mapping(PlannedModel, model) for model in values["models"]),
-        "costs": None if costs is None else from_mapping(Costs, costs),
-    }
-    return from_mapping(ScreenPlan, {**values, **parts})
 
 
 def read_chunks(folder: ScreenFolder) -> List[Chunk]:

@@ -1,27 +1,37 @@
-"""One process that is watched: it ends by itself, or it is ended when it hangs, swells, or is no longer wanted."""
+"""One process that is supervised: it is ended when it hangs, takes too much memory, or is not wanted any more.
+
+Whoever starts it says how to see how it gets on, such as by reading its messages; all else is the same for
+CellProfiler, for the process of the fast path and for Snakemake.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from nucdl_core.cellprofiler.headless import REASON, STEP
+import psutil
 
 POLL_SECONDS = 0.2
+FAMILY_SECONDS = 1.0
+"""How often it is looked up which further processes a process has started, which takes longer than a look at them."""
 START_SECONDS = 600.0
 """What the limit is raised by before the first image set, for starting on a busy computer."""
-STATM = "/proc/{}/statm"
-_FAILURE = re.compile(r"Error detected during run of module (\w+)")
+END_SECONDS = 5.0
+"""How long the end of what a killed process had started is waited for."""
 _SET_DEATH_SIGNAL = 1
+
+ProcessLook = Callable[[], Optional[str]]
+"""Looks how a process gets on, every `POLL_SECONDS` and once after its end; returns why it is to be killed, or None."""
+AskToStop = Callable[["subprocess.Popen[bytes]"], None]
+"""Asks a process to end by itself, and waits for that as long as it may take."""
 
 
 class StopRequest(BaseException):
@@ -33,22 +43,27 @@ class StopRequest(BaseException):
 
 
 @dataclass(frozen=True)
-class ProcessLimits:
-    """When a process is killed.
+class Program:
+    """What is started.
 
     Attributes
     ----------
-    seconds : float
-        Longest time in which no new image set is begun.
-    memory_mb : int
-        Largest resident memory in MiB; watched on Linux only.
-    parent : int or None
-        Process without which this one is to stop, too; None looks at none.
+    command : sequence of str
+    environment : mapping of str to str, optional
+        Its variables; those of this process where they are not given.
+    folder : Path, optional
+        In which it starts; that of this process where it is not given.
+    log : Path, optional
+        Receives what it prints; without it that goes where this process prints.
+    pipes : tuple of int
+        Open files of this process that it gets as well.
     """
 
-    seconds: float
-    memory_mb: int
-    parent: Optional[int] = None
+    command: Sequence[str]
+    environment: Optional[Mapping[str, str]] = None
+    folder: Optional[Path] = None
+    log: Optional[Path] = None
+    pipes: Tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class Ending:
     killed : str or None
         Why it was killed by this program.
     peak_memory_mb : float
-        Largest resident memory that was seen, in MiB; 0 where it cannot be seen.
+        Largest resident memory that was seen, with the processes that it had started, in MiB.
     """
 
     code: int
@@ -92,27 +107,14 @@ def _signal_name(number: int) -> str:
         return "unknown"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One line of CellProfiler's log: this module has finished with this image set (from 1)."""
-
-    image: int
-    module: str
+def took_too_long(seconds: float) -> str:
+    """Say that a process was killed because an image set took longer than a limit."""
+    return f"took more than the limit of {seconds:g} s for an image set"
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why an image set failed.
-
-    Attributes
-    ----------
-    module : str or None
-        Module that raised an error, "" where CellProfiler does not tell, None if the images cannot be used.
-    reason : str
-    """
-
-    module: Optional[str]
-    reason: str
+def read_too_long(image: str, seconds: float) -> str:
+    """Say that reading an image, by its file, takes longer than a limit."""
+    return f"{image}: reading takes more than {seconds:g} s; is the file damaged, or the disk slow?"
 
 
 @contextlib.contextmanager
@@ -132,17 +134,28 @@ def stop_on_signals() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def watch_process(command: Sequence[str], environment: Dict[str, str], log: Path, limits: ProcessLimits) -> Ending:
-    """Run a command to its end, with its messages in a file, within limits.
+def supervise(
+    program: Program,
+    look: ProcessLook,
+    memory_mb: Optional[int] = None,
+    parent: Optional[int] = None,
+    stop: Optional[AskToStop] = None,
+) -> Ending:
+    """Run a program to its end, in a session of its own, so that signals from the keyboard reach this process alone.
+
+    However this ends, nothing that the program has started goes on; on Linux not even if this process is killed.
 
     Parameters
     ----------
-    command : sequence of str
-    environment : dict
-        Its variables.
-    log : Path
-        Receives what it prints.
-    limits : ProcessLimits
+    program : Program
+    look : callable
+        See `ProcessLook`.
+    memory_mb : int, optional
+        Largest resident memory in MiB, of the process and all that it starts; what they share counts for each.
+    parent : int, optional
+        Process without which this one is to stop, too.
+    stop : callable, optional
+        See `AskToStop`; what has not ended then is killed. Without it the process is killed at once.
 
     Returns
     -------
@@ -151,92 +164,103 @@ def watch_process(command: Sequence[str], environment: Dict[str, str], log: Path
     Raises
     ------
     StopRequest
-        If this program was asked to stop; the process and its children have been killed then.
+        If this program was asked to stop; the process and all that it has started have ended then.
     """
-    with open(log, "wb") as stream:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            # What a crash leaves behind (hs_err_pid*.log of Java) goes with the temporary files.
-            cwd=environment.get("TMPDIR"),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent if sys.platform.startswith("linux") else None,
-        )
+    process = _start(program)
+    family = _Family(process.pid)
     try:
-        return _watch(process, log, limits)
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=POLL_SECONDS)
+            ended = process.poll()
+            reason = look()
+            if ended is not None:
+                return Ending(ended, None, family.peak_mb)
+            if family.memory_mb() > (memory_mb or sys.maxsize):
+                reason = reason or f"took more memory than the limit of {memory_mb} MiB"
+            if parent is not None and os.getppid() != parent:
+                raise StopRequest(128 + signal.SIGHUP)
+            if reason is not None:
+                process.kill()
+                return Ending(process.wait(), reason, family.peak_mb)
     finally:
-        # Also reached by StopRequest. Its children hold files of the work folder, so they go with it.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        # Also reached by StopRequest. What the process has started holds files of the work folder, so it goes as well.
+        if stop is not None:
+            stop(process)
+        family.kill(process)
 
 
-def die_with_parent() -> None:
+def _start(program: Program) -> subprocess.Popen[bytes]:
+    with contextlib.ExitStack() as opened:
+        log = None if program.log is None else opened.enter_context(program.log.open("wb"))
+        return subprocess.Popen(
+            program.command,
+            env=program.environment,
+            cwd=program.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=None if log is None else subprocess.STDOUT,
+            pass_fds=program.pipes,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform.startswith("linux") else None,
+        )
+
+
+def _die_with_parent() -> None:
     """Ask Linux to kill this process when the one that started it is killed."""
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _watch(process: subprocess.Popen[bytes], log: Path, limits: ProcessLimits) -> Ending:
-    begun, current, peak = time.monotonic(), 0, 0.0
-    with open(log, encoding="utf-8", errors="replace") as messages:
-        while True:
-            try:
-                return Ending(process.wait(timeout=POLL_SECONDS), None, peak)
-            except subprocess.TimeoutExpired:
-                pass
-            numbers = [step.image for step in find_steps(messages.read())]
-            if numbers and numbers[-1] != current:
-                begun, current = time.monotonic(), numbers[-1]
-            peak = max(peak, resident_memory_mb(process.pid))
-            if limits.parent is not None and os.getppid() != limits.parent:
-                raise StopRequest(128 + signal.SIGHUP)
-            allowance = 0.0 if current else START_SECONDS
-            reason = excess(time.monotonic() - begun - allowance, peak, limits)
-            if reason:
-                process.kill()
-                return Ending(process.wait(), reason, peak)
+class _Family:
+    """A process and what it has started, directly or by others."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._members: List[psutil.Process] = []
+        self._looked_up = -FAMILY_SECONDS
+        self.peak_mb = 0.0
+
+    def memory_mb(self) -> float:
+        """Return the resident memory of all of them in MiB."""
+        if time.monotonic() - self._looked_up >= FAMILY_SECONDS:
+            self._look_up()
+        memory = sum(_resident_bytes(member) for member in self._members) / 2**20
+        self.peak_mb = max(self.peak_mb, memory)
+        return memory
+
+    def _look_up(self) -> None:
+        """Find the processes that there are now; those that have lost their parent stay known."""
+        self._looked_up = time.monotonic()
+        with contextlib.suppress(psutil.Error):
+            head = psutil.Process(self._number)
+            known = [head, *head.children(recursive=True)]
+            self._members = known + [each for each in self._members if each not in known and each.is_running()]
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill all of them, and wait for their end."""
+        if process.poll() is None:
+            self._look_up()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._number, signal.SIGKILL)
+        others = [each for each in self._members if each.pid != self._number]
+        for each in others:
+            # Another process that has the number of one that has ended is told apart by the time of its start.
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+        process.wait()
+        until = time.monotonic() + END_SECONDS
+        while any(map(_lives, others)) and time.monotonic() < until:
+            time.sleep(POLL_SECONDS / 20)
 
 
-def excess(seconds: float, memory_mb: float, limits: ProcessLimits) -> Optional[str]:
-    """Say which limit is passed after so many seconds with an image set and with so much memory in MiB, if any."""
-    if seconds > limits.seconds:
-        return f"took more than the limit of {limits.seconds:g} s for an image set"
-    if memory_mb > limits.memory_mb:
-        return f"took more memory than the limit of {limits.memory_mb} MiB"
-    return None
+def _lives(process: psutil.Process) -> bool:
+    """Tell whether a process has not ended; one that nobody has asked for its exit code has."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
-def resident_memory_mb(process: int) -> float:
-    """Return the resident memory of a process in MiB, or 0 where the system does not tell."""
-    try:
-        pages = Path(STATM.format(process)).read_text(encoding="ascii").split()[1]
-    except (OSError, IndexError):
-        return 0.0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def find_steps(messages: str) -> List[Step]:
-    """List the steps that CellProfiler's messages tell of, in their order."""
-    return [Step(int(found.group(1)), found.group(2)) for found in STEP.finditer(messages)]
-
-
-def find_failures(messages: str) -> Dict[int, Failure]:
-    """List the image sets (local numbers from 1) in which a module raised an error.
-
-    CellProfiler logs the error first, without a number, and then the step with the number.
-    """
-    failures: Dict[int, Failure] = {}
-    failed: Optional[Tuple[str, str]] = None
-    for line in messages.splitlines():
-        begin, step = _FAILURE.search(line), STEP.search(line)
-        if begin:
-            failed = (begin.group(1), "no reason was logged")
-        elif failed and step:
-            failures[int(step.group(1))] = Failure(*failed)
-            failed = None
-        elif failed and REASON.match(line):
-            failed = (failed[0], line.strip())
-    return failures
+def _resident_bytes(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0

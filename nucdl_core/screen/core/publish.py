@@ -8,18 +8,21 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Dict, List, Tuple
 
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import ConfigError, NucDLError
 from nucdl_core.files.writing import file_sha256, make_folder, write_json
-from nucdl_core.screen.core.plan import Chunk, ScreenError
+from nucdl_core.screen.core.plan import Chunk, ScreenError, rename_keys, swap
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+MANIFEST_FORMAT = 1
 FAILED = "failed_image_sets.csv"
 INSPECTION = "inspection.csv"
 OWN_TABLES = (FAILED, INSPECTION)
+"""Tables of NucDL itself, beside those of the procedure."""
+_STORED = {"procedure_sha256": "pipeline_sha256", "step_seconds": "module_seconds"}
+"""Names in the code, and in ``manifest.json``, which earlier versions wrote as well."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,11 @@ class Manifest:
     chunk, first_image_number, image_sets : int
         See `plan.Chunk`.
     succeeded : tuple of int
-        Global numbers of the image sets in the tables: the n-th belongs to CellProfiler's ``ImageNumber`` n.
+        Global numbers of the image sets in the tables: the n-th belongs to ``ImageNumber`` n of the chunk's tables.
     failed : int
         How many image sets are in ``failed_image_sets.csv``.
-    plan_sha256, list_sha256, pipeline_sha256 : str
-        Of ``plan.json``, of the chunk's list and of the pipeline.
+    plan_sha256, list_sha256, procedure_sha256 : str
+        Of ``plan.json``, of the chunk's list, and of what was done to each image set.
     models : dict of str to str
         Hash of each model by name.
     versions : dict of str to str
@@ -53,19 +56,21 @@ class Manifest:
     prefix : str
         What stands before the names of the tables.
     tables : dict of str to int
-        Rows of each table of CellProfiler; empty if no image set succeeded.
+        Rows of each table of the procedure; empty if no image set succeeded.
     files : dict of str to FileRecord
         Every other file of the folder by its path in it.
     work_folder : str
         Where the files were made; the tables may name it.
     begun : str
         Date and time in UTC.
-    seconds, module_seconds : dict of str to float
-        Time of each step by the clock; processor time of each module.
-    processes : int
-        How many CellProfiler processes it took.
+    seconds : dict of str to float
+        Time by the clock of each part of the work on the chunk.
+    step_seconds : dict of str to float
+        Processor time of each step of the procedure, summed over the image sets.
     peak_memory_mb : float
-        Largest resident memory of one of them.
+        Largest resident memory of a process that worked on the chunk, with the processes that it started.
+    processes : int
+        How many processes were started for this chunk; 0 where one process does all chunks.
     """
 
     format: int
@@ -76,7 +81,7 @@ class Manifest:
     failed: int
     plan_sha256: str
     list_sha256: str
-    pipeline_sha256: str
+    procedure_sha256: str
     models: Dict[str, str]
     versions: Dict[str, str]
     prefix: str
@@ -85,12 +90,15 @@ class Manifest:
     work_folder: str
     begun: str
     seconds: Dict[str, float]
-    module_seconds: Dict[str, float]
-    processes: int
+    step_seconds: Dict[str, float]
     peak_memory_mb: float
+    processes: int = 0
 
     def __post_init__(self) -> None:
-        require(self.format == FORMAT, f"the manifest has format {self.format}, not {FORMAT}")
+        require(
+            self.format == MANIFEST_FORMAT,
+            f"the manifest has format {self.format}, not {MANIFEST_FORMAT}; use the NucDL that made it",
+        )
         numbers = range(self.first_image_number, self.first_image_number + self.image_sets)
         require(
             list(self.succeeded) == sorted(set(self.succeeded) & set(numbers)),
@@ -120,7 +128,9 @@ def describe_files(folder: Path) -> Dict[str, FileRecord]:
 
 
 def publish(folder: Path, manifest: Manifest, target: Path) -> bool:
-    """Bring a private folder to its place: everything is on the disk before the manifest, and the manifest before.
+    """Move a private folder to its place, all at once.
+
+    Its files are on the disk before the manifest is written, and the manifest before the folder gets its final name.
 
     Parameters
     ----------
@@ -143,7 +153,7 @@ def publish(folder: Path, manifest: Manifest, target: Path) -> bool:
     make_folder(target.parent)
     try:
         _sync_tree(folder)
-        write_json(folder / MANIFEST, dataclasses.asdict(manifest))
+        write_json(folder / MANIFEST, rename_keys(dataclasses.asdict(manifest), _STORED))
         _sync(folder)
         os.rename(folder, target)
         _sync(target.parent)
@@ -177,16 +187,12 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        return _manifest_from(json.loads(path.read_text(encoding="utf-8")))
+        values = rename_keys(json.loads(path.read_text(encoding="utf-8")), swap(_STORED))
+        return from_mapping(Manifest, values)
     except FileNotFoundError:
         raise ScreenError(f"{folder} has no {MANIFEST}: the chunk is missing; resume the screen") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
+    except (OSError, ValueError, AttributeError, ConfigError) as error:
         raise ScreenError(f"{path} was altered ({error}); delete the folder and resume the screen") from error
-
-
-def _manifest_from(values: Dict[str, Any]) -> Manifest:
-    files = {name: from_mapping(FileRecord, record) for name, record in values["files"].items()}
-    return from_mapping(Manifest, {**values, "files": files, "succeeded": tuple(values["succeeded"])})
 
 
 def is_published(folder: Path, chunk: Chunk) -> bool:

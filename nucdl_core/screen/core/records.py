@@ -9,43 +9,24 @@ import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence
 
 import pandas as pd
 
 from nucdl_core import __version__
 from nucdl_core.files.writing import file_sha256
-from nucdl_core.screen.cellprofiler.attempt import Attempt
-from nucdl_core.screen.core.columns import METADATA, image_columns, image_files
+from nucdl_core.screen.core.columns import METADATA, files_of_image_set, image_columns
 from nucdl_core.screen.core.inspection import ImageFacts, ImageSetInspection
+from nucdl_core.screen.core.outcome import ChunkOutcome, Failure
 from nucdl_core.screen.core.plan import Chunk, ScreenError, ScreenFolder, ScreenPlan
-from nucdl_core.screen.core.process import Failure
-from nucdl_core.screen.core.publish import FORMAT, describe_files
+from nucdl_core.screen.core.publish import MANIFEST_FORMAT, describe_files
 from nucdl_core.screen.core.verify import IMAGE_NUMBER
 
-READING, CELLPROFILER = "reading images", "CellProfiler"
+READING = "reading images"
 FAILED_COLUMNS = ("Step", "Module", "Files", "Reason")
-LIBRARIES = ("cellprofiler", "numpy", "scipy", "scikit-image", "torch", "pandas")
+SCREEN_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "pandas")
+"""What takes part in every screen."""
 _LEFT_OUT = ("changed_ns",)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What CellProfiler made of a chunk.
-
-    Attributes
-    ----------
-    attempt : Attempt or None
-        The process that did all its work; None if there was no image set left for it.
-    positions : tuple of int
-        Image sets that it did, from 0 in the chunk.
-    failures : dict of int to Failure
-        The other image sets of the chunk.
-    """
-
-    attempt: Optional[Attempt]
-    positions: Tuple[int, ...]
-    failures: Mapping[int, Failure]
 
 
 @dataclass
@@ -66,7 +47,7 @@ class Stopwatch:
 
 
 def failure_table(
-    chunk: Chunk, rows: Sequence[Mapping[str, str]], failures: Mapping[int, Failure], step: str = CELLPROFILER
+    chunk: Chunk, rows: Sequence[Mapping[str, str]], failures: Mapping[int, Failure], step: str
 ) -> pd.DataFrame:
     """List the image sets that failed.
 
@@ -102,7 +83,7 @@ def failure_table(
 
 def _file_names(row: Mapping[str, str]) -> List[str]:
     try:
-        return [str(file.path) for file in image_files(row, image_columns(list(row)))]
+        return [str(file.path) for file in files_of_image_set(row, image_columns(list(row)))]
     except ScreenError:
         return []
 
@@ -113,7 +94,7 @@ def inspection_table(chunk: Chunk, inspections: Sequence[ImageSetInspection]) ->
     Returns
     -------
     DataFrame
-        One row per file that could be used: ``ImageNumber`` (global) and the fields of `strict.ImageFacts`.
+        One row per file that could be used: ``ImageNumber`` (global) and the fields of `inspection.ImageFacts`.
     """
     names = [each.name for each in dataclasses.fields(ImageFacts) if each.name not in _LEFT_OUT]
     records = [
@@ -129,34 +110,56 @@ def _plain(value: Any) -> Any:
 
 
 def describe_chunk(
-    folder: ScreenFolder, plan: ScreenPlan, chunk: Chunk, finished: Finished, result: Path
+    folder: ScreenFolder,
+    plan: ScreenPlan,
+    chunk: Chunk,
+    outcome: ChunkOutcome,
+    result: Path,
+    libraries: Sequence[str] = SCREEN_LIBRARIES,
 ) -> Dict[str, Any]:
-    """Collect what the manifest says of the plan and of the tables, the figures of the run left out."""
-    tables = finished.attempt.tables if finished.attempt else None
+    """Collect what the manifest says of the plan and of the tables, the figures of the run left out.
+
+    Parameters
+    ----------
+    folder : ScreenFolder
+    plan : ScreenPlan
+    chunk : Chunk
+    outcome : ChunkOutcome
+    result : Path
+        Folder of the files that are to be published.
+    libraries : sequence of str
+        Packages that take part, whose versions are recorded.
+
+    Returns
+    -------
+    dict
+        Arguments for `publish.Manifest`.
+    """
+    tables = outcome.tables
     return {
-        "format": FORMAT,
+        "format": MANIFEST_FORMAT,
         "chunk": chunk.number,
         "first_image_number": chunk.first_image_number,
         "image_sets": chunk.image_sets,
-        "succeeded": tuple(chunk.first_image_number + position for position in finished.positions),
-        "failed": len(finished.failures),
+        "succeeded": tuple(chunk.first_image_number + position for position in outcome.positions),
+        "failed": len(outcome.failures),
         "plan_sha256": file_sha256(folder.plan),
         "list_sha256": file_sha256(folder.chunk_csv(chunk)),
-        "pipeline_sha256": plan.pipeline.sha256,
+        "procedure_sha256": plan.procedure.sha256,
         "models": {model.name: model.sha256 for model in plan.models},
-        "versions": versions(),
+        "versions": versions(libraries),
         "prefix": tables.prefix if tables else "",
         "tables": tables.rows if tables else {},
-        "module_seconds": tables.module_seconds if tables else {},
+        "step_seconds": tables.step_seconds if tables else {},
         "files": describe_files(result),
         "work_folder": str(result),
     }
 
 
-def versions() -> Dict[str, str]:
-    """Return the versions of the programs that take part."""
+def versions(libraries: Sequence[str]) -> Dict[str, str]:
+    """Return the versions of NucDL, of Python and of those packages that are installed."""
     found = {"nucdl": __version__, "python": platform.python_version()}
-    for name in LIBRARIES:
+    for name in libraries:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

@@ -13,12 +13,14 @@ from nucdl_core.files.writing import file_sha256, write_json
 from nucdl_core.screen.core.html import can_write_html, write_html
 from nucdl_core.screen.core.merge import FinishedChunk
 from nucdl_core.screen.core.plan import ScreenFolder, ScreenPlan, read_plan
-from nucdl_core.screen.core.publish import FAILED
+from nucdl_core.screen.core.publish import FAILED, INSPECTION
+from nucdl_core.screen.core.verify import IMAGE_NUMBER
 from nucdl_core.screen.core.wells import well_table
 
 RUN_REPORT = "run_report.json"
 HTML_REPORT = "report.html"
 MOST_REASONS = 20
+MOST_OF_ANOTHER_SIZE = 20
 
 
 def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict[str, Any]:
@@ -34,7 +36,7 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
     Returns
     -------
     dict
-        Plain values, see `write_report`.
+        Plain values, see `write_screen_report`.
     """
     plan = read_plan(folder)
     manifests = [each.manifest for each in finished]
@@ -42,17 +44,18 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
     wells = well_table(folder.merged)
     return {
         "nucdl_screen_report": 1,
-        "pipeline": plan.pipeline.name,
+        "pipeline": plan.procedure.name,
         "image_sets": plan.images.image_sets,
         "succeeded": succeeded,
         "failed": sum(manifest.failed for manifest in manifests),
         "failures": _reasons(folder.merged / FAILED),
+        **_sizes(folder.merged / INSPECTION),
         "chunks": len(finished),
         "processes": sum(manifest.processes for manifest in manifests),
         "peak_memory_mb": max(manifest.peak_memory_mb for manifest in manifests),
         "throughput": _throughput(finished, plan.images.image_sets),
         "seconds_per_step": _sum(manifest.seconds for manifest in manifests),
-        "processor_seconds_per_module": _sum(manifest.module_seconds for manifest in manifests),
+        "processor_seconds_per_module": _sum(manifest.step_seconds for manifest in manifests),
         "versions": _versions(manifest.versions for manifest in manifests),
         "hashes": _hashes(folder, plan),
         "objects": wells.attrs["objects"],
@@ -68,6 +71,22 @@ def _reasons(path: Path) -> List[Dict[str, Any]]:
         {"step": step, "module": module, "reason": reason, "image_sets": count}
         for (step, module, reason), count in counts.most_common(MOST_REASONS)
     ]
+
+
+def _sizes(path: Path) -> Dict[str, Any]:
+    """Find the size of most images, and the image sets that have another one."""
+    table = pd.read_csv(path, usecols=[IMAGE_NUMBER, "height", "width"], encoding_errors="surrogateescape")
+    table = table.drop_duplicates(IMAGE_NUMBER)
+    sizes = [(int(height), int(width)) for height, width in zip(table["height"], table["width"])]
+    counts = Counter(sizes)
+    # The smaller size wins a tie, so that the order does not matter.
+    usual = min(counts, key=lambda size: (-counts[size], size)) if counts else None
+    others = [int(number) for number, size in zip(table[IMAGE_NUMBER], sizes) if size != usual]
+    return {
+        "usual_size": usual and {"height": usual[0], "width": usual[1]},
+        "of_another_size": len(others),
+        "first_of_another_size": others[:MOST_OF_ANOTHER_SIZE],
+    }
 
 
 def _throughput(finished: Sequence[FinishedChunk], image_sets: int) -> Dict[str, float]:
@@ -104,14 +123,14 @@ def _hashes(folder: ScreenFolder, plan: ScreenPlan) -> Dict[str, Any]:
     tables = sorted(path for path in folder.merged.iterdir() if path.name not in (RUN_REPORT, HTML_REPORT))
     return {
         "plan": file_sha256(folder.plan),
-        "pipeline": plan.pipeline.sha256,
+        "pipeline": plan.procedure.sha256,
         "list": plan.images.sha256,
         "models": {model.name: model.sha256 for model in plan.models},
         "tables": {path.name: file_sha256(path) for path in tables},
     }
 
 
-def write_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> bool:
+def write_screen_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> bool:
     """Write the report of a merged screen.
 
     Parameters

@@ -27,7 +27,7 @@ INTEGER, REAL, TEXT = "INTEGER", "REAL", "TEXT"
 _TEXT = re.compile(r"(?:(?:Objects)?(?:FileName|PathName|URL)|Metadata|MD5Digest)_.+", re.DOTALL)
 _KEYS = (IMAGE_NUMBER, OBJECT_NUMBER)
 
-Table = Tuple[str, Path]
+NamedTable = Tuple[str, Path]
 """Name of a table, and its CSV file."""
 Writer = Callable[[pd.DataFrame], None]
 """Adds rows to a table."""
@@ -38,7 +38,7 @@ def is_text(column: str) -> bool:
     return _TEXT.fullmatch(column) is not None
 
 
-def store_tables(tables: Sequence[Table], folder: Path) -> bool:
+def store_tables(tables: Sequence[NamedTable], folder: Path) -> bool:
     """Write tables into a new SQLite database and, with pyarrow, each into a Parquet file.
 
     The same rows always give the same bytes. A table is read once for both: reading takes longer than writing.
@@ -127,7 +127,7 @@ def _new_parquet_file(path: Path, columns: Dict[str, str]) -> Iterator[Writer]:
 
 
 def column_names(table: str, columns: Sequence[str]) -> List[str]:
-    """Put the name of the table before each column that is no key."""
+    """Put the name of the table before each column that is not a key."""
     return [column if column in _KEYS else f"{table}_{column}" for column in columns]
 
 
@@ -162,7 +162,7 @@ def read_batches(path: Path, kinds: Dict[str, str]) -> Iterator[pd.DataFrame]:
     for batch in _read(path, {column: types[kind] for column, kind in kinds.items()}, list(kinds)):
         for column, kind in kinds.items():
             if kind == TEXT:
-                # Bytes of file names that are no UTF-8 cannot be stored as text.
+                # Bytes of file names that are not UTF-8 cannot be stored as text.
                 raw = batch[column].str.encode("utf-8", "surrogateescape")
                 batch[column] = raw.str.decode("utf-8", "backslashreplace")
         yield batch

@@ -1,4 +1,7 @@
-"""Finding out whether what CellProfiler left is complete, and agrees with itself and with what it was given."""
+"""Finding out whether the tables of a chunk are complete, and agree with each other and with its list.
+
+They have CellProfiler's names and columns, whoever wrote them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _TIME, _ERROR = "ExecutionTime_", "ModuleError_"
 
 
 class UnusableResultsError(ScreenError):
-    """CellProfiler reported success, but its tables are incomplete or contradict each other."""
+    """The tables of a chunk are incomplete or contradict each other, although the work ended well."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,13 @@ class VerifiedTables:
         What CellProfiler put before the names of the files, often nothing.
     rows : dict of str to int
         Rows of each table by its name without prefix and ``.csv``; "Image" is one of them.
-    module_seconds : dict of str to float
-        Processor seconds of each module, such as "02IdentifyPrimaryObjects", summed over the image sets.
+    step_seconds : dict of str to float
+        Processor seconds of each step, such as "02IdentifyPrimaryObjects", summed over the image sets.
     """
 
     prefix: str
     rows: Dict[str, int]
-    module_seconds: Dict[str, float]
+    step_seconds: Dict[str, float]
 
 
 def verify_tables(folder: Path, rows: Sequence[Mapping[str, str]], objects: Sequence[str]) -> VerifiedTables:
@@ -50,11 +53,10 @@ def verify_tables(folder: Path, rows: Sequence[Mapping[str, str]], objects: Sequ
     Parameters
     ----------
     folder : Path
-        Where CellProfiler wrote them.
     rows : sequence of mapping
-        The image sets that it got, in order.
+        The image sets that they are of, in order.
     objects : sequence of str
-        Names of the tables that it must have written beside ``Image.csv``, one for each kind of object.
+        Names of the tables that must be there beside ``Image.csv``, one for each kind of object.
 
     Returns
     -------

@@ -12,9 +12,9 @@ from nucdl_core.screen.core.inspection import EMPTY, SATURATED
 from nucdl_core.screen.core.publish import FAILED, INSPECTION
 from nucdl_core.screen.core.verify import IMAGE_NUMBER, RELATIONSHIPS, read_header
 
-PLATE, WELL = "Metadata_Plate", "Metadata_Well"
+_PLATE, _WELL = "Metadata_Plate", "Metadata_Well"
 NUCLEI = "Nuclei"
-DIAMETER, AREA, CONFIDENCE = "AreaShape_EquivalentDiameter", "AreaShape_Area", "NucDL_Confidence"
+_DIAMETER, _CONFIDENCE = "AreaShape_EquivalentDiameter", "NucDL_Confidence"
 QUANTITIES = {
     "image_sets": "image sets",
     "failed": "failed image sets",
@@ -42,10 +42,10 @@ def well_table(merged: Path) -> pd.DataFrame:
         ``attrs["objects"]`` names the objects that are counted: Nuclei, otherwise the first ones.
     """
     images = _image_table(merged)
-    failed = _read(merged / FAILED, [IMAGE_NUMBER, PLATE, WELL])
-    places = pd.concat([images[[IMAGE_NUMBER, PLATE, WELL]], failed], ignore_index=True)
+    failed = _read(merged / FAILED, [IMAGE_NUMBER, _PLATE, _WELL])
+    places = pd.concat([images[[IMAGE_NUMBER, _PLATE, _WELL]], failed], ignore_index=True)
     objects = _counted_objects(merged)
-    keys = [PLATE, WELL]
+    keys = [_PLATE, _WELL]
     wells = places.groupby(keys, sort=True).size().to_frame("image_sets")
     wells["failed"] = failed.groupby(keys).size().reindex(wells.index, fill_value=0)
     wells["nuclei"] = images.groupby(keys)[f"Count_{objects}"].sum(min_count=1) if objects else float("nan")
@@ -54,7 +54,7 @@ def well_table(merged: Path) -> pd.DataFrame:
         grouped = located.groupby(keys)["value"]
         wells[name] = grouped.sum() if name in (EMPTY, SATURATED) else grouped.median()
     table = wells.reindex(columns=list(QUANTITIES)).reset_index()
-    table = table.rename(columns={PLATE: "plate", WELL: "well"})
+    table = table.rename(columns={_PLATE: "plate", _WELL: "well"})
     table.attrs["objects"] = objects
     return table
 
@@ -62,9 +62,9 @@ def well_table(merged: Path) -> pd.DataFrame:
 def _image_table(merged: Path) -> pd.DataFrame:
     path = merged / IMAGE_TABLE
     if not path.is_file():
-        return pd.DataFrame({IMAGE_NUMBER: pd.Series(dtype="int64"), PLATE: "", WELL: ""})
+        return pd.DataFrame({IMAGE_NUMBER: pd.Series(dtype="int64"), _PLATE: "", _WELL: ""})
     counts = [name for name in read_header(path) if name.startswith("Count_")]
-    return _read(path, [IMAGE_NUMBER, PLATE, WELL, *counts])
+    return _read(path, [IMAGE_NUMBER, _PLATE, _WELL, *counts])
 
 
 def _counted_objects(merged: Path) -> Optional[str]:
@@ -79,7 +79,7 @@ def _object_values(merged: Path, objects: Optional[str]) -> Dict[str, pd.DataFra
     path = merged / f"{objects}.csv"
     header = read_header(path) if objects and objects != RELATIONSHIPS and path.is_file() else ()
     values = {}
-    for name, column in (("median_diameter", DIAMETER), ("confidence", CONFIDENCE)):
+    for name, column in (("median_diameter", _DIAMETER), ("confidence", _CONFIDENCE)):
         if column in header:
             values[name] = _read(path, [IMAGE_NUMBER, column]).rename(columns={column: "value"})
     return values
@@ -98,7 +98,7 @@ def _image_values(merged: Path) -> Dict[str, pd.DataFrame]:
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read some columns of a merged table; metadata that it lacks are ""."""
     present = set(read_header(path))
-    types: Dict[str, Any] = {PLATE: str, WELL: str, "flags": str}
+    types: Dict[str, Any] = {_PLATE: str, _WELL: str, "flags": str}
     wanted: List[str] = [name for name in columns if name in present]
     table = pd.read_csv(
         path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import shutil
 import uuid
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 from nucdl_core.errors import NucDLError
+from nucdl_core.screen.core.locks import hold_lock, is_locked
 from nucdl_core.screen.core.plan import ScreenError, ScreenFolder
 
 LOCK = "lock"
 ERRORS, REASON_FILE = "errors", "reason.txt"
-MARKERS = "done"
+MARKER_FOLDER = "done"
+"""Where Snakemake's jobs leave that they have ended; whether a chunk is finished is decided by its results alone."""
 _PRIVATE = re.compile(r"(\d{6,}|merged)-[0-9a-f]{12}")
 
 
@@ -30,20 +31,20 @@ def lock_screen(folder: ScreenFolder) -> Iterator[None]:
     NucDLError
         If the folder is not writable.
     """
-    try:
-        folder.work.mkdir(parents=True, exist_ok=True)
-        stream = (folder.work / LOCK).open("a")
-    except OSError as error:
-        raise NucDLError(f"{folder.work}: cannot be written ({error.strerror}); check the folder") from error
-    with stream:
-        if not try_lock(stream.fileno()):
+    with contextlib.ExitStack() as held:
+        try:
+            folder.work.mkdir(parents=True, exist_ok=True)
+            is_ours = held.enter_context(hold_lock(folder.work / LOCK))
+        except OSError as error:
+            raise NucDLError(f"{folder.work}: cannot be written ({error.strerror}); check the folder") from error
+        if not is_ours:
             raise ScreenError(f"another run works on {folder.root}; wait for it, or end it and resume")
         yield
 
 
 def is_running(folder: ScreenFolder) -> bool:
     """Tell whether a run holds the lock of a screen."""
-    return _is_held(folder.work / LOCK)
+    return is_locked(folder.work / LOCK)
 
 
 @contextlib.contextmanager
@@ -58,13 +59,12 @@ def private_folder(folder: ScreenFolder, name: str) -> Iterator[Path]:
         If it cannot be made.
     """
     private = folder.work / f"{name}-{uuid.uuid4().hex[:12]}"
-    try:
-        private.mkdir(parents=True)
-        stream = (private / LOCK).open("a")
-    except OSError as error:
-        raise NucDLError(f"{private}: cannot be made ({error.strerror}); check the disk") from error
-    with stream:
-        try_lock(stream.fileno())
+    with contextlib.ExitStack() as held:
+        try:
+            private.mkdir(parents=True)
+            held.enter_context(hold_lock(private / LOCK))
+        except OSError as error:
+            raise NucDLError(f"{private}: cannot be made ({error.strerror}); check the disk") from error
         try:
             yield private
         finally:
@@ -79,42 +79,25 @@ def private_folders(folder: ScreenFolder) -> List[Path]:
 
 
 def running_chunks(folder: ScreenFolder) -> List[int]:
-    """List the numbers of the chunks that are being worked on."""
-    names = {path.name.split("-")[0] for path in private_folders(folder) if _is_held(path / LOCK)}
+    """Return the numbers of the chunks that are being worked on."""
+    names = {path.name.split("-")[0] for path in private_folders(folder) if is_locked(path / LOCK)}
     return sorted(int(name) for name in names if name.isdecimal())
 
 
 def remove_leftovers(folder: ScreenFolder) -> None:
     """Remove the private folders of processes that were killed; those of living ones stay."""
     for path in private_folders(folder):
-        if not _is_held(path / LOCK):
+        if not is_locked(path / LOCK):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_held(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return not try_lock(stream.fileno())
-    except OSError:
-        return False
-
-
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file for this process, if no other holds it; the lock goes with the process."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def keep_error(folder: ScreenFolder, name: str, reason: str, log: Path) -> None:
-    """Leave why a chunk (by its name) failed, and CellProfiler's messages, as far as the disk permits."""
+def keep_error(folder: ScreenFolder, name: str, reason: str, log: Optional[Path] = None) -> None:
+    """Leave why a chunk (by its name) failed, with a file of messages if there is one, as far as the disk permits."""
     place = folder.work / ERRORS / name
     with contextlib.suppress(OSError):
         place.mkdir(parents=True, exist_ok=True)
         (place / REASON_FILE).write_text(reason + "\n", encoding="utf-8", errors="surrogateescape")
-        if log.is_file():
+        if log is not None and log.is_file():
             shutil.copyfile(log, place / log.name)
 
 

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
@@ -19,19 +19,21 @@ from nucdl_core.model.batching import Group
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.results import Segmentation
-from nucdl_core.screen.core.columns import METADATA, image_columns, image_files
+from nucdl_core.screen.core.columns import METADATA, files_of_image_set, image_columns
 from nucdl_core.screen.core.inspection import ImageFacts, ImageSetInspection, read_file
 from nucdl_core.screen.core.plan import ScreenError, ScreenLimits
 from nucdl_core.screen.core.records import Stopwatch
 from nucdl_core.screen.core.verify import IMAGE_NUMBER
 from nucdl_core.screen.core.wells import NUCLEI
+from nucdl_core.screen.fast.culprits import Culprit
 from nucdl_core.screen.fast.label_images import NONE, label_name, write_label_image
-from nucdl_core.screen.fast.plan import FastSettings
+from nucdl_core.screen.fast.messages import READ, WAS_READ, Tell, tell_nobody, told
+from nucdl_core.screen.fast.settings import FastSettings
 from nucdl_core.segment import segment_unfiltered
 from nucdl_core.steps.filters import filter_nuclei
 
-AGREEMENT, DIAMETER = "NucDL_Agreement", "NucDL_Diameter"
-Load = Callable[[Path, str], Predictor]
+NUCLEUS_AGREEMENT, TYPICAL_DIAMETER = "NucDL_Agreement", "NucDL_Diameter"
+LoadModel = Callable[[Path, str], Predictor]
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,15 @@ class ImageSet:
         Of the chunk's list.
     folder, later : Path
         Where its label image is to be written, and where it will lie when the chunk is published.
-    blame : str or None
-        How the process died of it; it is not touched then.
+    culprit : Culprit or None
+        How an earlier process died of it; it is not touched then.
     """
 
     image_number: int
     row: Mapping[str, str]
     folder: Path
     later: Path
-    blame: Optional[str] = None
+    culprit: Optional[Culprit] = None
 
 
 @dataclass(frozen=True)
@@ -86,34 +88,49 @@ class DoneImageSet:
     seconds: Mapping[str, float]
 
 
-def do_together(
-    images: Sequence[ImageSet], settings: FastSettings, limits: ScreenLimits, turn: ContextManager[Any]
-) -> List[DoneImageSet]:
-    """Do image sets whose network calls are computed together; one alone runs the network by itself.
+@dataclass(frozen=True)
+class ImageWork:
+    """What is done to image sets, and how.
+
+    Attributes
+    ----------
+    settings : FastSettings
+    limits : ScreenLimits
+    turn : context manager
+        See `batching.Group`.
+    tell : Tell
+        Told which images are being read.
+    """
+
+    settings: FastSettings
+    limits: ScreenLimits
+    turn: ContextManager[Any]
+    tell: Tell = tell_nobody
+
+
+def do_batch(images: Sequence[ImageSet], work: ImageWork) -> List[DoneImageSet]:
+    """Do image sets that go through the network at once; a single one runs the network by itself.
 
     Parameters
     ----------
     images : sequence of ImageSet
-    settings : FastSettings
-    limits : ScreenLimits
-    turn : context manager
-        See `together.Group`.
+    work : ImageWork
 
     Returns
     -------
     list of DoneImageSet
         In the order of `images`.
     """
-    if settings.together == 1:
-        return [do_image_set(image, settings, limits) for image in images]
-    group = Group(len(images), turn)
+    if work.settings.batch == 1:
+        return [do_image_set(image, work) for image in images]
+    group = Group(len(images), work.turn)
 
     def do(member: int) -> DoneImageSet:
         def load(folder: Path, device: str) -> Predictor:
             return load_model(folder, device).through(group.gate(member))
 
         try:
-            return do_image_set(images[member], settings, limits, load)
+            return do_image_set(images[member], work, load)
         finally:
             group.leave()
 
@@ -121,18 +138,15 @@ def do_together(
         return list(pool.map(do, range(len(images))))
 
 
-def do_image_set(
-    image: ImageSet, settings: FastSettings, limits: ScreenLimits, load: Load = load_model
-) -> DoneImageSet:
+def do_image_set(image: ImageSet, work: ImageWork, load: LoadModel = load_model) -> DoneImageSet:
     """Do one image set, in whatever thread.
 
     Parameters
     ----------
     image : ImageSet
-    settings : FastSettings
-    limits : ScreenLimits
+    work : ImageWork
     load : callable
-        Gives the predictor of a bundle, see `predict_instances.load_model`.
+        Gives the predictor of a bundle, see `loading.load_model`.
 
     Returns
     -------
@@ -145,11 +159,11 @@ def do_image_set(
         If the label image cannot be written.
     """
     begun, watch = time.time(), Stopwatch(now=time.thread_time)
-    if image.blame is not None:
-        return DoneImageSet(ImageSetInspection(()), image.blame, {}, None, begun, begun, {})
-    failure, described, nuclei = None, {}, None
+    if image.culprit is not None:
+        return _left_out(image.culprit, begun)
+    failure, described, nuclei, settings = None, {}, None, work.settings
     with watch.step("reading"):
-        inspection, pixels = read_channel(image.row, settings.channel, limits)
+        inspection, pixels = read_channel(image, work)
     if pixels is not None:
         try:
             with watch.step("segmentation"):
@@ -165,13 +179,25 @@ def do_image_set(
     return DoneImageSet(inspection, failure, described, nuclei, begun, time.time(), watch.seconds)
 
 
-def read_channel(
-    row: Mapping[str, str], channel: str, limits: ScreenLimits
-) -> tuple[ImageSetInspection, Optional[AnyArray]]:
-    """Read the one image of an image set that is segmented; its pixels are None where it cannot be used."""
-    columns = [image for image in image_columns(list(row)) if image.name == channel and not image.objects]
+def _left_out(culprit: Culprit, now: float) -> DoneImageSet:
+    """Say why an image set was not touched."""
+    if culprit.reading:
+        return DoneImageSet(ImageSetInspection((), culprit.reason), None, {}, None, now, now, {})
+    return DoneImageSet(ImageSetInspection(()), culprit.reason, {}, None, now, now, {})
+
+
+def read_channel(image: ImageSet, work: ImageWork) -> Tuple[ImageSetInspection, Optional[AnyArray]]:
+    """Read the one image of an image set that is segmented; its pixels are None where it cannot be used.
+
+    It may take any time here, for Python can interrupt its main thread only. The process that watches this one is told
+    which file is being read, and kills this one where that takes too long.
+    """
+    channel = work.settings.channel
+    columns = [each for each in image_columns(list(image.row)) if each.name == channel and not each.objects]
     try:
-        facts, pixels = read_file(image_files(row, columns)[0], limits)
+        (file,) = files_of_image_set(image.row, columns)
+        with told(work.tell, (READ, WAS_READ), [image.image_number], f"{channel}: {file.path}"):
+            facts, pixels = read_file(file, work.limits)
     except (ScreenError, ImageError) as error:
         return ImageSetInspection((), f"{channel}: {error}"), None
     return ImageSetInspection((facts,)), pixels
@@ -186,7 +212,7 @@ def image_row(image: ImageSet, facts: ImageFacts, found: Segmentation) -> Dict[s
         f"Count_{NUCLEI}": found.count,
         f"Height_{facts.name}": facts.height,
         f"Width_{facts.name}": facts.width,
-        DIAMETER: round(found.diameter, 2),
+        TYPICAL_DIAMETER: round(found.diameter, 2),
     }
     for columns in image_columns(list(image.row)):
         kind = "Objects" if columns.objects else ""
@@ -205,7 +231,7 @@ def nuclei_table(found: Segmentation, several_views: bool) -> pd.DataFrame:
     table = object_table(found, 0, "").drop(columns=[IMAGE_NUMBER, "FileName"])
     if several_views:
         # The column is there in every image, or the tables of the chunks could not be joined.
-        table[AGREEMENT] = np.nan if found.agreement is None else found.agreement.astype(np.float64).round(4)
+        table[NUCLEUS_AGREEMENT] = np.nan if found.agreement is None else found.agreement.astype(np.float64).round(4)
     return table
 
 

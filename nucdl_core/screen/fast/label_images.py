@@ -14,7 +14,7 @@ from nucdl_core.files.writing import write_labels
 from nucdl_core.screen.core.plan import ScreenError
 
 TIFF, ZARR, NONE = "tiff", "zarr", "none"
-FORMATS = (TIFF, ZARR, NONE)
+LABEL_FORMATS = (TIFF, ZARR, NONE)
 NGFF = "0.4"
 CHUNK_SIDE = 1024
 LONGEST_STEM = 150

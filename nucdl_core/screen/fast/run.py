@@ -1,9 +1,9 @@
 """The fast path: chunks without CellProfiler, in threads of this process, up to merged tables and report.
 
-Each lane, a thread, takes one image set after the other from file to label image, so that reading, network and
-post-processing of different images overlap; on an accelerator it takes some at once, whose network calls are computed
-together. The memory is that of the image sets in the lanes. Two chunks are open at a time: while the one is brought to
-the disk, the lanes work on the other. What comes out does not depend on lanes.
+Each worker, a thread, takes one image set after the other from file to label image, so that reading, network and
+post-processing of different images overlap; on an accelerator it takes a batch of them, which go through the network
+at once. The memory is that of the image sets that the workers are at. Two chunks are open at a time: while the one is
+brought to the disk, the workers work on the other. What comes out does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ import torch
 from nucdl_core.errors import NucDLError
 from nucdl_core.model.bundle import find_bundle
 from nucdl_core.model.loading import load_model
-from nucdl_core.screen.cellprofiler.engine import missing_chunks
-from nucdl_core.screen.cellprofiler.run import ScreenEnd, discard_failed_chunks, merge_and_report
+from nucdl_core.screen.core.finish import ScreenEnd, discard_failed_chunks, merge_and_report, missing_chunks
 from nucdl_core.screen.core.plan import (
     Chunk,
     ScreenFolder,
-    ScreenLimits,
     ScreenPlan,
     read_chunks,
     read_plan,
@@ -33,43 +31,43 @@ from nucdl_core.screen.core.plan import (
 )
 from nucdl_core.screen.core.process import stop_on_signals
 from nucdl_core.screen.core.work import lock_screen, private_folder, remove_leftovers
-from nucdl_core.screen.fast.chunk import do_chunk
-from nucdl_core.screen.fast.culprits import forget_blame
-from nucdl_core.screen.fast.images import DoneImageSet, ImageSet, do_together
-from nucdl_core.screen.fast.plan import FastSettings, read_settings
-from nucdl_core.screen.fast.task import BEGIN, END, LANES, Trace
+from nucdl_core.screen.fast.chunk import segment_chunk
+from nucdl_core.screen.fast.culprits import forget_culprits
+from nucdl_core.screen.fast.images import DoneImageSet, ImageSet, ImageWork, do_batch
+from nucdl_core.screen.fast.messages import BEGIN, END, WORKERS, Tell, tell_nobody, told
+from nucdl_core.screen.fast.settings import read_settings
 
 OPEN_CHUNKS = 2
-MOST_LANES = 4
-"""On a CPU: each lane may need some gigabytes for a large image."""
-ACCELERATOR_LANES = 3
+MOST_WORKERS = 4
+"""On a CPU: each worker may need some gigabytes for a large image."""
+ACCELERATOR_WORKERS = 3
 """One whose network runs, one before and one after it."""
 
-Progress = Callable[[int], None]
+ImageProgress = Callable[[int], None]
 """Called with the number of image sets that have been done since the last call."""
 
 
 @dataclass(frozen=True)
-class Crew:
+class ThreadCounts:
     """How many threads work.
 
     Attributes
     ----------
-    lanes : int
-        Threads, of which each does one group of images at a time.
-    threads : int
+    workers : int
+        Threads, of which each does one batch of images at a time.
+    of_network : int
         Threads that the network uses within each of them.
     """
 
-    lanes: int
-    threads: int
+    workers: int
+    of_network: int
 
 
-def choose_crew(device: str, lanes: Optional[int] = None) -> Crew:
-    """Choose how many threads work: on a CPU, as many lanes as it has cores, up to `MOST_LANES`."""
-    if lanes is None:
-        lanes = ACCELERATOR_LANES if device == "cuda" else min(count_cores(), MOST_LANES)
-    return Crew(lanes, max(1, torch.get_num_threads() // lanes))
+def choose_threads(device: str, workers: Optional[int] = None) -> ThreadCounts:
+    """Choose how many threads work: on a CPU, as many workers as it has cores, up to `MOST_WORKERS`."""
+    if workers is None:
+        workers = ACCELERATOR_WORKERS if device == "cuda" else min(count_cores(), MOST_WORKERS)
+    return ThreadCounts(workers, max(1, torch.get_num_threads() // workers))
 
 
 def count_cores() -> int:
@@ -82,24 +80,24 @@ def count_cores() -> int:
 def run_fast(
     folder: ScreenFolder,
     plan: ScreenPlan,
-    lanes: Optional[int] = None,
-    progress: Optional[Progress] = None,
+    workers: Optional[int] = None,
+    progress: Optional[ImageProgress] = None,
     retry_failed: bool = False,
-    trace: Optional[Trace] = None,
+    tell: Tell = tell_nobody,
 ) -> ScreenEnd:
     """Do the chunks that are missing, merge the tables and write the report.
 
     Parameters
     ----------
     folder : ScreenFolder
-        Planned by `fast_plan.plan_fast`; what is finished in it is kept.
+        Planned by `fast.plan.plan_fast`; what is finished in it is kept.
     plan : ScreenPlan
-    lanes : int, optional
-        See `Crew`.
+    workers : int, optional
+        See `ThreadCounts`.
     progress : callable, optional
     retry_failed : bool
         Whether chunks with failed image sets are done again.
-    trace : callable, optional
+    tell : Tell
         Told when the work begins and which image sets are being done, for whoever watches this process.
 
     Returns
@@ -116,24 +114,24 @@ def run_fast(
         If the program was asked to stop by a signal; the same call goes on.
     """
     settings = read_settings(folder)
-    crew = choose_crew(settings.device, lanes)
-    # Loaded here, before several lanes would do it at once.
+    threads = choose_threads(settings.device, workers)
+    # Loaded here, before several workers would do it at once.
     load_model(find_bundle(settings.config.model), settings.device)
-    with stop_on_signals(), lock_screen(folder), network_threads(crew.threads):
+    with stop_on_signals(), lock_screen(folder), network_threads(threads.of_network):
         remove_leftovers(folder)
         if retry_failed:
             discard_failed_chunks(folder)
-            forget_blame(folder)
-        if trace is not None:
-            trace(LANES, [crew.lanes])
-        unfinished = run_chunks(folder, plan, Lanes(settings, plan.limits, crew.lanes, progress, trace))
+            forget_culprits(folder)
+        tell(WORKERS, [threads.workers])
+        work = ImageWork(settings, plan.limits, threading.Lock(), tell)
+        unfinished = run_chunks(folder, plan, Workers(work, threads.workers, progress))
         return ScreenEnd(unfinished) if unfinished else merge_and_report(folder)
 
 
-def try_image_set(folder: ScreenFolder, number: int, trace: Trace) -> None:
+def try_image_set(folder: ScreenFolder, number: int, tell: Tell) -> None:
     """Do one image set for the sole purpose of seeing whether this process survives; nothing of it is kept.
 
-    The model's own test comes first, so that a processor or GPU that fails is not the image's fault.
+    The model's own test comes first, so that a processor or GPU that fails is not taken for a fault of the image.
 
     Parameters
     ----------
@@ -141,7 +139,7 @@ def try_image_set(folder: ScreenFolder, number: int, trace: Trace) -> None:
         Planned.
     number : int
         Global number of the image set.
-    trace : callable
+    tell : Tell
 
     Raises
     ------
@@ -151,12 +149,12 @@ def try_image_set(folder: ScreenFolder, number: int, trace: Trace) -> None:
     settings, limits = read_settings(folder), read_plan(folder).limits
     chunk = next(each for each in read_chunks(folder) if number < each.first_image_number + each.image_sets)
     row = read_rows(folder.chunk_csv(chunk))[number - chunk.first_image_number]
-    bundle, crew = find_bundle(settings.config.model), choose_crew(settings.device, 1)
-    with stop_on_signals(), lock_screen(folder), network_threads(crew.threads):
+    bundle, threads = find_bundle(settings.config.model), choose_threads(settings.device, 1)
+    with stop_on_signals(), lock_screen(folder), network_threads(threads.of_network):
         load_model(bundle, settings.device).self_test(bundle)
-        lanes = Lanes(settings, limits, crew.lanes, trace=trace)
-        with contextlib.closing(lanes), private_folder(folder, chunk.name) as private:
-            list(lanes.work([ImageSet(number, row, private, private)]))
+        workers = Workers(ImageWork(settings, limits, threading.Lock(), tell), threads.workers)
+        with contextlib.closing(workers), private_folder(folder, chunk.name) as private:
+            list(workers.work([ImageSet(number, row, private, private)]))
 
 
 @contextlib.contextmanager
@@ -170,28 +168,20 @@ def network_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(former)
 
 
-class Lanes:
+class Workers:
     """Threads that do image sets.
 
     Parameters
     ----------
-    settings : FastSettings
-    limits : ScreenLimits
+    work : ImageWork
     count : int
         Threads.
-    progress, trace : callable, optional
+    progress : callable, optional
     """
 
-    def __init__(
-        self,
-        settings: FastSettings,
-        limits: ScreenLimits,
-        count: int,
-        progress: Optional[Progress] = None,
-        trace: Optional[Trace] = None,
-    ) -> None:
-        self._settings, self._limits, self._progress, self._trace = settings, limits, progress, trace
-        self._turn, self.stopped = threading.Lock(), threading.Event()
+    def __init__(self, work: ImageWork, count: int, progress: Optional[ImageProgress] = None) -> None:
+        self._work, self._progress = work, progress
+        self.stopped = threading.Event()
         self._pool = ThreadPoolExecutor(count)
 
     def work(self, images: Sequence[ImageSet]) -> Iterator[DoneImageSet]:
@@ -202,13 +192,13 @@ class Lanes:
         CancelledError
             If the event `stopped` is set before they are done.
         """
-        size = self._settings.together
-        groups = [images[first : first + size] for first in range(0, len(images), size)]
-        waiting = [self._pool.submit(self._do, group) for group in groups]
+        size = self._work.settings.batch
+        batches = [images[first : first + size] for first in range(0, len(images), size)]
+        waiting = [self._pool.submit(self._do, batch) for batch in batches]
         try:
             for future in waiting:
                 done = future.result()
-                self.tell(len(done))
+                self.count(len(done))
                 yield from done
         finally:
             # Nobody writes into the folder of the chunk any more when it is removed.
@@ -216,35 +206,23 @@ class Lanes:
                 future.cancel()
             wait(waiting)
 
-    def tell(self, count: int) -> None:
-        """Tell that so many image sets more are done."""
+    def count(self, done: int) -> None:
+        """Report that so many image sets more are done."""
         if self._progress is not None:
-            self._progress(count)
+            self._progress(done)
 
-    def _do(self, group: Sequence[ImageSet]) -> List[DoneImageSet]:
+    def _do(self, batch: Sequence[ImageSet]) -> List[DoneImageSet]:
         if self.stopped.is_set():
             raise CancelledError
-        with self._traced([image.image_number for image in group if image.blame is None]):
-            return do_together(group, self._settings, self._limits, self._turn)
-
-    @contextlib.contextmanager
-    def _traced(self, numbers: List[int]) -> Iterator[None]:
-        """Tell that image sets are begun, and at the end of the block that they are ended."""
-        if self._trace is None:
-            yield
-            return
-        self._trace(BEGIN, numbers)
-        try:
-            yield
-        finally:
-            self._trace(END, numbers)
+        with told(self._work.tell, (BEGIN, END), [image.image_number for image in batch if image.culprit is None]):
+            return do_batch(batch, self._work)
 
     def close(self) -> None:
         """End the threads; nobody may work any more."""
         self._pool.shutdown()
 
 
-def run_chunks(folder: ScreenFolder, plan: ScreenPlan, lanes: Lanes) -> Dict[str, str]:
+def run_chunks(folder: ScreenFolder, plan: ScreenPlan, workers: Workers) -> Dict[str, str]:
     """Do all chunks that are missing; the lock must be held.
 
     Returns
@@ -256,22 +234,22 @@ def run_chunks(folder: ScreenFolder, plan: ScreenPlan, lanes: Lanes) -> Dict[str
     failed: Dict[str, str] = {}
 
     def do(chunk: Chunk) -> None:
-        if lanes.stopped.is_set():
+        if workers.stopped.is_set():
             return
         try:
             with contextlib.suppress(CancelledError):
-                do_chunk(folder, plan, chunk, lanes.work)
+                segment_chunk(folder, plan, chunk, workers.work)
         except NucDLError as error:
             failed[chunk.name] = str(error)
-            lanes.stopped.set()
+            workers.stopped.set()
 
-    with contextlib.closing(lanes), ThreadPoolExecutor(OPEN_CHUNKS) as pool:
+    with contextlib.closing(workers), ThreadPoolExecutor(OPEN_CHUNKS) as pool:
         missing = missing_chunks(folder)
-        lanes.tell(plan.images.image_sets - sum(chunk.image_sets for chunk in missing))
+        workers.count(plan.images.image_sets - sum(chunk.image_sets for chunk in missing))
         futures = [pool.submit(do, chunk) for chunk in missing]
         try:
             for future in futures:
                 future.result()
         finally:
-            lanes.stopped.set()
+            workers.stopped.set()
     return failed

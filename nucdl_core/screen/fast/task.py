@@ -7,17 +7,13 @@ import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Optional
 
 from nucdl_core.config import SegmentConfig, from_mapping
 from nucdl_core.screen.core.plan import ScreenLimits
 
 CHUNK_SIZE = 64
 """Image sets that are published together: what a killed run loses of each of two chunks at most."""
-LANES, BEGIN, END = "lanes", "begin", "end"
-
-Trace = Callable[[str, List[int]], None]
-"""Told with `LANES` how many of them work, with `BEGIN` and `END` numbers of image sets that are begun and ended."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +28,13 @@ class FastRequest:
     channel : str or None
         Name of the image that shows nuclei; None where the list has only one.
     labels : str
-        See `fast_plan.FastSettings`.
+        See `settings.FastSettings`.
     limits : ScreenLimits
     allow_missing : bool
         Plan although image files are missing.
     chunk_size : int
-    together : int or None
-        See `fast_plan.FastSettings`; None takes what suits the device.
+    batch : int or None
+        See `settings.FastSettings`; None takes what suits the device.
     """
 
     csv: Path
@@ -49,7 +45,7 @@ class FastRequest:
     limits: ScreenLimits = field(default_factory=ScreenLimits)
     allow_missing: bool = False
     chunk_size: int = CHUNK_SIZE
-    together: Optional[int] = None
+    batch: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,8 @@ class FastTask:
     Attributes
     ----------
     request : FastRequest
-    lanes : int or None
-        See `fast_run.Crew`.
+    workers : int or None
+        How many threads work on images; None takes what suits the device, see `run.choose_threads`.
     retry_failed : bool
         Whether chunks with failed image sets are done again.
     alone : int or None
@@ -70,7 +66,7 @@ class FastTask:
     """
 
     request: FastRequest
-    lanes: Optional[int] = None
+    workers: Optional[int] = None
     retry_failed: bool = False
     alone: Optional[int] = None
     log_level: int = logging.WARNING
@@ -89,10 +85,4 @@ def parse_task(text: str) -> FastTask:
     ConfigError
         If it holds other settings than this version knows.
     """
-    values: Dict[str, Any] = json.loads(text)
-    request = dict(values["request"])
-    for name in ("csv", "output"):
-        request[name] = Path(request[name])
-    request["config"] = from_mapping(SegmentConfig, request["config"])
-    request["limits"] = from_mapping(ScreenLimits, request["limits"])
-    return from_mapping(FastTask, {**values, "request": from_mapping(FastRequest, request)})
+    return from_mapping(FastTask, json.loads(text))

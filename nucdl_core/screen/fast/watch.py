@@ -1,89 +1,49 @@
-"""The process of the fast path is watched: it may crash, hang or swell at an image, which is found and named then.
+"""The process of the fast path is watched: it may crash, hang or run out of memory at an image, which is then named.
 
-The process tells through a pipe which image sets it is at. Where it does not end by itself, these are tried one by one,
-each alone in a process of its own, and the one that kills this, too, is to blame: the next process leaves it out and
-names it as failed. Nothing heavy is imported here, so that watching costs little time and memory.
+The process tells through a pipe which image sets it is at, and which files it reads. A file that takes too long to read
+names its image set by that. Where the process does not end by itself for another reason, the image sets that it was at
+are tried one by one, each alone in a process of its own, and the one of which this dies as well is the culprit: the
+next process leaves it out and names it as failed. Nothing heavy is imported here, so that watching costs little time
+and memory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import math
 import os
-import select
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 from nucdl_core.errors import NucDLError
-from nucdl_core.screen.core.plan import SETTINGS, ScreenError, ScreenFolder, read_chunks
+from nucdl_core.screen.core.disk import full_disk
+from nucdl_core.screen.core.plan import SETTINGS, ScreenError, ScreenFolder, ScreenLimits, read_chunks
 from nucdl_core.screen.core.process import (
-    POLL_SECONDS,
     START_SECONDS,
     Ending,
-    ProcessLimits,
+    Program,
     StopRequest,
-    die_with_parent,
-    excess,
-    resident_memory_mb,
     stop_on_signals,
+    supervise,
+    took_too_long,
 )
 from nucdl_core.screen.core.work import keep_error, lock_screen, remove_leftovers
-from nucdl_core.screen.fast.culprits import add_blame, read_blame
-from nucdl_core.screen.fast.task import BEGIN, END, LANES, FastTask, format_task
+from nucdl_core.screen.fast.culprits import Culprit, add_culprits, read_culprits
+from nucdl_core.screen.fast.messages import MessagePipe, WorkerProgress
+from nucdl_core.screen.fast.task import FastTask, format_task
 
 LOGGER = logging.getLogger(__name__)
-UNEXPLAINED_DEATHS = 3
-"""So often a process may die without an image set to blame, and without a chunk finished in between."""
-_MESSAGE_BYTES = 2**16
+MOST_DEATHS_IN_A_ROW = 3
+"""So often a process may die without a culprit, and without a chunk finished in between."""
 
 
 class UnfinishedError(ScreenError):
-    """The run ended before all was done, and no image set is to blame; the same command goes on."""
-
-
-@dataclass
-class Course:
-    """What a process has told.
-
-    Attributes
-    ----------
-    heard : bool
-        Whether it has told anything.
-    lanes : int
-        How many of them work; 0 before they do.
-    begun : dict of int to float
-        Numbers of the image sets that it is at, in the order in which they were begun, and when (monotonic seconds).
-    """
-
-    heard: bool = False
-    lanes: int = 0
-    begun: Dict[int, float] = field(default_factory=dict)
-
-    def hear(self, line: bytes) -> None:
-        """Take note of one line."""
-        word, numbers = json.loads(line)
-        self.heard = True
-        if word == LANES:
-            self.lanes = numbers[0]
-        for number in numbers:
-            if word == BEGIN:
-                self.begun[number] = time.monotonic()
-            elif word == END:
-                del self.begun[number]
-
-    def seconds(self) -> float:
-        """Return how long the process has been at the image set that it began first; 0 if it is at none."""
-        return time.monotonic() - min(self.begun.values()) if self.begun else 0.0
+    """The run ended before all was done, and no image set is the cause; the same command goes on."""
 
 
 def worker_command() -> Tuple[str, ...]:
@@ -95,14 +55,12 @@ def worker_command() -> Tuple[str, ...]:
     return sys.executable, "-c", code
 
 
-def watch_run(task: FastTask, command: Optional[Sequence[str]] = None) -> int:
+def watch_run(task: FastTask) -> int:
     """Have a task done by a process that may die.
 
     Parameters
     ----------
     task : FastTask
-    command : sequence of str, optional
-        Takes the place of `worker_command`.
 
     Returns
     -------
@@ -112,13 +70,13 @@ def watch_run(task: FastTask, command: Optional[Sequence[str]] = None) -> int:
     Raises
     ------
     UnfinishedError
-        If a process died, and no image set is to blame.
+        If a process died, and no image set is the cause.
     NucDLError
-        If it cannot be written who is to blame.
+        If it cannot be written which image sets are culprits.
     StopRequest
         If this program was asked to stop; the process has been killed then, and the same call goes on.
     """
-    watch = _Watch(task, worker_command() if command is None else command)
+    watch = _Watch(task)
     with stop_on_signals():
         try:
             return watch.run()
@@ -130,80 +88,83 @@ def watch_run(task: FastTask, command: Optional[Sequence[str]] = None) -> int:
 class _Watch:
     """Processes that work on one folder, one after the other."""
 
-    def __init__(self, task: FastTask, command: Sequence[str]) -> None:
-        self._task, self._command = task, command
+    def __init__(self, task: FastTask) -> None:
+        self._task = task
         self._folder = ScreenFolder(task.request.output.absolute(), SETTINGS)
-        limits = task.request.limits
-        self._limits = ProcessLimits(limits.seconds, limits.memory_mb)
-        self._unexplained, self._finished = 0, 0
+        self._deaths, self._finished = 0, 0
 
     def run(self) -> int:
         """Start processes until one ends by itself; return its exit code."""
         while True:
-            ending, course = self._start(self._task)
+            ending, progress = watch_worker(self._task)
             if not died(ending):
                 return ending.code
             how = f"the process {ending.describe()}"
-            blamed = read_blame(self._folder)
-            suspects = [number for number in course.begun if number not in blamed]
+            known = read_culprits(self._folder)
+            suspects = [number for number in progress.begun if number not in known]
             if not suspects:
                 raise UnfinishedError(f"{how} while it was at no image set")
             self._refuse_full_disk(how, suspects)
-            if course.lanes and self._task.retry_failed:
+            if progress.workers and self._task.retry_failed:
                 # What had failed was discarded already; what fails in this run is not to be done again and again.
                 self._task = dataclasses.replace(self._task, retry_failed=False)
+            if self._found_reading(progress):
+                continue
             LOGGER.warning("%s; the image sets that it was at are tried one by one: %s", how, _listed(suspects))
-            if not self._blame_one(suspects):
-                self._go_on_with_fewer_lanes(how, suspects, course.lanes)
+            if not self._find_culprit(suspects):
+                self._go_on_with_fewer_workers(how, suspects, progress.workers)
 
-    def _start(self, task: FastTask) -> Tuple[Ending, Course]:
-        return watch_worker([*self._command, format_task(task)], self._limits, task.alone is not None)
+    def _found_reading(self, progress: WorkerProgress) -> bool:
+        """Remember the image sets whose files took too long to read; tell whether there are any."""
+        if progress.late:
+            found = {number: Culprit(reason, reading=True) for number, reason in progress.late.items()}
+            add_culprits(self._folder, found)
+        for number, reason in progress.late.items():
+            LOGGER.warning("image set %d is left out: %s", number, reason)
+        return bool(progress.late)
 
-    def _blame_one(self, suspects: Sequence[int]) -> bool:
-        """Find an image set that kills a process even alone, and remember it; tell whether there is one."""
+    def _find_culprit(self, suspects: Sequence[int]) -> bool:
+        """Find an image set of which a process dies even alone, and remember it; tell whether there is one."""
         for number in suspects:
-            ending, course = self._start(dataclasses.replace(self._task, retry_failed=False, alone=number))
-            if died(ending) and number in course.begun:
+            ending, progress = watch_worker(dataclasses.replace(self._task, retry_failed=False, alone=number))
+            if died(ending) and number in progress.begun:
                 how = f"the process {ending.describe()}"
                 self._refuse_full_disk(how, suspects)
-                add_blame(self._folder, number, how)
-                LOGGER.warning("image set %d is to blame: %s", number, how)
+                if not self._found_reading(progress):
+                    add_culprits(self._folder, {number: Culprit(how)})
+                    LOGGER.warning("image set %d is left out: %s", number, how)
                 return True
             if died(ending) or ending.code != 0:
                 # Not even the start succeeds, which tells nothing about images.
                 return False
         return False
 
-    def _go_on_with_fewer_lanes(self, how: str, suspects: Sequence[int], lanes: int) -> None:
+    def _go_on_with_fewer_workers(self, how: str, suspects: Sequence[int], workers: int) -> None:
         """Prepare another try of all, with fewer images in memory at the same time."""
         finished = sum(1 for _ in self._folder.results.glob("*"))
-        self._unexplained = self._unexplained + 1 if finished == self._finished else 1
+        self._deaths = self._deaths + 1 if finished == self._finished else 1
         self._finished = finished
-        if self._unexplained >= UNEXPLAINED_DEATHS:
+        if self._deaths >= MOST_DEATHS_IN_A_ROW:
             self._give_up(
-                f"{how}, {self._unexplained} times, but at none of the image sets {_listed(suspects)} alone; "
+                f"{how}, {self._deaths} times, but at none of the image sets {_listed(suspects)} alone; "
                 "is the memory too small, or used by other programs?",
                 suspects,
             )
-        fewer = max(1, lanes // 2)
-        LOGGER.warning("none of them is to blame; going on with --lanes %d", fewer)
-        self._task = dataclasses.replace(self._task, lanes=fewer)
+        fewer = max(1, workers // 2)
+        LOGGER.warning("each of them can be done alone; going on with --workers %d", fewer)
+        self._task = dataclasses.replace(self._task, workers=fewer)
 
     def _refuse_full_disk(self, how: str, suspects: Sequence[int]) -> None:
-        # Late, for it is seldom needed.
-        from nucdl_core.screen.cellprofiler.attempt import LEAST_FREE_MB
-
-        for place in (self._folder.root, Path(tempfile.gettempdir())):
-            free = shutil.disk_usage(place).free / 2**20
-            if free < LEAST_FREE_MB:
-                self._give_up(f"{how}, and the disk of {place} has only {free:.1f} MiB left; make room", suspects)
+        full = full_disk(self._folder.root, Path(tempfile.gettempdir()))
+        if full:
+            self._give_up(f"{how}, and {full}; make room", suspects)
 
     def _give_up(self, why: str, suspects: Sequence[int]) -> None:
         """End the run; why is also left for ``nucdl screen status``, at the chunks that are concerned."""
         for chunk in read_chunks(self._folder):
             numbers = range(chunk.first_image_number, chunk.first_image_number + chunk.image_sets)
             if not set(suspects).isdisjoint(numbers):
-                keep_error(self._folder, chunk.name, why, self._folder.work / "no log")
+                keep_error(self._folder, chunk.name, why)
         raise UnfinishedError(why)
 
     def tidy(self) -> None:
@@ -222,21 +183,19 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def watch_worker(command: Sequence[str], limits: ProcessLimits, must_begin: bool = False) -> Tuple[Ending, Course]:
-    """Run a process to its end, and listen to it.
+def watch_worker(task: FastTask) -> Tuple[Ending, WorkerProgress]:
+    """Run a process that does a task to its end, and listen to it.
 
     Parameters
     ----------
-    command : sequence of str
-        The number of the pipe into which it is to write is added.
-    limits : ProcessLimits
-    must_begin : bool
-        Whether it is also killed when it has begun no image set `START_SECONDS` after the limit.
+    task : FastTask
+        One image set that is tried alone must also be begun: the process is killed where that takes longer than
+        `START_SECONDS` and the limit.
 
     Returns
     -------
     Ending
-    Course
+    WorkerProgress
         At its end.
 
     Raises
@@ -244,42 +203,32 @@ def watch_worker(command: Sequence[str], limits: ProcessLimits, must_begin: bool
     StopRequest
         If this program was asked to stop; the process has been killed then.
     """
+    limits = task.request.limits
     reading, writing = os.pipe()
-    with open(reading, "rb", buffering=0):
-        try:
-            process = subprocess.Popen(
-                [*command, str(writing)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(writing,),
-                # Signals from the keyboard reach this process alone.
-                start_new_session=True,
-                preexec_fn=die_with_parent if sys.platform.startswith("linux") else None,
-            )
-        finally:
-            os.close(writing)
-        try:
-            return _listen(process, reading, limits, START_SECONDS if must_begin else math.inf)
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with open(reading, "rb", buffering=0), contextlib.ExitStack() as ours:
+        ours.callback(os.close, writing)
+        listener = _Listener(MessagePipe(reading), limits, math.inf if task.alone is None else START_SECONDS)
+        command = [*worker_command(), format_task(task), str(writing)]
+        return supervise(Program(command, pipes=(writing,)), listener, limits.memory_mb), listener.progress
 
 
-def _listen(
-    process: subprocess.Popen[bytes], messages: int, limits: ProcessLimits, start_seconds: float
-) -> Tuple[Ending, Course]:
-    course, rest, peak, started = Course(), b"", 0.0, time.monotonic()
-    while True:
-        if select.select([messages], [], [], POLL_SECONDS)[0]:
-            part = os.read(messages, _MESSAGE_BYTES)
-            if not part:
-                return Ending(process.wait(), None, peak), course
-            *lines, rest = (rest + part).split(b"\n")
-            for line in lines:
-                course.hear(line)
-        peak = max(peak, resident_memory_mb(process.pid))
-        seconds = course.seconds() if course.heard else time.monotonic() - started - start_seconds
-        reason = excess(seconds, peak, limits)
-        if reason:
-            process.kill()
-            return Ending(process.wait(), reason, peak), course
+class _Listener:
+    """Hears what a process tells, and says when it takes too long; a `process.ProcessLook`."""
+
+    def __init__(self, pipe: MessagePipe, limits: ScreenLimits, start_seconds: float) -> None:
+        self.progress = WorkerProgress()
+        self._pipe, self._limits = pipe, limits
+        self._started_at_latest = time.monotonic() + start_seconds + limits.seconds
+
+    def __call__(self) -> Optional[str]:
+        """Return why the process is to be killed, if it is."""
+        for line in self._pipe.lines():
+            self.progress.hear(line)
+        self.progress.find_late(self._limits.read_seconds)
+        if self.progress.late:
+            return f"was killed because it read one file for too long: {'; '.join(self.progress.late.values())}"
+        if self.progress.seconds() > self._limits.seconds:
+            return took_too_long(self._limits.seconds)
+        if not self.progress.heard and time.monotonic() > self._started_at_latest:
+            return took_too_long(self._limits.seconds)
+        return None

@@ -1,5 +1,6 @@
 """nucdl segment --csv: options, exit codes, and its neighbours among the commands."""
 
+import json
 import os
 import signal
 
@@ -10,7 +11,7 @@ from fast_folders import CONFIG, make_plate, plan
 
 from nucdl_core.cli import fast_worker as cli_fast_worker
 from nucdl_core.cli.main import main
-from nucdl_core.cli.segment_list import LABELS
+from nucdl_core.cli.segment_list import LABEL_KINDS
 from nucdl_core.cli.words import NOT_FINISHED, SOME_FAILED
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen.core.plan import ScreenLimits
@@ -18,7 +19,7 @@ from nucdl_core.screen.core.process import StopRequest
 from nucdl_core.screen.fast import images as fast_images
 from nucdl_core.screen.fast import run as fast_run
 from nucdl_core.screen.fast import watch as fast_watch
-from nucdl_core.screen.fast.label_images import FORMATS
+from nucdl_core.screen.fast.label_images import LABEL_FORMATS
 from nucdl_core.screen.fast.task import FastRequest, FastTask, format_task
 from nucdl_core.screen.fast.watch import UnfinishedError
 
@@ -49,13 +50,13 @@ def in_this_process(monkeypatch):
 
 
 def test_the_command_and_the_engine_know_the_same_label_images():
-    assert LABELS == FORMATS
+    assert LABEL_KINDS == LABEL_FORMATS
 
 
 def test_a_plate_is_segmented_by_another_process_and_its_folder_is_a_screen(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(fast_watch, "watch_run", IN_ANOTHER_PROCESS)
     path, output = make_plate(tmp_path / "plate"), tmp_path / "out"
-    done = segment(path, output, "--labels", "none", "--lanes", 2)
+    done = segment(path, output, "--labels", "none", "--workers", 2)
     told = capfd.readouterr()
     assert done.exit_code == 0, told.err
     assert "5 image sets succeeded, 0 failed" in told.out
@@ -111,15 +112,16 @@ def test_what_ends_the_watching_ends_the_command(tmp_path, monkeypatch, error, c
     assert (done.exit_code, done.output.strip()) == (code, words)
 
 
-def test_limits_and_options_reach_the_process(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["--workers", "--lanes"])
+def test_limits_and_options_reach_the_process(tmp_path, monkeypatch, name):
     tasks = []
     monkeypatch.setattr(fast_watch, "watch_run", lambda task: tasks.append(task) or 0)
-    options = ("--image-set-seconds", 5, "--memory", 300, "--max-pixels", 100, "--colour", "--lanes", 3)
-    done = segment(make_plate(tmp_path / "plate", ["good"]), tmp_path / "out", *options, "--retry-failed")
-    assert done.exit_code == 0
-    limits = ScreenLimits(pixels=100, seconds=5, memory_mb=300, colour=True)
+    options = ("--image-set-seconds", 5, "--memory", 300, "--max-pixels", 100, "--colour", "--read-seconds", 2)
+    done = segment(make_plate(tmp_path / "plate", ["good"]), tmp_path / "out", *options, "--retry-failed", name, 3)
+    assert done.exit_code == 0, done.output
+    limits = ScreenLimits(pixels=100, seconds=5, read_seconds=2, memory_mb=300, colour=True)
     assert tasks[0].request.limits == limits
-    assert (tasks[0].lanes, tasks[0].retry_failed, tasks[0].alone) == (3, True, None)
+    assert (tasks[0].workers, tasks[0].retry_failed, tasks[0].alone) == (3, True, None)
 
 
 def test_an_image_set_that_is_tried_alone_says_nothing(tmp_path, capfd):
@@ -128,18 +130,21 @@ def test_an_image_set_that_is_tried_alone_says_nothing(tmp_path, capfd):
     task = FastTask(FastRequest(path, tmp_path / "out", CONFIG), alone=1)
     with open(tmp_path / "told", "w") as stream:
         assert cli_fast_worker.main([format_task(task), str(os.dup(stream.fileno()))]) == 0
-    assert (tmp_path / "told").read_text().splitlines() == ['["begin", [1]]', '["end", [1]]']
+    told = [json.loads(line)[:2] for line in (tmp_path / "told").read_text().splitlines()]
+    assert told == [["begin", [1]], ["read", [1]], ["was read", [1]], ["end", [1]]]
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "give either image files and folders, or a list by --csv"),
-        (("{image}", "--csv", "{list}"), "give either image files and folders, or a list by --csv"),
+        ((), "no images came; give image files and folders, or a list by --csv"),
+        (("{image}", "--csv", "{list}"), "image files and a list came; give either files and folders, or a list"),
         (("{image}", "--channel", "DNA"), "--channel goes with --csv only"),
         (("{image}", "--allow-missing"), "--allow-missing goes with --csv only"),
         (("{image}", "--memory", "9"), "--memory goes with --csv only"),
+        (("{image}", "--colour"), "--colour goes with --csv only"),
+        (("{image}", "--lanes", "2"), "--lanes goes with --csv only"),
         (("--csv", "{list}", "--image-set-seconds", "0"), "the limit seconds is 0.0; it must be above 0"),
         (("--csv", "{list}", "--channel", "RNA"), "no image 'RNA', only DNA"),
         (("--csv", "{list}", "--threshold", "2"), "it must lie between 0 and 1"),
@@ -163,3 +168,10 @@ def test_limits_of_images_can_be_set(tmp_path):
     done = segment(path, tmp_path / "out", "--max-pixels", 100)
     assert done.exit_code == SOME_FAILED
     assert "100" in pd.read_csv(tmp_path / "out" / "merged" / "failed_image_sets.csv")["Reason"][0]
+
+
+def test_the_former_name_of_the_workers_is_not_shown():
+    shown = nucdl("segment", "--help").output
+    assert "--workers" in shown and "--lanes" not in shown
+    for option in ("--max-pixels", "--read-seconds", "--image-set-seconds", "--memory", "--colour"):
+        assert option in shown and option in nucdl("screen", "plan", "--help").output

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from screen_folders import screen_of, stand_in  # noqa: F401
 
+from nucdl_core.cli.main import main as nucdl
 from nucdl_core.errors import NucDLError
-from nucdl_core.screen.cellprofiler import attempt
 from nucdl_core.screen.cellprofiler import chunk as chunk_module
-from nucdl_core.screen.cellprofiler.attempt import ChunkError
-from nucdl_core.screen.cellprofiler.chunk import main, run_chunk
+from nucdl_core.screen.cellprofiler.chunk import run_chunk
+from nucdl_core.screen.chunk import main
+from nucdl_core.screen.core import disk
+from nucdl_core.screen.core.outcome import ChunkError
 from nucdl_core.screen.core.plan import PlannedModel, ScreenError, ScreenLimits, read_plan, write_plan
 from nucdl_core.screen.core.publish import FAILED, check_files, read_manifest
 from nucdl_core.screen.core.work import private_folders, read_error
@@ -35,7 +40,7 @@ def test_a_chunk_without_failures_is_published_with_a_manifest(tmp_path):
     manifest = read_manifest(result)
     assert (manifest.succeeded, manifest.failed, manifest.processes) == ((1, 2), 0, 1)
     assert manifest.tables == {"Image": 2, "Nuclei": 6}
-    assert manifest.module_seconds == {"02Find": 0.5}
+    assert manifest.step_seconds == {"02Find": 0.5}
     assert manifest.seconds["cellprofiler"] > 0
     assert failed == {}
 
@@ -67,7 +72,7 @@ def test_many_that_raise_are_found_in_one_process(tmp_path):
 @pytest.mark.parametrize(
     ("word", "reason"), [("segfault", "signal 11 (SIGSEGV)"), ("exit", "code 0 without having finished")]
 )
-def test_an_image_set_that_ends_the_process_is_blamed(tmp_path, word, reason):
+def test_an_image_set_that_ends_the_process_is_named(tmp_path, word, reason):
     result, failed = run(tmp_path, "good", "good", word, "good")
     assert list(failed) == [3]
     assert reason in failed[3]
@@ -80,7 +85,7 @@ def test_an_image_set_that_hangs_is_killed_at_the_limit(tmp_path):
     assert "limit of 0.5 s" in failed[2]
 
 
-def test_a_death_that_does_not_come_back_is_blamed_on_nobody(tmp_path):
+def test_a_death_that_does_not_come_back_fails_no_image_set(tmp_path):
     result, failed = run(tmp_path, "good", "once", "good")
     assert failed == {}
     assert read_manifest(result).succeeded == (1, 2, 3)
@@ -91,7 +96,7 @@ def test_several_killers_are_all_found(tmp_path):
     assert sorted(failed) == [1, 3, 4]
 
 
-def test_a_death_for_which_no_single_image_set_is_to_blame_fails_the_chunk(tmp_path):
+def test_a_death_that_no_single_image_set_causes_fails_the_chunk(tmp_path):
     folder, _, _ = screen_of(tmp_path, ["crowd", "crowd"])
     with pytest.raises(ChunkError, match="make chunks smaller"):
         run_chunk(folder, 1)
@@ -110,7 +115,7 @@ def test_a_file_that_is_changed_during_the_run_fails_its_image_set(tmp_path):
     assert "changed during the run" in failed[2]
 
 
-def test_a_full_disk_is_blamed_on_no_image_set(tmp_path):
+def test_a_full_disk_is_no_fault_of_an_image_set(tmp_path):
     folder, _, chunks = screen_of(tmp_path, ["good", "full"])
     with pytest.raises(ChunkError, match="No space left on device"):
         run_chunk(folder, 1)
@@ -119,21 +124,21 @@ def test_a_full_disk_is_blamed_on_no_image_set(tmp_path):
     assert (folder.work / "errors" / "000001" / "cellprofiler.log").is_file()
 
 
-def test_a_crash_on_a_full_disk_is_blamed_on_no_image_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(attempt, "LEAST_FREE_MB", 1e12)
+def test_a_crash_on_a_full_disk_is_no_fault_of_an_image_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "LEAST_FREE_MB", 1e12)
     folder, _, _ = screen_of(tmp_path, ["good", "segfault"])
     with pytest.raises(ChunkError, match=r"SIGSEGV\), and the disk of .* has only"):
         run_chunk(folder, 1)
 
 
-def test_a_lost_gpu_is_blamed_on_no_image_set(tmp_path):
+def test_a_lost_gpu_is_no_fault_of_an_image_set(tmp_path):
     folder, _, _ = screen_of(tmp_path, ["good", "lost"])
     with pytest.raises(ChunkError, match="CUDA error"):
         run_chunk(folder, 1)
 
 
 def test_a_failure_after_the_last_image_set_fails_the_chunk(tmp_path, stand_in):  # noqa: F811
-    stand_in(late=True)
+    (stand_in / "late").touch()
     folder, _, chunks = screen_of(tmp_path, ["good"])
     with pytest.raises(ChunkError, match=r"after the last image set: ValueError: too late"):
         run_chunk(folder, 1)
@@ -154,21 +159,20 @@ def test_a_damaged_chunk_is_done_again(tmp_path):
 
 
 def test_an_old_error_is_forgotten_when_the_chunk_is_finished(tmp_path):
-    folder, _, _ = screen_of(tmp_path, ["full"])
-    with pytest.raises(ChunkError):
+    folder, _, (chunk,) = screen_of(tmp_path, ["full"])
+    with pytest.raises(ChunkError, match="No space left"):
         run_chunk(folder, 1)
-    with (tmp_path / "bin" / "cellprofiler").open("r+") as program:
-        text = program.read().replace('word == "full"', "False")
-        program.seek(0)
-        program.write(text)
-        program.truncate()
+    images = folder.chunk_csv(chunk)
+    plan_again = images.read_text().replace("001_full.tif", "001_good.tif")
+    (tmp_path / "images" / "001_full.tif").rename(tmp_path / "images" / "001_good.tif")
+    images.write_text(plan_again)
     run_chunk(folder, 1)
     assert read_error(folder, "000001") is None
 
 
 def test_an_altered_pipeline_is_refused(tmp_path):
     folder, _, _ = screen_of(tmp_path, ["good"])
-    folder.pipeline.write_text("another")
+    folder.procedure.write_text("another")
     with pytest.raises(ScreenError, match="altered after planning"):
         run_chunk(folder, 1)
 
@@ -208,6 +212,20 @@ def test_the_command_publishes_and_leaves_a_marker(tmp_path):
     assert main([str(folder.root), "1", "--marker", str(marker), "--with-parent"]) == 0
     assert marker.exists()
     assert folder.result(chunks[0]).is_dir()
+
+
+def test_a_job_array_does_a_chunk_by_the_command_of_screens(tmp_path):
+    folder, _, chunks = screen_of(tmp_path, ["good"])
+    assert CliRunner().invoke(nucdl, ["screen", "chunk", str(folder.root), "1"]).exit_code == 0
+    assert folder.result(chunks[0]).is_dir()
+    assert CliRunner().invoke(nucdl, ["screen", "chunk", str(folder.root), "2"]).exit_code == 1
+
+
+def test_the_program_in_job_scripts_of_earlier_versions_still_works(tmp_path):
+    folder, _, _ = screen_of(tmp_path, ["good"])
+    command = [sys.executable, "-m", "nucdl_core.screen.chunk", str(folder.root), "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"chunk 2: there is no chunk 2; {folder.root} has the chunks 1 to 1\n")
 
 
 def test_the_command_fails_with_one_line(tmp_path, capsys):

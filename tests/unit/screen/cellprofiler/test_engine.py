@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import stat
-import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
-from screen_folders import finish_chunk, make_screen, row
+from screen_folders import PROGRAMS, finish_chunk, make_screen, row, write_command
 
 from nucdl_core.cli.main import main
 from nucdl_core.cli.words import NOT_FINISHED, SOME_FAILED
 from nucdl_core.errors import ConfigError
 from nucdl_core.screen.cellprofiler import engine
-from nucdl_core.screen.cellprofiler.engine import (
-    EngineOptions,
-    find_snakemake,
-    missing_chunks,
-    run_missing_chunks,
-    snakemake_command,
-)
-from nucdl_core.screen.cellprofiler.run import discard_failed_chunks, finish_screen
+from nucdl_core.screen.cellprofiler import snakemake as snakemake_module
+from nucdl_core.screen.cellprofiler.engine import run_missing_chunks
+from nucdl_core.screen.cellprofiler.run import finish_screen
+from nucdl_core.screen.cellprofiler.snakemake import EngineOptions, find_snakemake, snakemake_command
+from nucdl_core.screen.core.finish import discard_failed_chunks, missing_chunks
 from nucdl_core.screen.core.plan import ScreenError
 from nucdl_core.screen.core.process import StopRequest, stop_on_signals
 from nucdl_core.screen.core.work import keep_error
 
 ROWS = [row(number) for number in range(1, 5)]
-FINISH_ALL = f"""
-sys.path[:0] = [{str(Path(__file__).resolve().parents[2])!r}, {str(Path(__file__).resolve().parents[4])!r}]
-from pathlib import Path
-from nucdl_core.screen.core.plan import ScreenFolder, read_chunks, read_plan
-from screen_folders import finish_chunk
-given = json.load(open(options["--configfile"]))
-folder = ScreenFolder(Path(given["output"]))
-for chunk in read_chunks(folder):
-    if chunk.name in given["missing"]:
-        finish_chunk(folder, read_plan(folder), chunk)
-"""
 
 
 @pytest.fixture
@@ -51,21 +37,24 @@ def screen(tmp_path):
 
 @pytest.fixture
 def snakemake(tmp_path, monkeypatch):
-    """Return a function that makes a Snakemake of some version which does what it is told."""
+    """Return a function that makes a Snakemake which does what it is told, see the program."""
 
-    def make(code="", version="9.27.1"):
+    def make(*told):
         program = tmp_path / "snakemake"
-        program.write_text(
-            f"#!{sys.executable}\nimport json, os, signal, sys\n"
-            f"if '--version' in sys.argv:\n    print({version!r}); sys.exit()\n"
-            "options = dict(zip(sys.argv, sys.argv[1:]))\n" + code,
-            encoding="utf-8",
-        )
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        write_command(program, PROGRAMS / "snakemake_stand_in.py")
+        (tmp_path / "told").write_text(" ".join(map(str, told or ["finish"])))
         monkeypatch.setenv("NUCDL_SNAKEMAKE", str(program))
         return program
 
     return make
+
+
+@pytest.fixture
+def no_snakemake(monkeypatch, tmp_path):
+    """A computer without Snakemake."""
+    monkeypatch.delenv("NUCDL_SNAKEMAKE", raising=False)
+    monkeypatch.setattr(snakemake_module.sys, "prefix", str(tmp_path / "environments" / "nucdl"))
+    monkeypatch.setattr(snakemake_module.shutil, "which", lambda name: None)
 
 
 def call(*arguments):
@@ -75,7 +64,7 @@ def call(*arguments):
 def test_only_missing_chunks_are_run(screen, snakemake):
     folder, plan, chunks = screen
     finish_chunk(folder, plan, chunks[0])
-    snakemake(FINISH_ALL)
+    snakemake()
     assert run_missing_chunks(folder, EngineOptions()) == []
     given = json.loads((folder.work / "workflow.json").read_text())
     assert given["missing"] == ["000002"]
@@ -93,13 +82,13 @@ def test_a_finished_screen_starts_nothing(screen, monkeypatch):
 
 def test_chunks_that_fail_are_returned(screen, snakemake):
     folder, _, chunks = screen
-    snakemake("sys.exit(1)")
+    snakemake("fail")
     keep_error(folder, "000001", "the disk is full", folder.work / "absent")
     assert run_missing_chunks(folder, EngineOptions()) == chunks
 
 
 def test_snakemake_that_cannot_begin_is_an_error_with_its_words(screen, snakemake):
-    snakemake("print('no such profile'); sys.exit(1)")
+    snakemake("fail", "no such profile")
     with pytest.raises(
         ScreenError, match=r"ended with code 1 without any chunk: no such profile; see .*snakemake\.log"
     ):
@@ -117,35 +106,33 @@ def test_the_command_line_declares_cores_and_gpus(screen, tmp_path):
     assert Path(local[local.index("--snakefile") + 1]).is_file()
 
 
-@pytest.mark.parametrize("options", [{"cores": 0}, {"gpus": -1}, {"threads": 0}, {"retries": -1}])
+@pytest.mark.parametrize("options", [{"cores": 0}, {"gpus": -1}, {"retries": -1}])
 def test_impossible_options_are_refused(options):
-    with pytest.raises(ConfigError):
+    ((name, value),) = options.items()
+    with pytest.raises(ConfigError, match=f"the number of {name.replace('gpus', 'GPUs')} is {value}; give"):
         EngineOptions(**options)
 
 
 def test_a_stop_reaches_snakemake(screen, snakemake, tmp_path):
-    note = tmp_path / "note"
-    snakemake(
-        f"import time\ndef stop(*_):\n    open({str(note)!r}, 'w').close(); sys.exit()\n"
-        f"signal.signal(signal.SIGINT, stop); os.kill({os.getpid()}, signal.SIGTERM); time.sleep(1000)"
-    )
+    snakemake("stop", os.getpid())
     with pytest.raises(StopRequest), stop_on_signals():
         run_missing_chunks(screen[0], EngineOptions())
-    assert note.exists()
+    assert (tmp_path / "note").exists()
 
 
 def test_snakemake_that_does_not_stop_is_killed(screen, snakemake, monkeypatch):
     monkeypatch.setattr(engine, "STOP_SECONDS", 0.2)
-    snakemake(
-        "import time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        f"os.kill({os.getpid()}, {signal.SIGTERM.value}); time.sleep(1000)"
-    )
-    with pytest.raises(StopRequest), stop_on_signals():
+    snakemake("stay", os.getpid())
+    with pytest.raises(StopRequest) as stopped, stop_on_signals():
         run_missing_chunks(screen[0], EngineOptions())
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert not [
+        each for each in psutil.process_iter(["cmdline"]) if str(screen[0].work) in (each.info["cmdline"] or ())
+    ]
 
 
 def test_an_old_snakemake_is_refused(snakemake):
-    snakemake(version="7.32.4")
+    snakemake("version", "7.32.4")
     with pytest.raises(ScreenError, match=r"is Snakemake 7\.32\.4; 9 or later is needed"):
         find_snakemake()
 
@@ -156,29 +143,33 @@ def test_a_snakemake_that_is_not_there_is_refused_with_what_to_do(monkeypatch, t
         find_snakemake()
 
 
-def test_snakemake_on_the_path_is_taken_where_there_is_no_environment(snakemake, monkeypatch, tmp_path):
+def test_where_there_is_no_snakemake_the_command_that_installs_it_is_told(no_snakemake):
+    with pytest.raises(ScreenError, match=r"no Snakemake.*'make screen'.*pip install 'snakemake>=9'.*NUCDL_SNAKEMAKE"):
+        find_snakemake()
+
+
+@pytest.mark.parametrize("environment", ["nucdl", ".venv-screen"])
+def test_snakemake_is_found_beside_this_python_and_in_the_environment_beside(
+    no_snakemake, snakemake, monkeypatch, tmp_path, environment
+):
+    place = tmp_path / "environments" / environment / "bin"
+    place.mkdir(parents=True)
+    for name in (snakemake(), tmp_path / "told"):
+        shutil.copy(name, place)
+    monkeypatch.delenv("NUCDL_SNAKEMAKE")
+    assert find_snakemake() == place / "snakemake"
+
+
+def test_snakemake_is_found_on_the_path(no_snakemake, snakemake, monkeypatch):
     program = snakemake()
     monkeypatch.delenv("NUCDL_SNAKEMAKE")
-    monkeypatch.setattr(engine, "ENVIRONMENT", tmp_path / "none")
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(snakemake_module.shutil, "which", lambda name: str(program))
     assert find_snakemake() == program
-
-
-def test_the_environment_is_made_at_first_use(monkeypatch, tmp_path):
-    monkeypatch.delenv("NUCDL_SNAKEMAKE", raising=False)
-    monkeypatch.setattr(engine.shutil, "which", lambda name: None)
-    monkeypatch.setattr(engine, "ENVIRONMENT", tmp_path / "made")
-    monkeypatch.setattr(engine, "INSTALLER", tmp_path / "install.sh")
-    (tmp_path / "install.sh").write_text(
-        f'[ "$1" = screen ] || exit 1\nmkdir -p {tmp_path}/made/bin\n'
-        f"printf '#!/bin/sh\\necho 9.1.0\\n' >{tmp_path}/made/bin/snakemake\nchmod +x {tmp_path}/made/bin/snakemake\n"
-    )
-    assert find_snakemake() == tmp_path / "made" / "bin" / "snakemake"
 
 
 def test_a_screen_is_run_merged_and_reported(screen, snakemake):
     folder = screen[0]
-    snakemake(FINISH_ALL)
+    snakemake()
     end = finish_screen(folder, EngineOptions())
     assert (end.succeeded, end.failed, end.unfinished) == (4, 0, {})
     assert end.report.is_file()
@@ -187,7 +178,7 @@ def test_a_screen_is_run_merged_and_reported(screen, snakemake):
 
 def test_the_exit_code_is_0_when_everything_succeeded(screen, snakemake):
     folder = screen[0]
-    snakemake(FINISH_ALL)
+    snakemake()
     done = call("resume", "--output", folder.root)
     assert done.exit_code == 0, done.output
     assert "4 image sets succeeded, 0 failed" in done.output
@@ -209,7 +200,7 @@ def test_the_exit_code_tells_of_named_failures(screen):
 
 def test_the_exit_code_tells_that_the_run_did_not_finish(screen, snakemake):
     folder, plan, chunks = screen
-    snakemake("sys.exit(1)")
+    snakemake("fail")
     finish_chunk(folder, plan, chunks[0])
     keep_error(folder, "000002", "the disk is full", folder.work / "absent")
     done = call("resume", "--output", folder.root)
@@ -223,7 +214,7 @@ def test_the_exit_code_tells_that_the_run_did_not_finish(screen, snakemake):
 
 
 def test_a_stopped_run_says_how_to_go_on(screen, snakemake):
-    snakemake(f"import time; os.kill({os.getpid()}, {signal.SIGTERM.value}); time.sleep(1000)")
+    snakemake("stop", os.getpid())
     done = call("resume", "--output", screen[0].root)
     assert done.exit_code == 128 + signal.SIGTERM
     assert "go on with: nucdl screen resume" in done.output
@@ -234,7 +225,7 @@ def test_failed_image_sets_are_tried_again_on_request(screen, snakemake):
     finish_chunk(folder, plan, chunks[0])
     finish_chunk(folder, plan, chunks[1], failed=(3, 4))
     assert missing_chunks(folder) == []
-    snakemake(FINISH_ALL)
+    snakemake()
     assert call("resume", "--output", folder.root, "--retry-failed").exit_code == 0
     assert discard_failed_chunks(folder) == 0
 

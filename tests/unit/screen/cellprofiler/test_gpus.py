@@ -9,25 +9,16 @@ import subprocess
 import sys
 
 import pytest
-from screen_folders import screen_of, stand_in  # noqa: F401
+from screen_folders import PROGRAMS, screen_of, stand_in  # noqa: F401
 
 from nucdl_core.errors import ConfigError, NucDLError
 from nucdl_core.screen.cellprofiler import gpus
-from nucdl_core.screen.cellprofiler.chunk import main
-from nucdl_core.screen.cellprofiler.engine import EngineOptions, run_missing_chunks, workflow_configuration
+from nucdl_core.screen.cellprofiler.engine import run_missing_chunks, workflow_configuration
 from nucdl_core.screen.cellprofiler.gpus import hold_gpu, visible_gpus
+from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
+from nucdl_core.screen.chunk import main
 from nucdl_core.screen.core.plan import ScreenFolder
 from nucdl_core.screen.core.process import StopRequest
-
-HOLD = """
-import os, signal, sys
-from pathlib import Path
-from nucdl_core.screen.cellprofiler.gpus import hold_gpu
-from nucdl_core.screen.core.plan import ScreenFolder
-with hold_gpu(ScreenFolder(Path(sys.argv[1])), 2) as gpu:
-    print(gpu, flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +39,7 @@ def holder(folder):
     started = []
 
     def start():
-        command = [sys.executable, "-c", HOLD, str(folder.root)]
+        command = [sys.executable, str(PROGRAMS / "holds_gpu.py"), str(folder.root)]
         started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return started[-1], started[-1].stdout.readline().strip()
 

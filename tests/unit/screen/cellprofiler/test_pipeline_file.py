@@ -59,7 +59,7 @@ def attribute(name, value, text=DEEP):
 )
 def test_a_pipeline_with_code_is_refused_and_not_run(parse, tmp_path, monkeypatch, changed):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ScreenError, match="would run|damaged|is no attribute"):
+    with pytest.raises(ScreenError, match="would run|damaged|is not an attribute"):
         parse(changed)
     assert not (tmp_path / "CANARY").exists()
 
@@ -96,8 +96,8 @@ def test_a_pipeline_that_is_cut_off_is_refused(parse, share):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "no pipeline"),
-        ('{"modules": []}\n', "no pipeline"),
+        ("", "not a pipeline"),
+        ('{"modules": []}\n', "not a pipeline"),
         (b"\x89HDF\r\n", "not in UTF-8"),
         (DEEP.replace("ModuleCount:11", "ModuleCount:12"), "it has 11 of 12 modules"),
         (DEEP.replace("ModuleCount:11", "ModuleCount:10"), "more follows after 10 modules"),
@@ -105,14 +105,14 @@ def test_a_pipeline_that_is_cut_off_is_refused(parse, share):
         (DEEP.replace("ModuleCount:11", "ModuleCount:0"), "has no modules"),
         (DEEP.replace("Version:5", "Version:6"), "version 6"),
         (DEEP.split("\n\n")[0] + "\n", "ends before the first module"),
-        (DEEP.replace("    Compute on:Automatic", "    Compute on Automatic"), "is no setting"),
+        (DEEP.replace("    Compute on:Automatic", "    Compute on Automatic"), "is not a setting"),
         (DEEP.replace("IdentifyNucleiDL:", "Identify Nuclei:"), "module 2 begins with"),
         (DEEP.replace("IdentifyNucleiDL:[", "IdentifyNucleiDL:"), "does not end with"),
         (re.sub(r"variable_revision_number:\d+\|", "", DEEP), "module 1, LoadData, lacks the revision"),
         (attribute("enabled", "1"), "enabled is '1', not bool"),
         (attribute("enabled", "True True"), "the file is damaged"),
         (attribute("wants_pause", "'\\N{no}'"), "cannot be unescaped"),
-        (DEEP.replace("svn_version", "__class__", 1), "is no attribute"),
+        (DEEP.replace("svn_version", "__class__", 1), "is not an attribute"),
     ],
     ids=range(17),
 )

@@ -13,6 +13,7 @@ from nucdl_core.errors import ConfigError, NucDLError
 from nucdl_core.screen.cellprofiler import planner
 from nucdl_core.screen.cellprofiler.planner import PlanRequest, choose_grouping, chunk_size, plan_screen
 from nucdl_core.screen.cellprofiler.preflight import Preflight
+from nucdl_core.screen.core import new_screen
 from nucdl_core.screen.core.plan import Costs, ScreenError, ScreenFolder, read_chunks, read_plan, read_rows
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -58,8 +59,8 @@ def test_a_plan_is_written_with_its_chunks_and_the_pipeline(request_, cellprofil
     folder = ScreenFolder(request_.output)
     assert read_plan(folder) == plan
     assert (plan.chunks, plan.chunk_size, plan.images.image_sets, plan.grouping) == (3, 4, 10, ())
-    assert (plan.pipeline.tables, plan.pipeline.channels) == (("Nuclei",), ("DNA",))
-    assert plan.pipeline.modules[0] == "LoadData"
+    assert (plan.procedure.tables, plan.procedure.channels) == (("Nuclei",), ("DNA",))
+    assert plan.procedure.steps[0] == "LoadData"
     assert [chunk.image_sets for chunk in read_chunks(folder)] == [4, 3, 3]
     files = [row["Image_FileName_DNA"] for chunk in read_chunks(folder) for row in read_rows(folder.chunk_csv(chunk))]
     assert files == [f"{number}.tif" for number in range(10)]
@@ -67,7 +68,7 @@ def test_a_plan_is_written_with_its_chunks_and_the_pipeline(request_, cellprofil
         cellprofiler.list_start
         == "\n".join(folder.chunk_csv(read_chunks(folder)[0]).read_text().split("\n")[:2]) + "\n"
     )
-    assert planner.parse_pipeline(folder.pipeline) == planner.parse_pipeline(CLASSIC)
+    assert planner.parse_pipeline(folder.procedure) == planner.parse_pipeline(CLASSIC)
 
 
 def test_planning_the_same_screen_again_changes_nothing(request_):
@@ -126,7 +127,7 @@ def test_a_folder_of_images_with_a_naming_takes_the_place_of_a_list(tmp_path, ce
 
 @pytest.mark.parametrize("given", [{}, {"csv": Path("a"), "images": Path("b"), "naming": "x"}])
 def test_the_image_sets_are_given_in_one_way(given):
-    with pytest.raises(ConfigError, match="either by --csv or by --images"):
+    with pytest.raises(ConfigError, match="either by --csv or by --images with --naming, and not by both"):
         PlanRequest(CLASSIC, Path("out"), **given)
 
 
@@ -143,7 +144,7 @@ def test_an_output_that_is_a_file_or_holds_other_things_is_refused_before_anythi
     request_.output.unlink()
     request_.output.mkdir()
     (request_.output / "thesis.txt").touch()
-    with pytest.raises(ScreenError, match="holds 'thesis.txt' and no screen"):
+    with pytest.raises(ScreenError, match="holds 'thesis.txt' and is not a screen"):
         plan_screen(request_)
     assert cellprofiler.asked == 0
 
@@ -182,7 +183,7 @@ def test_a_planning_that_was_interrupted_is_done_again(request_, monkeypatch):
     def fail(*arguments):
         raise NucDLError("the disk is full")
 
-    monkeypatch.setattr(planner, "write_plan", fail)
+    monkeypatch.setattr(new_screen, "write_plan", fail)
     with pytest.raises(NucDLError, match="the disk is full"):
         plan_screen(request_)
     (request_.output / "chunks" / "000099.csv").touch()
@@ -195,7 +196,7 @@ def test_a_planning_that_was_interrupted_is_done_again(request_, monkeypatch):
 
 def test_folders_that_look_like_an_interrupted_planning_but_are_not_are_left_alone(request_):
     (request_.output / "chunks").mkdir(parents=True)
-    with pytest.raises(ScreenError, match="holds 'chunks' and no screen"):
+    with pytest.raises(ScreenError, match="holds 'chunks' and is not a screen"):
         plan_screen(request_)
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from nucdl_core.screen.core.columns import ImageFile, check_metadata, image_columns, image_files, metadata_names
+from nucdl_core.screen.core.columns import ImageFile, check_metadata, files_of_image_set, image_columns, metadata_names
 from nucdl_core.screen.core.plan import ScreenError
 
 
 def files(row, base=None):
-    return image_files(row, image_columns(list(row)), base)
+    return files_of_image_set(row, image_columns(list(row)), base)
 
 
 def test_images_label_images_and_metadata_are_told_apart():
@@ -70,7 +70,7 @@ def test_paths_are_found_as_cellprofiler_finds_them(row, path):
         ({"Image_FileName_DNA": "../../a.tif", "Image_PathName_DNA": "/data"}, "leads out of its folder"),
         ({"Image_FileName_DNA": "", "Image_PathName_DNA": "/data"}, "no file is named for the image DNA"),
         ({"Image_FileName_DNA": "a.tif", "Series_DNA": "2"}, "series 2 of DNA"),
-        ({"Image_FileName_DNA": "a.tif", "Frame_DNA": "first"}, "frame 'first' of DNA is no number"),
+        ({"Image_FileName_DNA": "a.tif", "Frame_DNA": "first"}, "frame 'first' of DNA is not a number"),
     ],
 )
 def test_what_is_no_image_on_this_machine_is_refused(row, reason):

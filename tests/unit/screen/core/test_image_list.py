@@ -75,7 +75,7 @@ def test_a_byte_order_mark_empty_lines_and_windows_line_ends_are_understood(writ
         (GOOD.replace("b.tif", "gone.tif"), r"1 image files are missing, such as .*gone\.tif \(line 3\)"),
         (GOOD.replace("P2", "../../x"), "line 4: Metadata_Plate is '../../x'"),
         (GOOD.replace("b.tif,", "b.tif,http://example.org"), "line 3: .*not on this machine"),
-        (GOOD.replace("b.tif", "b.nd2"), "no kind of image that can be checked"),
+        (GOOD.replace("b.tif", "b.nd2"), "cannot be checked, only .tif.* can; export it as TIFF"),
         (GOOD.replace("b.tif", "b\0.tif"), "line 3 holds a zero byte"),
         (GOOD.replace("P2", "Plätze").encode("latin-1"), "not in UTF-8"),
         (GOOD.encode("utf-16"), "holds a zero byte|not in UTF-8"),

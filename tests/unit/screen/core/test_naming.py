@@ -105,8 +105,8 @@ def test_a_loop_of_links_is_not_followed(listed, tmp_path):
 @pytest.mark.parametrize(
     ("naming", "names", "reason"),
     [
-        ("harmony", ["a.tif"], "neither one of yokogawa.* nor has it a group"),
-        ("(", ["a.tif"], "nor a regular expression"),
+        ("harmony", ["a.tif"], "is none of yokogawa.* it lacks the group"),
+        ("(", ["a.tif"], "not a regular expression either"),
         ("nucdl", ["notes.txt"], "no image that fits the naming 'nucdl', but no image at all"),
         ("nucdl", ["a.tif"], "no image that fits the naming 'nucdl', but a.tif"),
         ("nucdl", ["P_A01_s1_w1.tif", "extra.tif"], "1 images in .* do not fit .* such as extra.tif"),

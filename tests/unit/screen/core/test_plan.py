@@ -8,12 +8,12 @@ import pytest
 from nucdl_core.errors import ConfigError
 from nucdl_core.screen.core import plan as plan_module
 from nucdl_core.screen.core.plan import (
-    FORMAT,
+    PLAN_FORMAT,
     Chunk,
     Costs,
     PlannedImages,
     PlannedModel,
-    PlannedPipeline,
+    Procedure,
     ScreenError,
     ScreenFolder,
     ScreenLimits,
@@ -25,9 +25,9 @@ from nucdl_core.screen.core.plan import (
 )
 
 PLAN = ScreenPlan(
-    format=FORMAT,
+    format=PLAN_FORMAT,
     nucdl="1.0",
-    pipeline=PlannedPipeline("p.cppipe", "a" * 64, ("LoadData",), ("DNA",), ("Nuclei",), ("changed",)),
+    procedure=Procedure("p.cppipe", "a" * 64, ("LoadData",), ("DNA",), ("Nuclei",), ("changed",)),
     images=PlannedImages("b" * 64, 7, ("Image_FileName_DNA",), ("DNA",)),
     plugins="/plugins",
     grouping=("Plate",),
@@ -61,13 +61,13 @@ def test_a_folder_without_a_plan_says_what_to_do(folder):
     [
         (lambda values: values.update(extra=1), "unknown setting extra"),
         (lambda values: values.update(format=2), "has format 2, not 1"),
-        (lambda values: values.pop("images"), "no plan of this version"),
+        (lambda values: values.pop("images"), "not a plan of this version"),
         (lambda values: values.update(chunks=8), "8 chunks cannot hold 7 image sets"),
         (lambda values: values.update(chunks=0), "0 chunks cannot hold"),
         (lambda values: values.update(chunk_size=0), "chunk_size is 0"),
         (lambda values: values["limits"].update(pixels=0), "the limit pixels is 0"),
         (lambda values: values["costs"].update(start_seconds=-1), "start_seconds is -1"),
-        (lambda values: values.update(grouping=None), "no plan of this version"),
+        (lambda values: values.update(grouping=None), "not a plan of this version"),
     ],
 )
 def test_a_plan_that_was_altered_is_refused(folder, change, reason):
@@ -103,7 +103,7 @@ def test_the_places_of_a_chunk_bear_its_number(folder):
     chunk = Chunk(12, 100, 9)
     assert folder.chunk_csv(chunk) == folder.root / "chunks" / "000012.csv"
     assert folder.result(chunk) == folder.root / "results" / "000012"
-    assert {path.parent for path in (folder.work, folder.merged, folder.pipeline)} == {folder.root}
+    assert {path.parent for path in (folder.work, folder.merged, folder.procedure)} == {folder.root}
 
 
 @pytest.mark.parametrize(

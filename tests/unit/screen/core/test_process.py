@@ -1,101 +1,107 @@
-"""Watching a process, and reading CellProfiler's messages."""
+"""One process that is supervised: what it prints, how it ends, and what is left of it."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 
+import psutil
 import pytest
+from screen_folders import PROGRAMS
 
-from nucdl_core.screen.core import process as process_module
-from nucdl_core.screen.core.process import (
-    Ending,
-    Failure,
-    ProcessLimits,
-    Step,
-    StopRequest,
-    find_failures,
-    find_steps,
-    resident_memory_mb,
-    stop_on_signals,
-    watch_process,
-)
-
-FIRST_STEP = "print('Image # 1, module LoadData # 1: x', flush=True); "
-LIMITS = ProcessLimits(60, 10_000)
+from nucdl_core.screen.core.process import Ending, Program, StopRequest, stop_on_signals, supervise
 
 
-@pytest.fixture
-def watch(tmp_path):
-    def run(code, limits=LIMITS):
-        return watch_process([sys.executable, "-c", code], dict(os.environ), tmp_path / "log.txt", limits)
-
-    return run
+def silent():
+    """Look at nothing."""
 
 
-def test_the_exit_code_and_the_messages_are_kept(watch, tmp_path):
-    assert watch("print('hello'); raise SystemExit(3)").code == 3
-    assert (tmp_path / "log.txt").read_text() == "hello\n"
+def idle(seconds=1000.0, *lines):
+    """Return the command of a program that prints lines and does nothing for some seconds."""
+    return [sys.executable, str(PROGRAMS / "says.py"), str(seconds), *lines]
 
 
-def test_a_process_works_in_its_temporary_folder_so_that_what_a_crash_leaves_goes_with_it(tmp_path):
-    folder, log = tmp_path / "tmp", tmp_path / "log.txt"
-    folder.mkdir()
-    watch_process([sys.executable, "-c", "open('core', 'w')"], {**os.environ, "TMPDIR": str(folder)}, log, LIMITS)
-    assert (folder / "core").exists()
+def family(role, *arguments):
+    """Return the command of a program with a child, see there."""
+    return [sys.executable, str(PROGRAMS / "family.py"), role, *map(str, arguments)]
 
 
-def test_a_process_that_hangs_with_an_image_set_is_killed(watch):
-    ending = watch(FIRST_STEP + "import time; time.sleep(1000)", ProcessLimits(0.3, 10_000))
-    assert ending.by_force
-    assert ending.describe() == "took more than the limit of 0.3 s for an image set"
+def is_gone(number):
+    """Tell whether a process has ended, though perhaps nobody has asked for its exit code yet."""
+    return not psutil.pid_exists(number) or psutil.Process(number).status() == psutil.STATUS_ZOMBIE
 
 
-def test_the_start_may_take_longer_than_an_image_set(watch, monkeypatch):
-    assert watch("import time; time.sleep(0.5)", ProcessLimits(0.01, 10_000)).code == 0
-    monkeypatch.setattr(process_module, "START_SECONDS", 0.0)
-    assert watch("import time; time.sleep(1000)", ProcessLimits(0.01, 10_000)).killed
+def test_the_exit_code_and_the_messages_are_kept(tmp_path):
+    log = tmp_path / "log.txt"
+    assert supervise(Program([sys.executable, "-c", "raise SystemExit(3)"], log=log), silent).code == 3
+    ending = supervise(Program(idle(0, "hello"), log=log), silent)
+    assert (ending.code, ending.killed, ending.by_force) == (0, None, False)
+    assert log.read_text() == "hello\n"
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is watched on Linux")
-def test_a_process_that_swells_is_killed(watch):
-    ending = watch("x = bytearray(b'1' * 200_000_000); import time; time.sleep(1000)", ProcessLimits(60, 100))
-    assert "memory than the limit of 100 MiB" in ending.describe()
+def test_a_program_starts_in_its_folder_with_its_variables(tmp_path):
+    code = "import os, sys; open('core', 'w').write(os.environ['WORD'])"
+    environment = {**os.environ, "WORD": "x"}
+    supervise(Program([sys.executable, "-c", code], environment, tmp_path, tmp_path / "log.txt"), silent)
+    assert (tmp_path / "core").read_text() == "x"
+
+
+def test_a_process_is_killed_for_the_reason_that_a_look_at_it_gives():
+    looks = iter([None, None, "is not wanted any more"])
+    ending = supervise(Program(idle()), lambda: next(looks))
+    assert (ending.describe(), ending.by_force) == ("is not wanted any more", True)
+
+
+def test_a_process_is_looked_at_once_more_after_its_end():
+    looks = []
+    assert supervise(Program(idle(0)), lambda: looks.append("look")).code == 0
+    assert looks
+
+
+def test_a_process_that_swells_is_killed():
+    code = "x = bytearray(b'1' * 200_000_000); import time; time.sleep(1000)"
+    ending = supervise(Program([sys.executable, "-c", code]), silent, memory_mb=100)
+    assert ending.describe() == "took more memory than the limit of 100 MiB"
     assert ending.peak_memory_mb > 100
 
 
-def test_the_memory_of_a_process_that_is_gone_is_0():
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    assert resident_memory_mb(gone.pid) == 0
+def test_a_process_whose_child_swells_is_killed_with_it(tmp_path):
+    note = tmp_path / "child"
+    ending = supervise(Program(family("swells", 300, note)), silent, memory_mb=200)
+    assert ending.describe() == "took more memory than the limit of 200 MiB"
+    assert is_gone(int(note.read_text()))
 
 
-def test_a_process_whose_parent_is_gone_stops(watch):
+def test_a_process_whose_parent_is_gone_stops():
     with pytest.raises(StopRequest):
-        watch("import time; time.sleep(1000)", ProcessLimits(60, 10_000, parent=-1))
+        supervise(Program(idle()), silent, parent=-1)
 
 
-def test_a_signal_stops_the_process_and_its_children(tmp_path, watch):
-    pid = tmp_path / "pid"
-    child = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); "
-    child += f"os.kill({os.getpid()}, {signal.SIGTERM.value}); "
+def test_a_signal_stops_the_process_and_its_children(tmp_path):
+    note = tmp_path / "child"
     with pytest.raises(StopRequest) as stopped, stop_on_signals():
-        watch(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child + 'time.sleep(1000)'!r}])")
+        supervise(Program(family("stops", os.getpid(), note)), silent)
     assert stopped.value.code == 128 + signal.SIGTERM
-    assert is_gone(int(pid.read_text()))
+    assert is_gone(int(note.read_text()))
 
 
-def is_gone(pid):
-    """Wait for a process of somebody else to be gone (or to be a zombie that nobody fetches)."""
-    for _ in range(1000):
-        if (
-            subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()[:1]
-            in "Z"
-        ):
-            return True
-    return False
+def test_a_child_that_has_left_the_session_does_not_outlive_the_process(tmp_path):
+    note = tmp_path / "child"
+    assert supervise(Program(family("leaves", note)), silent).code == 0
+    assert is_gone(int(note.read_text()))
+
+
+def test_a_process_may_be_asked_to_end_by_itself_first(tmp_path):
+    asked = []
+
+    def stop(process):
+        process.terminate()
+        asked.append(process.wait(timeout=60))
+
+    with pytest.raises(StopRequest):
+        supervise(Program(idle(), log=tmp_path / "log.txt"), silent, parent=-1, stop=stop)
+    assert asked == [-signal.SIGTERM]
 
 
 def test_handlers_of_signals_are_given_back():
@@ -119,26 +125,3 @@ def test_handlers_of_signals_are_given_back():
 def test_endings_in_words(code, words, by_force):
     ending = Ending(code, None, 0)
     assert (ending.describe(), ending.by_force) == (words, by_force)
-
-
-LOG = """\
-Sat Nov 21 2026: Image # 1, module LoadData # 1: CPU_time = 0.1 secs
-Error detected during run of module Find
-Traceback (most recent call last):
-  File "x.py", line 3, in run
-nucdl_core.errors.ImageError: too dark
-Sat Nov 21 2026: Image # 1, module Find # 2: CPU_time = 0.1 secs
-Error detected during run of module Find
-Sat Nov 21 2026: Image # 3, module Find # 2: CPU_time = 0.1 secs
-"""
-
-
-def test_failures_are_read_from_the_messages():
-    assert find_failures(LOG) == {
-        1: Failure("Find", "nucdl_core.errors.ImageError: too dark"),
-        3: Failure("Find", "no reason was logged"),
-    }
-
-
-def test_steps_are_read_from_the_messages():
-    assert find_steps(LOG) == [Step(1, "LoadData"), Step(1, "Find"), Step(3, "Find")]

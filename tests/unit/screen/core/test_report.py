@@ -6,13 +6,14 @@ import base64
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from screen_folders import count_of, finish_chunk, make_screen, row
 
 from nucdl_core.screen.core import html
 from nucdl_core.screen.core.html import plate_array, plate_maps, row_name, well_place
 from nucdl_core.screen.core.merge import merge_screen
-from nucdl_core.screen.core.report import make_report, write_report
+from nucdl_core.screen.core.report import make_report, write_screen_report
 from nucdl_core.screen.core.wells import well_table
 
 ROWS = [row(number) for number in range(1, 8)]
@@ -73,10 +74,26 @@ def test_the_report_adds_up(merged):
     assert set(report["hashes"]["tables"]) >= {"Image.csv", "Nuclei.csv", "screen.sqlite"}
 
 
+def test_image_sets_of_another_size_than_most_are_named(merged, tmp_path):
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    folder, screen = merged
+    assert make_report(folder, screen.chunks)["of_another_size"] == 0
+    path = folder.merged / "inspection.csv"
+    table = pd.read_csv(path)
+    table.loc[table["ImageNumber"].isin([3, 5]), "width"] = 9
+    table.to_csv(path, index=False)
+    report = make_report(folder, screen.chunks)
+    assert (report["usual_size"], report["first_of_another_size"]) == ({"height": 4, "width": 4}, [3, 5])
+    html.write_html(tmp_path / "page.html", report)
+    words = " ".join((tmp_path / "page.html").read_text().split())
+    assert "2 image sets have another size than most, whose images have 4 x 4 pixels: ImageNumber 3, 5." in words
+
+
 def test_the_report_is_written_for_programs_and_for_people(merged):
     folder, screen = merged
     pytest.importorskip("matplotlib")
-    assert write_report(folder, screen.chunks)
+    assert write_screen_report(folder, screen.chunks)
     report = json.loads((folder.merged / "run_report.json").read_text())
     # JSON knows no NaN.
     assert report["wells"][2]["nuclei"] is None
@@ -102,7 +119,7 @@ def test_words_from_files_cannot_become_code_in_the_page(merged, tmp_path):
 def test_without_the_packages_for_html_there_is_json_alone(merged, monkeypatch):
     folder, screen = merged
     monkeypatch.setattr(html, "_NEEDED", ("no_such_package",))
-    assert not write_report(folder, screen.chunks)
+    assert not write_screen_report(folder, screen.chunks)
     assert (folder.merged / "run_report.json").is_file()
     assert not (folder.merged / "report.html").exists()
 

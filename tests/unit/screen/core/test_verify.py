@@ -25,7 +25,7 @@ def change(path, old, new):
 def test_whole_tables_are_counted(tables):
     found = verify_tables(tables, ROWS, ["Nuclei"])
     assert found.rows == {"Image": 2, "Nuclei": 3}
-    assert found.module_seconds == {"02Find": 1.5}
+    assert found.step_seconds == {"02Find": 1.5}
 
 
 def test_the_prefix_that_cellprofiler_puts_before_names_is_found(tables):

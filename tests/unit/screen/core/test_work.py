@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
+from screen_folders import PROGRAMS
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen.core.plan import ScreenError, ScreenFolder
@@ -34,18 +36,15 @@ def test_a_second_run_is_refused(folder):
             pass
     assert not is_running(folder)
     with lock_screen(folder):
-        pass
+        assert is_running(folder)
 
 
 def test_the_lock_of_a_killed_process_is_gone(folder):
-    code = (
-        "import sys, os, signal; from pathlib import Path; from nucdl_core.screen.core.work import lock_screen;"
-        "from nucdl_core.screen.core.plan import ScreenFolder\n"
-        "with lock_screen(ScreenFolder(Path(sys.argv[1]))): os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    assert subprocess.run([sys.executable, "-c", code, str(folder.root)]).returncode == -9
+    program = [sys.executable, PROGRAMS / "killed_with_lock.py", folder.root]
+    assert subprocess.run(program).returncode == -signal.SIGKILL
+    assert not is_running(folder)
     with lock_screen(folder):
-        pass
+        assert is_running(folder)
 
 
 def test_a_private_folder_is_seen_while_it_is_used_and_gone_afterwards(folder):

@@ -11,7 +11,8 @@ from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import BundleError, ConfigError, NucDLError
 from nucdl_core.screen.core.plan import ScreenError, ScreenLimits, read_chunks, read_plan
 from nucdl_core.screen.fast import label_images
-from nucdl_core.screen.fast.plan import FastSettings, choose_channel, read_settings
+from nucdl_core.screen.fast.plan import choose_channel
+from nucdl_core.screen.fast.settings import FastSettings, read_settings
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def test_a_plan_holds_settings_model_and_chunks(plate, tmp_path):
     assert read_plan(folder) == made
     assert [chunk.image_sets for chunk in read_chunks(folder)] == [2, 2, 1]
     settings = read_settings(folder)
-    assert (settings.channel, settings.labels, settings.device, settings.together) == ("DNA", "none", "cpu", 1)
+    assert (settings.channel, settings.labels, settings.device, settings.batch) == ("DNA", "none", "cpu", 1)
     assert settings.config == SegmentConfig(views="flips", keep_probability=False)
     assert made.models[0].name == "nuclei_unet" and len(made.models[0].sha256) == 64
 
@@ -41,7 +42,7 @@ def test_a_run_with_other_settings_is_refused_with_what_differs(plate, tmp_path)
     other = dataclasses.replace(CONFIG, diameter=30, views="all")
     with pytest.raises(ScreenError, match="diameter 24, not 30; views none, not all; labels tiff, not none; repeat"):
         plan(plate, tmp_path / "out", other, labels="none")
-    with pytest.raises(ScreenError, match="begun with pixels 100000000, not 5; chunk_size 2, not 3; repeat the former"):
+    with pytest.raises(ScreenError, match="begun with pixels 100000000, not 5; chunk size 2, not 3; repeat the former"):
         plan(plate, tmp_path / "out", limits=ScreenLimits(pixels=5), chunk_size=3)
     write_list(plate, *_without_last_row(plate))
     with pytest.raises(ScreenError, match="begun with another list of images; repeat the former command"):
@@ -69,7 +70,7 @@ def test_the_folder_of_a_screen_with_a_pipeline_is_refused(plate, tmp_path):
 
 def test_settings_that_were_altered_are_refused(plate, tmp_path):
     folder, _ = plan(plate, tmp_path / "out")
-    folder.pipeline.write_text("{}")
+    folder.procedure.write_text("{}")
     with pytest.raises(ScreenError, match=r"segmentation.json cannot be understood"):
         read_settings(folder)
 
@@ -102,7 +103,7 @@ def test_missing_images_can_be_allowed(plate, tmp_path):
 def test_an_output_that_cannot_be_used_is_refused_first(plate, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").touch()
-    with pytest.raises(ScreenError, match=r"holds 'notes.txt' and no screen"):
+    with pytest.raises(ScreenError, match=r"holds 'notes.txt' and is not a screen"):
         plan(plate, tmp_path / "out")
 
 
@@ -131,16 +132,19 @@ def test_the_only_channel_needs_no_name():
     assert choose_channel(("DNA",), None) == choose_channel(("RNA", "DNA"), "DNA") == "DNA"
 
 
-@pytest.mark.parametrize("change", [{"labels": "png"}, {"together": 0}])
-def test_settings_out_of_range_are_refused(change):
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"labels": "png"}, "labels is 'png'; give one of tiff, zarr, none"), ({"batch": 0}, "the batch is 0 images")],
+)
+def test_settings_out_of_range_are_refused(change, reason):
+    with pytest.raises(ConfigError, match=reason):
         FastSettings(
             **{
                 "config": CONFIG,
                 "device": "cpu",
                 "channel": "DNA",
                 "labels": "tiff",
-                "together": 1,
+                "batch": 1,
                 "number_format": "float32",
                 **change,
             }

@@ -16,23 +16,23 @@ import pandas as pd
 import pytest
 import tifffile
 from fast_folders import CONFIG, make_plate, merged_bytes, plan, run, write_list
+from screen_folders import PROGRAMS
 
 from nucdl_core.errors import BundleError, NucDLError, OutOfMemoryError
 from nucdl_core.files.reading import read_labels
-from nucdl_core.screen.cellprofiler.run import merge_again
+from nucdl_core.screen.core.finish import merge_again
 from nucdl_core.screen.core.image_list import scan_list
-from nucdl_core.screen.core.plan import read_chunks
+from nucdl_core.screen.core.plan import ScreenLimits, read_chunks
 from nucdl_core.screen.core.process import StopRequest
 from nucdl_core.screen.core.publish import is_published
 from nucdl_core.screen.core.work import private_folders, read_error
 from nucdl_core.screen.fast import images as fast_images
 from nucdl_core.screen.fast import run as fast_run
-from nucdl_core.screen.fast.culprits import add_blame
-from nucdl_core.screen.fast.images import ImageSet
-from nucdl_core.screen.fast.plan import FastSettings
-from nucdl_core.screen.fast.run import choose_crew, run_fast, try_image_set
+from nucdl_core.screen.fast.culprits import Culprit, add_culprits
+from nucdl_core.screen.fast.images import ImageSet, ImageWork
+from nucdl_core.screen.fast.run import Workers, choose_threads, run_fast, try_image_set
+from nucdl_core.screen.fast.settings import FastSettings
 
-UNIT = Path(__file__).resolve().parents[2]
 FIRST, SECOND, THIRD = (ImageSet(number, {}, Path(), Path()) for number in (1, 2, 3))
 
 
@@ -82,52 +82,39 @@ def test_a_plate_of_which_nothing_can_be_read_ends_with_failures(tmp_path):
     assert not (folder.merged / "Image.csv").exists()
 
 
-def test_the_bytes_do_not_depend_on_lanes(plate, tmp_path):
-    alone, _ = run(plate, tmp_path / "out", lanes=1)
+def test_the_bytes_do_not_depend_on_workers(plate, tmp_path):
+    alone, _ = run(plate, tmp_path / "out", workers=1)
     expected = merged_bytes(alone)
     labels = {path.name: path.read_bytes() for path in alone.results.rglob("*.tif")}
     alone.root.rename(tmp_path / "alone")
-    overlapped, _ = run(plate, tmp_path / "out", lanes=3)
+    overlapped, _ = run(plate, tmp_path / "out", workers=3)
     assert merged_bytes(overlapped) == expected
     assert {path.name: path.read_bytes() for path in overlapped.results.rglob("*.tif")} == labels
     assert len(labels) == 5
 
 
-def test_images_computed_together_give_the_nuclei_that_each_gives_alone(plate, tmp_path):
+def test_images_of_one_batch_give_the_nuclei_that_each_gives_alone(plate, tmp_path):
     options = {"labels": "none", "chunk_size": 5}
     alone, _ = run(plate, tmp_path / "alone", **options)
-    together, _ = run(plate, tmp_path / "together", lanes=2, together=3, **options)
-    one, other = (pd.read_csv(folder.merged / "Nuclei.csv") for folder in (alone, together))
+    batch, _ = run(plate, tmp_path / "batch", workers=2, batch=3, **options)
+    one, other = (pd.read_csv(folder.merged / "Nuclei.csv") for folder in (alone, batch))
     assert list(one["ImageNumber"]) == list(other["ImageNumber"])
     np.testing.assert_allclose(one["AreaShape_Area"], other["AreaShape_Area"], rtol=0.02)
     np.testing.assert_allclose(one["NucDL_Confidence"], other["NucDL_Confidence"], atol=0.01)
 
 
-def test_a_group_with_a_broken_image_is_done_without_it(tmp_path):
+def test_a_batch_with_a_broken_image_is_done_without_it(tmp_path):
     path = make_plate(tmp_path / "plate", ["good", "cut", "good"])
-    _, end = run(path, tmp_path / "out", together=3, chunk_size=3)
+    _, end = run(path, tmp_path / "out", batch=3, chunk_size=3)
     assert (end.succeeded, end.failed) == (2, 1)
-
-
-KILLED = """
-import os, sys
-sys.path[:0] = {path!r}
-from fast_folders import run
-left = [{after}]
-def progress(count):
-    left[0] -= count
-    if left[0] <= 0:
-        os.kill(os.getpid(), 9)
-run(__import__("pathlib").Path({plate!r}), __import__("pathlib").Path({output!r}), lanes=2, progress=progress)
-"""
 
 
 def test_a_killed_run_is_finished_by_the_same_call_with_the_same_bytes(plate, tmp_path, monkeypatch):
     calm, _ = run(plate, tmp_path / "out")
     expected = merged_bytes(calm)
     calm.root.rename(tmp_path / "calm")
-    code = KILLED.format(path=[str(UNIT), str(UNIT.parent)], after=4, plate=str(plate), output=str(tmp_path / "out"))
-    killed = subprocess.run([sys.executable, "-c", code], cwd=UNIT.parents[1], capture_output=True, check=False)
+    program = [sys.executable, PROGRAMS / "killed_after_images.py", "4", plate, tmp_path / "out"]
+    killed = subprocess.run(program, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     folder, made = plan(plate, tmp_path / "out")
     assert not folder.merged.exists()
@@ -157,6 +144,11 @@ def test_a_stopped_run_leaves_nothing_half_done_and_goes_on(plate, tmp_path):
     assert run_fast(folder, made, 1).succeeded == 5
 
 
+def workers_of(count, batch=1, **options):
+    settings = FastSettings(CONFIG, "cpu", "DNA", "none", batch, "int8")
+    return Workers(ImageWork(settings, ScreenLimits(), threading.Lock(), **options), count)
+
+
 def test_nobody_writes_into_the_folder_of_a_chunk_any_more_when_it_is_given_up(monkeypatch):
     begun, go, ended = threading.Event(), threading.Event(), threading.Event()
 
@@ -167,9 +159,9 @@ def test_nobody_writes_into_the_folder_of_a_chunk_any_more_when_it_is_given_up(m
             ended.set()
         return images
 
-    monkeypatch.setattr(fast_run, "do_together", do)
-    with contextlib.closing(fast_run.Lanes(FastSettings(CONFIG, "cpu", "DNA", "none", 1, "int8"), None, 2)) as lanes:
-        work = lanes.work([FIRST, SECOND, THIRD])
+    monkeypatch.setattr(fast_run, "do_batch", do)
+    with contextlib.closing(workers_of(2)) as workers:
+        work = workers.work([FIRST, SECOND, THIRD])
         assert next(work) == FIRST
         begun.wait()
         closing = threading.Thread(target=work.close)
@@ -182,35 +174,34 @@ def test_nobody_writes_into_the_folder_of_a_chunk_any_more_when_it_is_given_up(m
 
 
 def test_after_a_stop_no_further_image_set_is_taken_up(monkeypatch):
-    monkeypatch.setattr(fast_run, "do_together", lambda images, *_: images)
-    with contextlib.closing(fast_run.Lanes(FastSettings(CONFIG, "cpu", "DNA", "none", 1, "int8"), None, 1)) as lanes:
-        assert list(lanes.work([FIRST])) == [FIRST]
-        lanes.stopped.set()
+    monkeypatch.setattr(fast_run, "do_batch", lambda images, *_: images)
+    with contextlib.closing(workers_of(1)) as workers:
+        assert list(workers.work([FIRST])) == [FIRST]
+        workers.stopped.set()
         with pytest.raises(CancelledError):
-            list(lanes.work([SECOND]))
+            list(workers.work([SECOND]))
 
 
 def test_whoever_watches_is_told_which_image_sets_are_begun_and_ended_but_for_those_that_are_left_out(monkeypatch):
-    told, blamed = [], dataclasses.replace(SECOND, blame="why")
+    told, culprit = [], dataclasses.replace(SECOND, culprit=Culprit("why"))
 
     def do(images, *_):
         if images[0] == THIRD:
             raise ZeroDivisionError
         return images
 
-    monkeypatch.setattr(fast_run, "do_together", do)
-    settings = FastSettings(CONFIG, "cpu", "DNA", "none", 2, "int8")
-    with contextlib.closing(fast_run.Lanes(settings, None, 1, trace=lambda *each: told.append(each))) as lanes:
-        list(lanes.work([FIRST, blamed]))
+    monkeypatch.setattr(fast_run, "do_batch", do)
+    with contextlib.closing(workers_of(1, batch=2, tell=lambda *each: told.append(each[:2]))) as workers:
+        list(workers.work([FIRST, culprit]))
         with pytest.raises(ZeroDivisionError):
-            list(lanes.work([THIRD]))
+            list(workers.work([THIRD]))
     assert told == [("begin", [1]), ("end", [1]), ("begin", [3]), ("end", [3])]
 
 
-def test_an_image_set_that_is_to_blame_is_not_touched_but_named(plate, tmp_path):
+def test_a_culprit_is_not_touched_but_named(plate, tmp_path):
     folder, made = plan(plate, tmp_path / "out")
     folder.work.mkdir(exist_ok=True)
-    add_blame(folder, 2, "why")
+    add_culprits(folder, {2: Culprit("why")})
     (plate.parent / "images" / "002_good.tif").unlink()
     end = run_fast(folder, made, 1)
     assert (end.succeeded, end.failed) == (4, 1)
@@ -219,11 +210,30 @@ def test_an_image_set_that_is_to_blame_is_not_touched_but_named(plate, tmp_path)
     assert list(pd.read_csv(folder.merged / "inspection.csv")["ImageNumber"]) == [1, 3, 4, 5]
 
 
+def test_a_culprit_whose_file_took_too_long_to_read_fails_at_reading(plate, tmp_path):
+    folder, made = plan(plate, tmp_path / "out")
+    folder.work.mkdir(exist_ok=True)
+    add_culprits(folder, {2: Culprit("DNA: x.tif: reading takes more than 60 s", reading=True)})
+    assert run_fast(folder, made, 1).failed == 1
+    (failed,) = pd.read_csv(folder.merged / "failed_image_sets.csv", keep_default_na=False).to_dict("records")
+    assert (failed["ImageNumber"], failed["Step"], failed["Module"]) == (2, "reading images", "")
+    assert failed["Reason"] == "DNA: x.tif: reading takes more than 60 s"
+
+
+def test_whoever_watches_is_told_which_file_is_read(plate, tmp_path):
+    told = []
+    folder, made = plan(plate, tmp_path / "out")
+    run_fast(folder, made, 1, tell=lambda *each: told.append(each))
+    path = plate.parent / "images" / "004_good.tif"
+    at = told.index(("begin", [4], ""))
+    assert told[at + 1 : at + 4] == [("read", [4], f"DNA: {path}"), ("was read", [4]), ("end", [4])]
+
+
 def test_an_image_set_can_be_tried_alone_and_leaves_nothing(plate, tmp_path):
     folder, _ = plan(plate, tmp_path / "out")
     told, before = [], sorted(folder.root.rglob("*"))
-    try_image_set(folder, 4, lambda *each: told.append(each))
-    assert told == [("begin", [4]), ("end", [4])]
+    try_image_set(folder, 4, lambda *each: told.append(each[:2]))
+    assert told == [("begin", [4]), ("read", [4]), ("was read", [4]), ("end", [4])]
     assert sorted(folder.root.rglob("*")) == before
 
 
@@ -239,13 +249,13 @@ def test_a_model_that_fails_its_own_test_is_no_fault_of_an_image(plate, tmp_path
     assert not told
 
 
-def test_a_full_disk_is_blamed_on_no_image_and_ends_the_run(plate, tmp_path, monkeypatch):
+def test_a_full_disk_is_no_fault_of_an_image_and_ends_the_run(plate, tmp_path, monkeypatch):
     def fail(path, labels):
         raise NucDLError(f"{path}: cannot be written (No space left on device)")
 
     with monkeypatch.context() as patch:
         patch.setattr(fast_images, "write_label_image", fail)
-        folder, end = run(plate, tmp_path / "out", lanes=2)
+        folder, end = run(plate, tmp_path / "out", workers=2)
     assert end.merged is None
     assert end.unfinished and all("No space left" in reason for reason in end.unfinished.values())
     assert "No space left" in read_error(folder, next(iter(end.unfinished)))
@@ -277,7 +287,7 @@ def test_an_error_that_nobody_foresaw_ends_the_run(plate, tmp_path, monkeypatch)
 
     monkeypatch.setattr(fast_images, "segment_unfiltered", broken)
     with pytest.raises(ZeroDivisionError):
-        run(plate, tmp_path / "out", lanes=2)
+        run(plate, tmp_path / "out", workers=2)
 
 
 def test_a_damaged_chunk_is_done_again(plate, tmp_path):
@@ -332,10 +342,11 @@ def test_the_report_of_a_finished_run_can_be_made_again(plate, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("device", "lanes", "expected"), [("cpu", None, 2), ("cpu", 1, 1), ("cuda", None, 3), ("cuda", 2, 2)]
+    ("device", "workers", "expected"),
+    [("cpu", None, (2, 4)), ("cpu", 1, (1, 8)), ("cuda", None, (3, 2)), ("cuda", 2, (2, 4)), ("cpu", 9, (9, 1))],
 )
-def test_as_many_lanes_as_cores_work(monkeypatch, device, lanes, expected):
-    monkeypatch.setattr("nucdl_core.screen.fast.run.count_cores", lambda: 2)
-    crew = choose_crew(device, lanes)
-    assert crew.lanes == expected
-    assert crew.threads >= 1
+def test_as_many_workers_as_cores_share_the_threads_of_the_network(monkeypatch, device, workers, expected):
+    monkeypatch.setattr(fast_run, "count_cores", lambda: 2)
+    monkeypatch.setattr(fast_run.torch, "get_num_threads", lambda: 8)
+    threads = choose_threads(device, workers)
+    assert (threads.workers, threads.of_network) == expected

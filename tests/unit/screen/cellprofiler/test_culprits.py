@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nucdl_core.screen.core.culprits import find_culprits
+from nucdl_core.screen.cellprofiler.culprits import find_culprits
 
 
 def trial(killers, runs=None):
@@ -20,7 +20,7 @@ def trial(killers, runs=None):
     return dies_of
 
 
-def test_a_suspect_that_is_to_blame_takes_one_run():
+def test_a_suspect_that_is_the_culprit_takes_one_run():
     runs = []
     assert find_culprits(range(100), 41, trial({41}, runs)) == {41: "boom"}
     assert runs == [[41]]

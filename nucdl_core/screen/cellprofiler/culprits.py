@@ -11,24 +11,24 @@ Trial = Callable[[Sequence[int]], Optional[str]]
 def find_culprits(image_sets: Sequence[int], suspect: Optional[int], dies_of: Trial) -> Dict[int, str]:
     """Find image sets that a process dies of even when it gets nothing else.
 
-    The suspect is tried alone first, for CellProfiler's log usually tells which image set it was at. If that is not
-    to blame, all are tried once more, for it may have been chance. Then the list is halved, and each half that dies is
-    halved again.
+    The suspect is tried alone first, for CellProfiler's log usually tells which image set it was at. If the process
+    survives that, all are tried once more, for it may have been chance. Then the list is halved, and each half of
+    which the process dies is halved again.
 
     Parameters
     ----------
     image_sets : sequence of int
         The process died of these.
     suspect : int or None
-        One of them that it was at.
+        The one of them that it was at.
     dies_of : callable
         See `Trial`.
 
     Returns
     -------
     dict of int to str
-        Image sets to blame, and how the process died of each. Empty if no part dies: then it was chance, or their
-        number.
+        The culprits, and how the process died of each. Empty if it survives every part: then it was chance, or they
+        were too many.
     """
     if len(image_sets) > 1 and suspect is not None:
         how = dies_of([suspect])
