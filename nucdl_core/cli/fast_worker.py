@@ -16,7 +16,7 @@ from nucdl_core.screen.fast.messages import Tell, tell_into
 from nucdl_core.screen.fast.task import FastTask, parse_task
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
+def worker_program(arguments: Optional[Sequence[str]] = None) -> int:
     """Do a task.
 
     Parameters

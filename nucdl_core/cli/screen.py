@@ -82,9 +82,9 @@ def one_chunk(output: Path, number: int, gpus: int) -> None:
     A chunk that is finished is left as it is. When all are finished, 'nucdl screen report' merges their tables. Exit
     code: 0 if the chunk is finished, whether image sets failed or not, otherwise 1.
     """
-    from nucdl_core.screen.chunk import main
+    from nucdl_core.screen.chunk import chunk_program
 
-    raise SystemExit(main([str(output), str(number), "--gpus", str(gpus)]))
+    raise SystemExit(chunk_program([str(output), str(number), "--gpus", str(gpus)]))
 
 
 @screen.command()

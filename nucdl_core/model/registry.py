@@ -97,8 +97,8 @@ def default_model(family: str) -> str:
     name = family_of(family).bundled
     if name is None or name not in list_bundles():
         raise BundleError(
-            f"this version comes without a model of the family {family}; train one with 'nucdl train CONFIG --data "
-            "FOLDER --output FOLDER', and name its folder with --model"
+            f"this version comes without a model of the family {family}; train one with 'nucdl train "
+            f"training/{name or family}.json --data FOLDER --output FOLDER', and name its folder with --model"
         )
     return name
 

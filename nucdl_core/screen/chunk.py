@@ -18,7 +18,7 @@ from nucdl_core.screen.core.plan import ScreenFolder
 from nucdl_core.screen.core.process import StopRequest, stop_on_signals
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def chunk_program(arguments: Optional[List[str]] = None) -> int:
     """Run one chunk; return the exit code: 0 if it is published, whether image sets failed or not."""
     parser = argparse.ArgumentParser(prog="python -m nucdl_core.screen.chunk", description="Run one chunk of a screen.")
     parser.add_argument("output", type=Path, help="folder of the screen")
@@ -43,4 +43,4 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(chunk_program())

@@ -51,7 +51,7 @@ def work(marker):
     images.segment_unfiltered, images.read_file = segment, read
     # Drawing the maps of a report takes longer than all else.
     report.can_write_html = lambda: False
-    return fast_worker.main(sys.argv[-2:])
+    return fast_worker.worker_program(sys.argv[-2:])
 
 
 def watch(marker, task):

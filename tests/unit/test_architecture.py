@@ -22,6 +22,7 @@ PACKAGES = [
     "progress",
     "large",
     "labels",
+    "regions",
     "overlap",
     "results",
     "files",

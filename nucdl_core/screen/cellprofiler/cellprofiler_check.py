@@ -18,7 +18,7 @@ Module = Any
 Finding = Dict[str, Any]
 
 
-def main(request_path: str, result_path: str) -> None:
+def check_program(request_path: str, result_path: str) -> None:
     """Check the pipeline of a request, and write what was found."""
     request = json.loads(Path(request_path).read_text(encoding="utf-8"))
     Path(result_path).write_text(json.dumps(check_request(request)), encoding="utf-8")
@@ -145,4 +145,4 @@ def finding(wanted: Finding, reason: str) -> Finding:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    check_program(*sys.argv[1:])

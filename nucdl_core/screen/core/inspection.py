@@ -146,7 +146,7 @@ def inspect_file(file: ImageFile, limits: ScreenLimits) -> ImageFacts:
     Raises
     ------
     ImageError
-        As `read_file`, or if it takes longer than `limits.read_seconds`, see `time_limit`.
+        As `read_file`, or if it takes longer than `ScreenLimits.read_seconds`, see `time_limit`.
     """
     with time_limit(limits.read_seconds, read_too_long(str(file.path), limits.read_seconds)):
         return read_file(file, limits)[0]
@@ -164,14 +164,14 @@ def read_file(file: ImageFile, limits: ScreenLimits) -> Tuple[ImageFacts, AnyArr
     -------
     ImageFacts
     uint8, uint16, uint32 or float32 array (H, W)
-        Its pixels, as `files.as_grey_numbers` gives them.
+        Its pixels, as `reading.as_grey_numbers` gives them.
 
     Raises
     ------
     ImageError
         Naming the file, if it is missing, damaged, over a limit, not a single 2-D image, in colour (unless
-        `limits.colour`), holds NaN, infinite or negative numbers, changes meanwhile, or has another sha256 than the
-        list says.
+        `ScreenLimits.colour`), holds NaN, infinite or negative numbers, changes meanwhile, or has another sha256 than
+        the list says.
     """
     try:
         before = os.stat(file.path)

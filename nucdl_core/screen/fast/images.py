@@ -227,7 +227,7 @@ def image_row(image: ImageSet, facts: ImageFacts, found: Segmentation) -> Dict[s
 
 
 def nuclei_table(found: Segmentation, several_views: bool) -> pd.DataFrame:
-    """List the nuclei of an image: `batch.object_table` without what the table of images has."""
+    """List the nuclei of an image: `segment_files.object_table` without what the table of images has."""
     table = object_table(found, 0, "").drop(columns=[IMAGE_NUMBER, "FileName"])
     if several_views:
         # The column is there in every image, or the tables of the chunks could not be joined.

@@ -51,7 +51,8 @@ def worker_command() -> Tuple[str, ...]:
 
     It finds its modules where this process does, and not in the current folder, as ``python -m`` would.
     """
-    code = f"import sys; sys.path[:] = {sys.path!r}; from nucdl_core.cli.fast_worker import main; sys.exit(main())"
+    code = f"import sys; sys.path[:] = {sys.path!r}; from nucdl_core.cli import fast_worker as worker; "
+    code += "sys.exit(worker.worker_program())"
     return sys.executable, "-c", code
 
 

@@ -42,7 +42,7 @@ def in_this_process(monkeypatch):
         # Little is told, so that it fits into the pipe without anybody reading.
         reading, writing = os.pipe()
         try:
-            return cli_fast_worker.main([format_task(task), str(writing)])
+            return cli_fast_worker.worker_program([format_task(task), str(writing)])
         finally:
             os.close(reading)
 
@@ -129,7 +129,7 @@ def test_an_image_set_that_is_tried_alone_says_nothing(tmp_path, capfd):
     plan(path, tmp_path / "out")
     task = FastTask(FastRequest(path, tmp_path / "out", CONFIG), alone=1)
     with open(tmp_path / "told", "w") as stream:
-        assert cli_fast_worker.main([format_task(task), str(os.dup(stream.fileno()))]) == 0
+        assert cli_fast_worker.worker_program([format_task(task), str(os.dup(stream.fileno()))]) == 0
     told = [json.loads(line)[:2] for line in (tmp_path / "told").read_text().splitlines()]
     assert told == [["begin", [1]], ["read", [1]], ["was read", [1]], ["end", [1]]]
     assert capfd.readouterr() == ("", "")

@@ -18,7 +18,7 @@ from screen_folders import stand_in, write_images  # noqa: F401
 from nucdl_core.cli.main import main
 from nucdl_core.cli.words import NOT_FINISHED
 from nucdl_core.screen.cellprofiler.chunk import run_chunk
-from nucdl_core.screen.chunk import main as chunk_program
+from nucdl_core.screen.chunk import chunk_program
 from nucdl_core.screen.core import identity
 from nucdl_core.screen.core.finish import merge_again, missing_chunks
 from nucdl_core.screen.core.plan import (

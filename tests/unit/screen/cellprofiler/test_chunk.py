@@ -15,7 +15,7 @@ from nucdl_core.cli.main import main as nucdl
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen.cellprofiler import chunk as chunk_module
 from nucdl_core.screen.cellprofiler.chunk import run_chunk
-from nucdl_core.screen.chunk import main
+from nucdl_core.screen.chunk import chunk_program
 from nucdl_core.screen.core import disk
 from nucdl_core.screen.core.outcome import ChunkError
 from nucdl_core.screen.core.plan import PlannedModel, ScreenError, ScreenLimits, read_plan, write_plan
@@ -209,7 +209,7 @@ def test_cellprofiler_that_dies_before_the_first_image_set_fails_the_chunk(tmp_p
 def test_the_command_publishes_and_leaves_a_marker(tmp_path):
     folder, _, chunks = screen_of(tmp_path, ["raise"])
     marker = tmp_path / "markers" / "000001"
-    assert main([str(folder.root), "1", "--marker", str(marker), "--with-parent"]) == 0
+    assert chunk_program([str(folder.root), "1", "--marker", str(marker), "--with-parent"]) == 0
     assert marker.exists()
     assert folder.result(chunks[0]).is_dir()
 
@@ -230,7 +230,7 @@ def test_the_program_in_job_scripts_of_earlier_versions_still_works(tmp_path):
 
 def test_the_command_fails_with_one_line(tmp_path, capsys):
     folder, _, _ = screen_of(tmp_path, ["full"])
-    assert main([str(folder.root), "1", "--marker", str(tmp_path / "marker")]) == 1
+    assert chunk_program([str(folder.root), "1", "--marker", str(tmp_path / "marker")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "marker").exists()
 

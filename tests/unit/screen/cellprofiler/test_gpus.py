@@ -16,7 +16,7 @@ from nucdl_core.screen.cellprofiler import gpus
 from nucdl_core.screen.cellprofiler.engine import run_missing_chunks, workflow_configuration
 from nucdl_core.screen.cellprofiler.gpus import hold_gpu, visible_gpus
 from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
-from nucdl_core.screen.chunk import main
+from nucdl_core.screen.chunk import chunk_program
 from nucdl_core.screen.core.plan import ScreenFolder
 from nucdl_core.screen.core.process import StopRequest
 
@@ -129,7 +129,7 @@ def seen(tmp_path, stand_in):  # noqa: F811
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
     def run(screen, *options):
-        assert main([str(screen.root), "1", *options]) == 0
+        assert chunk_program([str(screen.root), "1", *options]) == 0
         return note.read_text().strip()
 
     return run

@@ -20,6 +20,7 @@ from screen_folders import PROGRAMS
 
 from nucdl_core.errors import BundleError, NucDLError, OutOfMemoryError
 from nucdl_core.files.reading import read_labels
+from nucdl_core.model.predictor import Predictor
 from nucdl_core.screen.core.finish import merge_again
 from nucdl_core.screen.core.image_list import scan_list
 from nucdl_core.screen.core.plan import ScreenLimits, read_chunks
@@ -242,7 +243,7 @@ def test_a_model_that_fails_its_own_test_is_no_fault_of_an_image(plate, tmp_path
         raise BundleError("the model's output differs")
 
     folder, _ = plan(plate, tmp_path / "out")
-    monkeypatch.setattr(fast_run, "check_model", fail)
+    monkeypatch.setattr(Predictor, "self_test", fail)
     told = []
     with pytest.raises(BundleError):
         try_image_set(folder, 4, lambda *each: told.append(each))
