@@ -2,6 +2,7 @@
 #
 #   make install              .venv with CellProfiler and NucDL (PYTHON=path names a Python 3.9)
 #   make demo [IMAGES=folder] IdentifyNucleiDL beside IdentifyPrimaryObjects, into demo_output/
+#   make screen               .venv-screen with Snakemake, which runs screens
 #   make test [ARGS="-k size"] all tests, the engine's also with current libraries
 #   make check                style and types
 #   make clean                what the other targets left, the environments excepted (make distclean: those too)
@@ -12,17 +13,20 @@ ENGINE = .venv-engine
 ENGINE_TESTS = $(wildcard tests/unit tests/property tests/golden)
 CODE = nucdl_core plugins pipelines tests benchmarks
 
-.PHONY: install demo test test-cellprofiler test-engine check clean distclean
+.PHONY: install screen demo test test-cellprofiler test-engine check clean distclean
 
 install:
 	@bash tools/install.sh
+
+screen: install
+	@bash tools/install.sh screen
 
 demo: install
 	@$(BIN)/nucdl demo --output demo_output $(if $(IMAGES),--images "$(IMAGES)")
 
 test: test-cellprofiler test-engine
 
-test-cellprofiler: install
+test-cellprofiler: screen
 	@bash tools/install.sh gui
 	$(BIN)/python -m pytest $(ARGS)
 

@@ -32,7 +32,7 @@ COLD_START = """
 import time; start = time.perf_counter()
 import numpy as np; from nucdl_core.config import SegmentConfig
 import torch; imported = time.perf_counter()
-from nucdl_core.model.bundle import find_bundle; from nucdl_core.model.predictor import load_map_model
+from nucdl_core.model.bundle import find_bundle; from nucdl_core.model.loading import load_map_model
 load_map_model(find_bundle("nuclei_unet"), "cpu"); loaded = time.perf_counter()
 from nucdl_core.segment import segment
 segment(np.load(__import__("sys").argv[1]), SegmentConfig(device="cpu")); done = time.perf_counter()

@@ -3,7 +3,7 @@
 #
 #   tools/install.sh           .venv: Python 3.9, CellProfiler, PyTorch, the engine, the development tools
 #   tools/install.sh engine    .venv-engine: a newer Python with current libraries, the engine, no CellProfiler
-#   tools/install.sh screen    .venv-screen: Snakemake, which runs screens; `nucdl screen run` calls this by itself
+#   tools/install.sh screen    .venv-screen: Snakemake, which runs screens
 #   tools/install.sh gui       wxPython into .venv, where ../shared/wheels holds a wheel that fits (for tests/gui)
 #
 # PYTHON=path chooses the Python 3.9 of .venv, PYTHON_ENGINE=path the newer one of .venv-engine, PYTHON_SCREEN=path that

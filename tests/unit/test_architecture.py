@@ -1,6 +1,7 @@
 """The house keeps its shape: imports point down, the engine knows no CellProfiler, everything stays small."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -209,3 +210,12 @@ def test_only_the_registry_knows_families_by_name_or_tells_predictors_apart(path
             assert not names & FAMILY_NAMES
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
             assert "Predictor" not in ast.unparse(node.args[1])
+
+
+def test_every_file_that_the_document_names_exists():
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[\w.]+/)*_?\w+\.(?:py|md|json|html))`", text))
+    there = [path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.rglob("*.*") if ".venv" not in str(path)]
+    of_a_kind = {name for name in named if "NAME" in name or "GROUP" in name or name == "plan.json"}
+    assert len(named) > 60
+    assert not {name for name in named - of_a_kind if not any(f"/{path}".endswith(f"/{name}") for path in there)}
