@@ -10,7 +10,7 @@ from nucdl_core import __version__
 from nucdl_core.cli.demo import demo_command
 from nucdl_core.cli.evaluate import evaluate_command, report_command
 from nucdl_core.cli.models import models
-from nucdl_core.cli.screen_plan import screen
+from nucdl_core.cli.screen import screen
 from nucdl_core.cli.segment import refine_command, segment_command
 from nucdl_core.cli.simulate import simulate_command
 from nucdl_core.cli.train import train_command, tune_command

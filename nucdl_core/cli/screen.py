@@ -1,4 +1,4 @@
-"""The commands that run screens, go on with them, and tell about them."""
+"""The commands for screens: many image sets through CellProfiler."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from nucdl_core.cli.limit_options import Command
-from nucdl_core.cli.screen_plan import CORES, plan_request, planning_options, screen
+from nucdl_core.cli.screen_plan import CORES, plan_command, plan_request, planning_options
 from nucdl_core.cli.words import EXISTING_FOLDER, NOT_FINISHED, SOME_FAILED
 
 if TYPE_CHECKING:
     from nucdl_core.screen.core.finish import ScreenEnd
 
-__all__ = ["screen"]
-
 MOST_SHOWN = 10
 SCREEN = click.option("--output", type=EXISTING_FOLDER, required=True, help="Folder of the screen.")
+
+
+@click.group()
+def screen() -> None:
+    """Run a pipeline on a whole screen: plan, run, status, resume, report; chunk for job arrays."""
+
+
+screen.add_command(plan_command)
 
 
 def engine_options(command: Command) -> Command:

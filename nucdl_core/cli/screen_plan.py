@@ -1,4 +1,4 @@
-"""The commands for screens: many image sets through CellProfiler."""
+"""Planning a screen on the command line, and the options by which it is planned."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from nucdl_core.screen.cellprofiler.planner import PlanRequest
 
 CORES = click.option("--cores", type=click.IntRange(min=1), default=None, help="Processes at once  [all cores].")
-
-
-@click.group()
-def screen() -> None:
-    """Run a pipeline on a whole screen: plan, run, status, resume, report; chunk for job arrays."""
 
 
 def planning_options(command: Command) -> Command:
@@ -74,10 +69,10 @@ def plan_request(options: Any) -> PlanRequest:
     )
 
 
-@screen.command()
+@click.command(name="plan")
 @planning_options
 @CORES
-def plan(**options: Any) -> None:
+def plan_command(**options: Any) -> None:
     """Check everything that can be checked before the work, and write the plan.
 
     Nothing is run. Give the image sets by --csv, or by --images with --naming: yokogawa, imagexpress, operetta,

@@ -3,6 +3,8 @@ import sys
 
 from commands import nucdl
 
+from nucdl_core.cli.main import main
+
 
 def test_the_help_is_shown_without_importing_torch():
     code = (
@@ -21,3 +23,10 @@ def test_simulate_segment_and_evaluate_fit_together(tmp_path):
     assert result.exit_code == 0, result.output
     assert "mean F1 (IoU 0.50 to 0.95)" in result.output
     assert (tmp_path / "found" / "summary.json").exists()
+
+
+def test_every_command_is_there():
+    commands = "demo evaluate models refine report screen segment simulate train tune".split()
+    assert sorted(main.commands) == commands
+    assert sorted(main.commands["models"].commands) == ["check", "list"]
+    assert sorted(main.commands["screen"].commands) == ["chunk", "plan", "report", "resume", "run", "status"]
