@@ -14,6 +14,7 @@ from nucdl_core.arrays import Floats
 from nucdl_core.errors import BundleError
 from nucdl_core.labels import relabel
 from nucdl_core.model.bundle import WEIGHTS, find_bundle, read_tensors
+from nucdl_core.model.device import fast_dtype
 from nucdl_core.model.registry import family_of, load_part
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.crops import Finish, unet_crop
@@ -48,9 +49,17 @@ def lesson_of(architecture: str) -> Lesson:
     return lesson
 
 
+def in_fast_format(device: str) -> torch.autocast:
+    """Let a block compute in bfloat16 where the hardware does so itself, otherwise in float32.
+
+    On a processor without instructions for it bfloat16 is emulated: a step then takes thirty times as long.
+    """
+    return torch.autocast(device, torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16)
+
+
 def map_losses(network: nn.Module, batch: Batch) -> Dict[str, Tensor]:
     """Compare the maps of a network with their targets; see `loss.unet_loss`."""
-    with torch.autocast(batch["image"].device.type, dtype=torch.bfloat16):
+    with in_fast_format(batch["image"].device.type):
         maps = network(batch["image"])
     return unet_loss(maps.float(), batch)
 
@@ -69,7 +78,7 @@ def instance_crop(image: Floats, layers: Layers, config: TrainConfig) -> Dict[st
 def instance_losses(network: nn.Module, batch: Batch) -> Dict[str, Tensor]:
     """Compare the nuclei that a Mask R-CNN proposes with the true ones; torchvision's five terms count equally."""
     targets = [instance_targets(labels) for labels in batch["labels"]]
-    with torch.autocast(batch["image"].device.type, dtype=torch.bfloat16):
+    with in_fast_format(batch["image"].device.type):
         _, terms = network(batch["image"], targets)
     total = torch.stack(list(terms.values())).sum()
     return {"total": total, **{name.replace("loss_", ""): term for name, term in terms.items()}}

@@ -5,10 +5,11 @@ from safetensors.numpy import load_file
 
 from nucdl_core.config import from_mapping
 from nucdl_core.errors import BundleError, ConfigError
+from nucdl_core.model import device
 from nucdl_core.model.bundle import WEIGHTS, find_bundle
 from nucdl_core.model.networks.maskrcnn import NucleusMaskRCNN
 from nucdl_core.training.config import Stage, TrainConfig
-from nucdl_core.training.lessons import instance_crop, instance_losses, instance_targets, start_from
+from nucdl_core.training.lessons import instance_crop, instance_losses, instance_targets, map_losses, start_from
 from nucdl_core.training.loop import learning_rate, set_pace
 from nucdl_core.training.superpose import Layers
 
@@ -120,3 +121,25 @@ def test_stages_are_settings():
 def test_impossible_stages_are_refused_with_the_reason(changes, reason):
     with pytest.raises(ConfigError, match=reason):
         from_mapping(TrainConfig, {"name": "tiny", "architecture": "maskrcnn", "stages": STAGES, **changes})
+
+
+@pytest.mark.parametrize(("hardware", "computed"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_training_computes_in_bfloat16_only_where_the_hardware_does(monkeypatch, hardware, computed):
+    device.fast_dtype.cache_clear()
+    monkeypatch.setattr(device, "_computes_bfloat16", lambda name: hardware)
+    seen = []
+
+    class Noting(torch.nn.Conv2d):
+        def forward(self, image):
+            found = super().forward(image)
+            seen.append(found.dtype)
+            return found
+
+    size, batch = (2, 1, 8, 8), {}
+    for name in ("image", "gap", "sized", "inside"):
+        batch[name] = torch.ones(size)
+    batch["targets"] = torch.zeros(2, 4, 8, 8)
+    losses = map_losses(Noting(1, 4, 1), batch)
+    device.fast_dtype.cache_clear()
+    assert seen == [computed]
+    assert losses["total"].dtype == torch.float32
