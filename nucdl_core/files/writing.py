@@ -223,6 +223,11 @@ def write_atomically(path: PathLike, fill: Callable[[IO[bytes]], object]) -> Non
             temporary.unlink()
 
 
+def write_bytes(path: PathLike, content: bytes) -> None:
+    """Write a file; see `write_atomically`."""
+    write_atomically(path, lambda stream: stream.write(content))
+
+
 @contextlib.contextmanager
 def replaced_folder(target: PathLike, is_replaced: Callable[[Path], bool] = lambda path: True) -> Iterator[Path]:
     """Let a block fill a new folder, which takes the place of `target` once the block has ended without an error.

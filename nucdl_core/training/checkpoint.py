@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Dict
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nucdl_core.errors import BundleError
+from nucdl_core.files.writing import write_bytes
 
 
 def save_checkpoint(path: Path, step: int, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> None:
-    """Write step, weights, averaged weights and optimizer state to one file."""
+    """Write step, weights, averaged weights and optimizer state to one file.
+
+    Raises
+    ------
+    NucDLError
+        If the file cannot be written; an older one stays.
+    """
     tensors: Dict[str, Tensor] = {"step": torch.tensor(step)}
     tensors.update({f"network.{key}": value for key, value in network.state_dict().items()})
     tensors.update({f"average.{key}": value for key, value in average.state_dict().items()})
     for index, state in optimizer.state_dict()["state"].items():
         tensors.update({f"optimizer.{index}.{key}": value for key, value in state.items()})
-    temporary = path.with_suffix(".partial")
-    save_file({key: value.detach().clone().contiguous() for key, value in tensors.items()}, temporary)
-    os.replace(temporary, path)
+    content = save({key: value.detach().clone().contiguous() for key, value in tensors.items()})
+    write_bytes(path, content)
 
 
 def load_checkpoint(path: Path, network: nn.Module, average: nn.Module, optimizer: Optimizer) -> int:
@@ -32,9 +38,12 @@ def load_checkpoint(path: Path, network: nn.Module, average: nn.Module, optimize
     Raises
     ------
     BundleError
-        If the checkpoint belongs to another network.
+        If the checkpoint is damaged or belongs to another network.
     """
-    tensors = load_file(path)
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise BundleError(f"{path} is damaged ({error}); remove it, and training begins anew") from error
     try:
         network.load_state_dict(_part(tensors, "network"))
         average.load_state_dict(_part(tensors, "average"))

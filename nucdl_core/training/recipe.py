@@ -10,16 +10,17 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from nucdl_core import __version__
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import from_mapping
 from nucdl_core.errors import ConfigError, ImageError
-from nucdl_core.files.writing import replaced_folder
+from nucdl_core.files.writing import make_folder, replaced_folder, write_bytes
 from nucdl_core.model.bundle import (
     BUNDLE_FORMAT,
     CARD,
+    DESCRIPTION,
     TEST,
     WEIGHTS,
     BundleDescription,
@@ -96,13 +97,32 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
     -------
     Path
         The bundle.
+
+    Raises
+    ------
+    ConfigError
+        If the folder of the bundle holds something else.
+    NucDLError
+        If data or companion cannot be used, or something cannot be written.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    # Refuses a companion that is missing before the hours of training, not after them.
+    make_folder(output)
+    # What is missing or in the way is refused before the hours of training, not after them.
     companion_of(config)
+    refuse_what_is_no_model(output / config.name)
     training, validation = split(read_annotated_images(data), config)
     checkpoint = train_network(config, training, output, resolve_device(device), workers)
     return make_bundle(config, checkpoint, validation, output / config.name, len(training))
+
+
+def refuse_what_is_no_model(folder: Path) -> None:
+    """Refuse to put a model in the place of a folder that holds something else, such as the training images.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+        raise ConfigError(f"{folder} holds something else than a model; name another output, or empty this folder")
 
 
 def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
@@ -153,8 +173,8 @@ def make_bundle(
 def write_bundle(folder: Path, description: BundleDescription, files: Mapping[str, Mapping[str, AnyArray]]) -> None:
     """Write tensors, model card and description into an empty folder."""
     for name, tensors in files.items():
-        save_file(dict(tensors), folder / name)
-    (folder / CARD).write_text(model_card(description), encoding="utf-8")
+        write_bytes(folder / name, save(dict(tensors)))
+    write_bytes(folder / CARD, model_card(description).encode("utf-8"))
     write_description(folder, description)
 
 

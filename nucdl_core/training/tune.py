@@ -8,7 +8,6 @@ the score of the Data Science Bowl on the training images). The algorithm here i
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Tuple
 
@@ -18,7 +17,7 @@ from scipy.optimize import differential_evolution
 
 from nucdl_core.config import DEFAULT_MODEL, require
 from nucdl_core.errors import ConfigError, ImageError
-from nucdl_core.files.writing import replaced_folder
+from nucdl_core.files.writing import replaced_folder, write_bytes
 from nucdl_core.model.bundle import CARD, BundleDescription, find_bundle, read_bundle, write_description
 from nucdl_core.model.card import tuned_card
 from nucdl_core.model.device import resolve_device
@@ -78,6 +77,7 @@ class TuneConfig:
     def __post_init__(self) -> None:
         require(self.generations >= 1, f"generations is {self.generations}; at least 1 is needed")
         require(self.population >= 5, f"population is {self.population}; at least 5 candidates are needed")
+        require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,6 +223,6 @@ def write_tuned(source: Path, target: Path, description: BundleDescription) -> N
     text = card.read_text(encoding="utf-8") if card.exists() else ""
     with replaced_folder(target) as folder:
         for name in description.files:
-            shutil.copyfile(source / name, folder / name)
-        (folder / CARD).write_text(tuned_card(description, text), encoding="utf-8")
+            write_bytes(folder / name, (source / name).read_bytes())
+        write_bytes(folder / CARD, tuned_card(description, text).encode("utf-8"))
         write_description(folder, description)

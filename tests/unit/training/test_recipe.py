@@ -8,7 +8,7 @@ import torch
 from conftest import REPOSITORY
 from safetensors.numpy import load_file
 
-from nucdl_core.errors import BundleError, ConfigError, ImageError
+from nucdl_core.errors import BundleError, ConfigError, ImageError, NucDLError
 from nucdl_core.model.bundle import read_bundle
 from nucdl_core.model.loading import load_map_model, load_model
 from nucdl_core.model.networks import maskrcnn
@@ -16,9 +16,10 @@ from nucdl_core.model.registry import build_network
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.training import recipe as training
+from nucdl_core.training.checkpoint import save_checkpoint
 from nucdl_core.training.config import Stage, TrainConfig
 from nucdl_core.training.lessons import start_from
-from nucdl_core.training.loop import learning_rate, train_network
+from nucdl_core.training.loop import CHECKPOINT, learning_rate, train_network
 from nucdl_core.training.recipe import read_train_config, split, train
 from nucdl_core.training.sources import is_validation, read_annotated_images
 
@@ -92,6 +93,30 @@ def test_a_checkpoint_of_another_network_is_refused(data, tmp_path):
     train_network(CONFIG, sources, tmp_path, "cpu", workers=0)
     with pytest.raises(BundleError, match="belongs to another network"):
         train_network(dataclasses.replace(CONFIG, arguments={"widths": [4, 6]}), sources, tmp_path, "cpu", workers=0)
+
+
+def test_a_damaged_checkpoint_is_refused(data, tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"damaged" * 9)
+    with pytest.raises(BundleError, match="is damaged .* remove it"):
+        train_network(CONFIG, read_annotated_images(data), tmp_path, "cpu", workers=0)
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced_by_a_model(data):
+    # A model that is called like the folder of the training images, beside which it is to lie.
+    before = sorted((data / "images").iterdir())
+    with pytest.raises(ConfigError, match="images holds something else than a model"):
+        train(dataclasses.replace(CONFIG, name="images"), data, data, "cpu", workers=0)
+    assert sorted((data / "images").iterdir()) == before
+
+
+def test_a_place_that_cannot_be_written_is_refused_in_one_line(data, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NucDLError, match="cannot be made"):
+        train(CONFIG, data, tmp_path / "file" / "models", "cpu", workers=0)
+    (tmp_path / CHECKPOINT / "in_the_way").mkdir(parents=True)
+    network = build_network(CONFIG.architecture, CONFIG.arguments)
+    with pytest.raises(NucDLError, match="cannot be written"):
+        save_checkpoint(tmp_path / CHECKPOINT, 1, network, network, torch.optim.AdamW(network.parameters()))
 
 
 def test_the_learning_rate_rises_and_then_falls():

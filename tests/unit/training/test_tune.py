@@ -83,7 +83,7 @@ def test_too_few_annotated_images_are_refused(data, tiny_bundle, tmp_path):
         tune(data, tmp_path / "mine", TuneConfig(str(tiny_bundle), 1, 5))
 
 
-@pytest.mark.parametrize("values", [{"generations": 0}, {"population": 4}])
-def test_a_search_of_nothing_is_refused(values):
+@pytest.mark.parametrize("values", [{"generations": 0}, {"population": 4}, {"seed": -1}])
+def test_settings_of_a_search_that_make_no_sense_are_refused(values):
     with pytest.raises(ConfigError, match=next(iter(values))):
         TuneConfig(**values)
