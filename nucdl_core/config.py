@@ -82,7 +82,7 @@ def _reason(error: BaseException, _: Optional[type]) -> str:
         return f"unknown setting {unknown}; {error.cl.__name__} knows {known}"
     if isinstance(error, KeyError):
         return "this setting is missing"
-    if isinstance(error, TypeError):
+    if isinstance(error, (TypeError, AttributeError)):
         return "a list, or a mapping of names to values, is needed here"
     return str(error)
 

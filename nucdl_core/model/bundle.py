@@ -258,7 +258,7 @@ def _parse(path: Path, raw: bytes) -> BundleDescription:
         raise BundleError(f"{path} has more than {LONGEST_DESCRIPTION} bytes; it is not a model description")
     try:
         return from_mapping(BundleDescription, json.loads(raw))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not a model description that can be used: {error}") from error
 
 

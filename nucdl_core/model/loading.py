@@ -69,6 +69,11 @@ def make_predictor(bundle: Bundle, device: str, dtype: torch.dtype) -> Predictor
     """
     description, path = bundle.description, bundle.folder / WEIGHTS
     network = build_network(description.architecture, description.arguments)
+    if description.architecture != description.family:
+        raise BundleError(
+            f"{bundle.folder}: the network {description.architecture!r} and the family {description.family!r} do not "
+            "belong together; install the model again"
+        )
     load_weights(network, read_tensors(path), path)
     return predictor_class(description.family).from_bundle(network, bundle, device, dtype)
 

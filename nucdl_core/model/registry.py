@@ -148,5 +148,5 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     make: Callable[..., nn.Module] = load_part(family_of(name).network)
     try:
         return make(**arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:
         raise BundleError(f"architecture {name!r} does not take the arguments {dict(arguments)}: {error}") from error

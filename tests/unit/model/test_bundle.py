@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.errors import BundleError
 from nucdl_core.model.bundle import (
+    DESCRIPTION,
     WEIGHTS,
     ZOO,
     Companion,
@@ -52,6 +53,19 @@ def test_a_companion_is_described_by_name_and_identity(tiny_bundle):
     edit_description(tiny_bundle, companion={"name": "nuclei_unet"})
     with pytest.raises(BundleError, match="this setting is missing, in companion.sha256"):
         read_bundle(tiny_bundle)
+
+
+def test_a_description_nested_beyond_measure_is_refused(tiny_bundle):
+    (tiny_bundle / DESCRIPTION).write_text("[" * 100_000)
+    with pytest.raises(BundleError, match="not a model description"):
+        read_description(tiny_bundle)
+
+
+@pytest.mark.parametrize("values", [{"companion": "nuclei_unet"}, {"arguments": [1]}])
+def test_a_text_or_list_in_the_place_of_a_mapping_is_refused_in_plain_words(tiny_bundle, values):
+    edit_description(tiny_bundle, **values)
+    with pytest.raises(BundleError, match=f"a mapping of names to values, is needed here, in {next(iter(values))}"):
+        read_description(tiny_bundle)
 
 
 def test_a_folder_is_found_by_its_path(tiny_bundle):

@@ -144,7 +144,12 @@ def test_weights_of_another_architecture_are_refused_with_their_names(tiny_bundl
 
 @pytest.mark.parametrize(
     "changes, reason",
-    [({"architecture": "vit"}, "'vit' is not known"), ({"arguments": {"depth": 3}}, "does not take the arguments")],
+    [
+        ({"architecture": "vit"}, "'vit' is not known"),
+        ({"arguments": {"depth": 3}}, "does not take the arguments"),
+        ({"arguments": {"widths": []}}, "does not take the arguments"),
+        ({"family": "maskrcnn"}, "the network 'unet' and the family 'maskrcnn' do not belong together"),
+    ],
 )
 def test_an_unknown_architecture_is_refused(tiny_bundle, changes, reason):
     edit_description(tiny_bundle, **changes)
