@@ -71,7 +71,10 @@ class ScreenLimits:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            require(name == "colour" or value > 0, f"the limit {name} is {value}; it must be above 0")
+            require(
+                name == "colour" or 0 < value < float("inf"),
+                f"the limit {name} is {value}; it must be above 0 and finite",
+            )
 
 
 @dataclass(frozen=True)
@@ -288,7 +291,14 @@ def write_plan(folder: ScreenFolder, plan: ScreenPlan) -> None:
 
 
 def rename_keys(values: Mapping[str, Any], names: Mapping[str, str]) -> Dict[str, Any]:
-    """Give some keys of a mapping other names; order and values stay."""
+    """Give some keys of a mapping other names; order and values stay.
+
+    Raises
+    ------
+    ConfigError
+        If it is no mapping, as it may be where it comes from a file.
+    """
+    require(isinstance(values, Mapping), f"{values!r:.60} came; a mapping of names to values is needed")
     return {names.get(name, name): value for name, value in values.items()}
 
 
@@ -310,7 +320,7 @@ def read_plan(folder: ScreenFolder) -> ScreenPlan:
         values = rename_keys(values, swap(_STORED))
         values["procedure"] = rename_keys(values["procedure"], swap(_STORED_PARTS))
         return from_mapping(ScreenPlan, values)
-    except (ConfigError, KeyError, AttributeError) as error:
+    except (ConfigError, KeyError) as error:
         raise ScreenError(f"{folder.plan} is not a plan of this version ({error}); plan into a new folder") from error
 
 

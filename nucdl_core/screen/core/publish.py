@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 from nucdl_core.config import from_mapping, require
-from nucdl_core.errors import ConfigError, NucDLError
+from nucdl_core.errors import NucDLError
 from nucdl_core.files.writing import file_sha256, make_folder, write_json
 from nucdl_core.screen.core.plan import Chunk, ScreenError, rename_keys, swap
 
@@ -191,7 +191,7 @@ def read_manifest(folder: Path) -> Manifest:
         return from_mapping(Manifest, values)
     except FileNotFoundError:
         raise ScreenError(f"{folder} has no {MANIFEST}: the chunk is missing; resume the screen") from None
-    except (OSError, ValueError, AttributeError, ConfigError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ScreenError(f"{path} was altered ({error}); delete the folder and resume the screen") from error
 
 

@@ -42,7 +42,7 @@ def read_culprits(folder: ScreenFolder) -> Dict[int, Culprit]:
         return {int(number): _parse(value) for number, value in json.loads(path.read_text(encoding="utf-8")).items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ScreenError(f"{path} cannot be understood ({error}); delete it and repeat the command") from error
 
 

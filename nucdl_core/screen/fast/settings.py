@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 
 from nucdl_core.config import SegmentConfig, from_mapping, require
-from nucdl_core.errors import ConfigError
 from nucdl_core.screen.core.plan import ScreenError, ScreenFolder, rename_keys, swap
 from nucdl_core.screen.fast.label_images import LABEL_FORMATS
 
@@ -69,5 +68,5 @@ def read_settings(folder: ScreenFolder) -> FastSettings:
         if config["maximum_diameter"] is None:
             config["maximum_diameter"] = math.inf
         return from_mapping(FastSettings, values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ScreenError(f"{folder.procedure} cannot be understood ({error}); give a new folder") from error

@@ -146,6 +146,7 @@ def test_an_image_set_that_is_tried_alone_says_nothing(tmp_path, capfd):
         (("{image}", "--colour"), "--colour goes with --csv only"),
         (("{image}", "--lanes", "2"), "--lanes goes with --csv only"),
         (("--csv", "{list}", "--image-set-seconds", "0"), "the limit seconds is 0.0; it must be above 0"),
+        (("--csv", "{list}", "--read-seconds", "inf"), "the limit read_seconds is inf; it must be above 0 and finite"),
         (("--csv", "{list}", "--channel", "RNA"), "no image 'RNA', only DNA"),
         (("--csv", "{list}", "--threshold", "2"), "it must lie between 0 and 1"),
         (("--csv", "{image}"), "the file is damaged or not saved as CSV"),

@@ -68,6 +68,7 @@ def test_a_folder_without_a_plan_says_what_to_do(folder):
         (lambda values: values["limits"].update(pixels=0), "the limit pixels is 0"),
         (lambda values: values["costs"].update(start_seconds=-1), "start_seconds is -1"),
         (lambda values: values.update(grouping=None), "not a plan of this version"),
+        (lambda values: values.update(pipeline=[1]), "a mapping of names to values is needed"),
     ],
 )
 def test_a_plan_that_was_altered_is_refused(folder, change, reason):

@@ -97,6 +97,13 @@ def test_a_manifest_that_contradicts_itself_is_refused(finished, change):
         read_manifest(finished[0])
 
 
+@pytest.mark.parametrize("text", ["", "[1]", "[" * 100_000])
+def test_a_manifest_that_is_no_mapping_is_refused(finished, text):
+    (finished[0] / "manifest.json").write_text(text)
+    with pytest.raises(ScreenError, match=r"manifest\.json was altered"):
+        read_manifest(finished[0])
+
+
 def test_a_missing_manifest_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(ScreenError, match="the chunk is missing; resume"):
         read_manifest(tmp_path)

@@ -70,9 +70,10 @@ def test_the_folder_of_a_screen_with_a_pipeline_is_refused(plate, tmp_path):
 
 def test_settings_that_were_altered_are_refused(plate, tmp_path):
     folder, _ = plan(plate, tmp_path / "out")
-    folder.procedure.write_text("{}")
-    with pytest.raises(ScreenError, match=r"segmentation.json cannot be understood"):
-        read_settings(folder)
+    for text in ("{}", "[]", '{"config": 1}', "[" * 100_000):
+        folder.procedure.write_text(text)
+        with pytest.raises(ScreenError, match=r"segmentation.json cannot be understood"):
+            read_settings(folder)
 
 
 @pytest.mark.parametrize(

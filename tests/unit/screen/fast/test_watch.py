@@ -205,7 +205,7 @@ def test_culprits_can_be_forgotten_and_an_altered_file_is_refused(screen):
     assert read_culprits(screen) == {12: Culprit("why"), 3: Culprit("how", reading=True)}
     forget_culprits(screen)
     assert read_culprits(screen) == {}
-    for text in ("[]", '{"1": {"reason": "why"}}', '{"one": "why"}'):
+    for text in ("[]", '{"1": {"reason": "why"}}', '{"one": "why"}', "[" * 100_000):
         (screen.work / CULPRITS).write_text(text)
         with pytest.raises(ScreenError, match=r"blamed.json cannot be understood"):
             read_culprits(screen)
