@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -27,6 +28,9 @@ TILE = 512
 # While a folder is replaced, these lie in a hidden folder beside it: what is being written, what is replaced, what may
 # be deleted, and the lock of the run that does it.
 _NEW, _OLD, _WASTE, _LOCK = "new", "old", "waste", "lock"
+# On a disk that cannot lock files, newer versions of the library would take the mere existence of the file for the
+# lock, which a killed process leaves behind.
+_LOCK_OPTIONS: Dict[str, Any] = {"fallback_to_soft": False}
 
 
 def file_sha256(path: PathLike) -> str:
@@ -303,7 +307,7 @@ def _workshop(final: Path) -> Iterator[Path]:
     from filelock import FileLock, Timeout
 
     workshop = _workshop_of(final)
-    lock = FileLock(workshop / _LOCK)
+    lock = FileLock(workshop / _LOCK, **_LOCK_OPTIONS)
     with _named(final):
         workshop.mkdir(parents=True, exist_ok=True)
         try:
@@ -312,6 +316,8 @@ def _workshop(final: Path) -> Iterator[Path]:
             raise NucDLError(
                 f"{final}: another run is writing this folder; wait until it has ended, or name another folder"
             ) from None
+        except NotImplementedError as error:
+            raise OSError(errno.ENOSYS, "the disk cannot lock files") from error
     try:
         with _named(final):
             _clear(final, workshop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -184,3 +185,13 @@ def test_a_half_deleted_old_folder_is_never_brought_back(target, monkeypatch):
     replace(target)
     assert "old" not in removed
     assert not list(target.parent.glob(".*/old"))
+
+
+def test_a_disk_that_cannot_lock_files_is_told_and_keeps_the_folder(target, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(NucDLError, match="result: cannot be replaced .*(cannot lock files|not implemented)"):
+        replace(target)
+    assert content(target) == OLD
