@@ -23,7 +23,11 @@ def planning_options(command: Command) -> Command:
         click.argument("pipeline", type=EXISTING_FILE),
         click.option("--csv", type=EXISTING_FILE, default=None, help="List of image sets, as for LoadData."),
         click.option("--images", type=EXISTING_FOLDER, default=None, help="Folder of images, instead of a list."),
-        click.option("--naming", default=None, help="How the files in it are named; see 'nucdl screen plan --help'."),
+        click.option(
+            "--naming",
+            default=None,
+            help="How the files in it are named: yokogawa, imagexpress, operetta, nucdl, or a regular expression.",
+        ),
         click.option("--output", type=FOLDER, required=True, help="Folder of the screen."),
         click.option("--plugins", type=EXISTING_FOLDER, default=None, help="Folder of CellProfiler plugins."),
         click.option(

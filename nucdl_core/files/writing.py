@@ -22,12 +22,14 @@ from nucdl_core.large import is_large, let_go
 
 if TYPE_CHECKING:
     import pandas as pd
+    from filelock import FileLock
 
 # Side of the tiles of a large label image, in pixels.
 TILE = 512
 # While a folder is replaced, these lie in a hidden folder beside it: what is being written, what is replaced, what may
 # be deleted, and the lock of the run that does it.
 _NEW, _OLD, _WASTE, _LOCK = "new", "old", "waste", "lock"
+_BUSY = "{}: another run is writing this folder; wait until it has ended, or name another folder"
 # On a disk that cannot lock files, newer versions of the library would take the mere existence of the file for the
 # lock, which a killed process leaves behind.
 _LOCK_OPTIONS: Dict[str, Any] = {"fallback_to_soft": False}
@@ -309,15 +311,16 @@ def _workshop(final: Path) -> Iterator[Path]:
     workshop = _workshop_of(final)
     lock = FileLock(workshop / _LOCK, **_LOCK_OPTIONS)
     with _named(final):
-        workshop.mkdir(parents=True, exist_ok=True)
         try:
+            workshop.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
-        except Timeout:
-            raise NucDLError(
-                f"{final}: another run is writing this folder; wait until it has ended, or name another folder"
-            ) from None
         except NotImplementedError as error:
             raise OSError(errno.ENOSYS, "the disk cannot lock files") from error
+        except (Timeout, FileNotFoundError, FileExistsError):
+            raise NucDLError(_BUSY.format(final)) from None
+        if not _is_on_its_file(lock):
+            lock.release()
+            raise NucDLError(_BUSY.format(final))
     try:
         with _named(final):
             _clear(final, workshop)
@@ -329,6 +332,16 @@ def _workshop(final: Path) -> Iterator[Path]:
             shutil.rmtree(workshop, ignore_errors=True)
     finally:
         lock.release()
+
+
+def _is_on_its_file(lock: FileLock) -> bool:
+    """Tell whether a lock is on the file that is there, and not on one that another run removed after it was opened."""
+    # The library has no public way to ask for the file that it has opened.
+    opened = lock._context.lock_file_fd
+    try:
+        return opened is not None and os.path.samestat(os.fstat(opened), os.stat(lock.lock_file))
+    except FileNotFoundError:
+        return False
 
 
 def _clear(final: Path, workshop: Path) -> None:
@@ -343,7 +356,7 @@ def _clear(final: Path, workshop: Path) -> None:
 
 
 def _refuse_what_cannot_move(final: Path) -> None:
-    if final.exists() and not final.is_dir():
+    if final.is_file():
         raise NucDLError(f"{final} is a file; name a folder")
     if final.exists() and os.path.ismount(final):
         raise NucDLError(f"{final} is a mounted disk or folder, which cannot be replaced; name a folder in it")

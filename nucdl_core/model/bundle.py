@@ -67,7 +67,7 @@ class BundleDescription:
     family : str
         Kind of model, a key of `registry.FAMILIES`.
     architecture, arguments : str, dict
-        Registered network and its arguments.
+        Family whose network it is, the same as `family`, and the arguments of that network.
     normalization : dict
         Name and percentiles of the intensity normalization that the network was trained with.
     canonical_diameter : float
@@ -80,7 +80,7 @@ class BundleDescription:
         How outlines are corrected, where ``nucdl tune`` has found that out; None corrects them by one
         pixel at most, with the threshold of the decision, and drops and merges nothing.
     companion : Companion or None
-        The U-Net by which a model of the family "maskrcnn" estimates sizes and corrects outlines.
+        The model by which one whose family gives no maps estimates sizes and corrects outlines.
     tolerance : float
         Largest difference to the expected test output that is accepted.
     training, metrics : dict

@@ -89,7 +89,7 @@ def load_companion(description: BundleDescription, device: str) -> MapPredictor:
     companion = description.companion
     if companion is None:
         raise BundleError(
-            f"the model {description.name} names no U-Net that estimates the size of nuclei; install it again"
+            f"the model {description.name} names no other model that estimates the size of nuclei; install it again"
         )
     folder = find_bundle(companion.name)
     found = read_bundle(folder).sha256

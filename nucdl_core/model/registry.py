@@ -39,6 +39,8 @@ class Family:
     gives_maps : bool
         Whether its predictor is a `map_predictor.MapPredictor`, which estimates sizes and corrects outlines; another
         one needs a companion for that.
+    staged : bool
+        Whether its network has ``parts()`` that can learn in stages, see `training.config.Stage`.
     bundled : str or None
         Its model that comes with this version.
     """
@@ -48,6 +50,7 @@ class Family:
     lesson: str
     calibration: str
     gives_maps: bool = True
+    staged: bool = False
     bundled: Optional[str] = None
 
 
@@ -65,6 +68,7 @@ FAMILIES: Dict[str, Family] = {
         lesson="nucdl_core.training.lessons:INSTANCE_LESSON",
         calibration="nucdl_core.training.calibrate:INSTANCE_CHOICES",
         gives_maps=False,
+        staged=True,
         bundled="nuclei_maskrcnn",
     ),
 }

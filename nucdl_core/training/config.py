@@ -115,13 +115,17 @@ class TrainConfig:
         )
         for key in ("crop_size", "batch", "steps", "checkpoint_every"):
             require(getattr(self, key) >= 1, f"{key} is {getattr(self, key)}; it must be at least 1")
+        require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
+        smallest, largest = self.diameter_range
+        require(
+            0 < smallest <= largest,
+            f"diameter_range is from {smallest} to {largest}; give the smallest diameter, above 0, and the largest",
+        )
         self._check_stages()
 
     def _check_stages(self) -> None:
         if self.stages:
-            require(
-                not family_of(self.architecture).gives_maps, f"architecture {self.architecture!r} learns without stages"
-            )
+            require(family_of(self.architecture).staged, f"architecture {self.architecture!r} learns without stages")
             ends = [stage.until for stage in self.stages]
             require(
                 ends == sorted(ends) and ends[-1] == 1,

@@ -34,13 +34,10 @@ class Lesson:
         Makes a crop of an image and its nuclei.
     losses : callable
         Takes a network in training and a batch of crops; returns the terms of the loss and their sum "total".
-    staged : bool
-        Whether the network has `parts` that can learn in stages, see `config.Stage`.
     """
 
     finish: Finish
     losses: Callable[[nn.Module, Batch], Dict[str, Tensor]]
-    staged: bool = False
 
 
 def lesson_of(architecture: str) -> Lesson:
@@ -110,7 +107,7 @@ def instance_targets(labels: Tensor) -> Dict[str, Tensor]:
 
 
 MAP_LESSON = Lesson(unet_crop, map_losses)
-INSTANCE_LESSON = Lesson(instance_crop, instance_losses, staged=True)
+INSTANCE_LESSON = Lesson(instance_crop, instance_losses)
 
 
 def start_from(network: nn.Module, model: str) -> None:

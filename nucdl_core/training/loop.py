@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from nucdl_core.errors import NucDLError
 from nucdl_core.model.registry import build_network
 from nucdl_core.training.checkpoint import load_checkpoint, save_checkpoint
 from nucdl_core.training.config import PARTS, Stage, TrainConfig
@@ -24,7 +25,7 @@ from nucdl_core.training.sources import AnnotatedImage
 
 _LOGGER = logging.getLogger(__name__)
 WARM_UP = 200
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 
 
 def train_network(
@@ -48,6 +49,13 @@ def train_network(
     -------
     Path
         The checkpoint.
+
+    Raises
+    ------
+    BundleError
+        If the checkpoint, or the model to start from, is damaged or belongs to another network.
+    NucDLError
+        If checkpoint or log cannot be written.
     """
     torch.manual_seed(config.seed)
     lesson = lesson_of(config.architecture)
@@ -137,5 +145,9 @@ def _log(folder: Path, step: int, seconds: float, losses: List[Dict[str, float]]
     means = {key: round(sum(loss[key] for loss in losses) / len(losses), 5) for key in losses[0]}
     line = json.dumps({"step": step, "seconds": round(seconds), **means})
     _LOGGER.info(line)
-    with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
-        log.write(line + "\n")
+    path = folder / LOG
+    try:
+        with path.open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+    except OSError as error:
+        raise NucDLError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from killed_runs import fill, killed_runs
 
 from nucdl_core.errors import NucDLError
@@ -134,6 +135,30 @@ def test_two_runs_do_not_replace_the_same_folder(target):
         with pytest.raises(NucDLError, match="another run is writing this folder"):
             replace(target)
         fill(folder, NEW)
+    assert content(target) == NEW
+
+
+@pytest.mark.parametrize("remade", [False, True])
+def test_a_lock_on_a_file_that_another_run_has_removed_is_none(target, monkeypatch, remade):
+    acquire, kept = FileLock.acquire, []
+
+    def acquire_late(lock, **options):
+        held = acquire(lock, **options)
+        # What another run does that ends just now, and a third one that begins.
+        path = Path(lock.lock_file)
+        kept.append(os.open(path, os.O_RDONLY))
+        path.unlink()
+        if remade:
+            path.touch()
+        return held
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLock, "acquire", acquire_late)
+        with pytest.raises(NucDLError, match="another run is writing this folder"):
+            replace(target)
+    os.close(*kept)
+    assert content(target) == OLD
+    replace(target)
     assert content(target) == NEW
 
 

@@ -196,7 +196,7 @@ def test_another_version_of_the_companion_is_refused(tiny_instance_bundle):
 
 def test_a_model_without_companion_is_refused(tiny_instance_bundle):
     edit_description(tiny_instance_bundle, companion=None)
-    with pytest.raises(BundleError, match="names no U-Net"):
+    with pytest.raises(BundleError, match="names no other model"):
         load_model(tiny_instance_bundle, "cpu")
 
 

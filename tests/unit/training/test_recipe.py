@@ -19,7 +19,7 @@ from nucdl_core.training import recipe as training
 from nucdl_core.training.checkpoint import save_checkpoint
 from nucdl_core.training.config import Stage, TrainConfig
 from nucdl_core.training.lessons import start_from
-from nucdl_core.training.loop import CHECKPOINT, learning_rate, train_network
+from nucdl_core.training.loop import CHECKPOINT, LOG, learning_rate, train_network
 from nucdl_core.training.recipe import read_train_config, split, train
 from nucdl_core.training.sources import is_validation, read_annotated_images
 
@@ -119,6 +119,13 @@ def test_a_place_that_cannot_be_written_is_refused_in_one_line(data, tmp_path):
         save_checkpoint(tmp_path / CHECKPOINT, 1, network, network, torch.optim.AdamW(network.parameters()))
 
 
+def test_a_log_that_cannot_be_written_is_refused_in_one_line(data, tmp_path):
+    (tmp_path / LOG).mkdir()
+    config = dataclasses.replace(CONFIG, steps=50, batch=1, checkpoint_every=50)
+    with pytest.raises(NucDLError, match=r"log.jsonl: cannot be written"):
+        train_network(config, read_annotated_images(data), tmp_path, "cpu", workers=0)
+
+
 def test_the_learning_rate_rises_and_then_falls():
     config = dataclasses.replace(CONFIG, steps=1000)
     rates = [learning_rate(config, step) for step in (0, 100, 200, 600, 999)]
@@ -173,6 +180,8 @@ def test_too_few_images_to_split_are_refused(data):
         (json.dumps({"name": "x", "stepz": 1}), "unknown setting stepz"),
         (json.dumps({"name": "x", "steps": 0}), "steps is 0"),
         (json.dumps({"name": "../x"}), "use letters, digits and underscores"),
+        (json.dumps({"name": "x", "seed": -1}), "seed is -1"),
+        (json.dumps({"name": "x", "diameter_range": [9, 3]}), "from 9.0 to 3.0; give the smallest"),
         (json.dumps({"steps": 1}), "this setting is missing, in name"),
     ],
 )
