@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from nucdl_core.errors import ImageError
 from nucdl_core.exchange.objects import AnnotatedObject, AnnotatedObjects, ObjectCollector, PlacedMask, trimmed
-from nucdl_core.exchange.polygons import MAX_OBJECT_PIXELS, as_ring, fill, note_filled, polygons_of
+from nucdl_core.exchange.polygons import MAX_OBJECT_PIXELS, as_points, as_ring, fill, note_filled, polygons_of
 from nucdl_core.exchange.sources import ImageToRead, ReadOptions, annotation_stem
-from nucdl_core.exchange.texts import read_json
-from nucdl_core.files.writing import write_json
+from nucdl_core.exchange.texts import read_json, write_compact_json
 
 COCO_NAME = "annotations.json"
 DEFAULT_CATEGORY = "nucleus"
@@ -134,7 +133,7 @@ def box_ring(box: Any, label: str) -> NDArray[np.float64]:
     ImageError
         If it is no box.
     """
-    corners = as_ring(_pairs(box, label), label)
+    corners = as_points(_pairs(box, label), label)
     if len(corners) != 2 or min(corners[1]) < 0:
         raise ImageError(f"the box of object {label} is {box!r}; it must be x, y, width, height")
     (x, y), (width, height) = corners.tolist()
@@ -301,4 +300,4 @@ class CocoWriter:
         """Write the file."""
         categories = [{"id": number, "name": name, "supercategory": ""} for name, number in self._categories.items()]
         content = {"images": self._images, "annotations": self._annotations, "categories": categories}
-        write_json(self._folder / COCO_NAME, content)
+        write_compact_json(self._folder / COCO_NAME, content)

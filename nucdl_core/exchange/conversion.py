@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from nucdl_core.errors import ConfigError, ImageError, NucDLError
-from nucdl_core.exchange.formats import FORMATS, Source, WriteOptions, AnnotationWriter, find_sources
+from nucdl_core.exchange.coco import DEFAULT_CATEGORY
+from nucdl_core.exchange.formats import FORMATS, AnnotationWriter, Source, WriteOptions, find_sources
 from nucdl_core.exchange.objects import AnnotatedObjects, categories_of, first_few
 from nucdl_core.exchange.sources import ImageSizes, ImageToRead, ReadOptions
 from nucdl_core.files.folders import PathLike
@@ -178,7 +179,8 @@ def lost_by(annotated: AnnotatedObjects, target: str) -> Tuple[str, ...]:
     """
     told: List[str] = []
     classes = categories_of(annotated)
-    if classes and not FORMATS[target].classes:
+    # Of COCO objects that all are called nuclei, this says nothing.
+    if set(classes) - {DEFAULT_CATEGORY} and not FORMATS[target].classes:
         names = first_few([f"{name}: {count}" for name, count in classes.items()])
         told.append(f"the format {target} has no classes, they are lost ({names})")
     named = [found.name for found in annotated.objects if found.name]

@@ -13,8 +13,7 @@ from nucdl_core.errors import ImageError
 from nucdl_core.exchange.objects import AnnotatedObject, AnnotatedObjects, ObjectCollector, joined
 from nucdl_core.exchange.polygons import Filled, Ring, as_ring, fill, note_filled, polygons_of
 from nucdl_core.exchange.sources import ImageToRead, ReadOptions, annotation_stem
-from nucdl_core.exchange.texts import read_json
-from nucdl_core.files.writing import write_json
+from nucdl_core.exchange.texts import read_json, write_compact_json
 
 GEOJSON_SUFFIX = ".geojson"
 # What NucDL adds to the file and other programs pass over: QuPath's files do not say how large the image is.
@@ -119,7 +118,7 @@ class GeoJsonWriter:
             "features": [_feature(found) for found in annotated.objects],
             _IMAGE_SIZE: list(annotated.shape),
         }
-        write_json(self._folder / f"{annotated.image}{GEOJSON_SUFFIX}", content)
+        write_compact_json(self._folder / f"{annotated.image}{GEOJSON_SUFFIX}", content)
         return ()
 
     def finish(self) -> None:

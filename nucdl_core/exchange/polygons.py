@@ -154,19 +154,28 @@ def _simple(corners: List[Tuple[int, int]]) -> List[Ring]:
 
 
 def as_ring(points: object, name: str) -> Ring:
-    """Check the corners of an outline.
+    """Check the corners of an outline; see `as_points`.
+
+    A last point that repeats the first one is left out. Fewer than 3 corners enclose nothing and are allowed.
+    """
+    ring = as_points(points, name)
+    return ring[:-1] if len(ring) > 1 and np.array_equal(ring[0], ring[-1]) else ring
+
+
+def as_points(points: object, name: str) -> Ring:
+    """Check a list of points.
 
     Parameters
     ----------
     points : sequence of pairs of numbers
-        A last point that repeats the first one is left out.
+        Where there are more than two numbers a point, the first two count.
     name : str
         Of the object, for errors.
 
     Returns
     -------
-    Ring
-        Fewer than 3 corners enclose nothing and are allowed.
+    float64 array (N, 2)
+        x and y in pixels.
 
     Raises
     ------
@@ -174,17 +183,19 @@ def as_ring(points: object, name: str) -> Ring:
         If these are no pairs of numbers, or one is not finite or far beyond any image.
     """
     try:
-        ring = np.array(points, np.float64)
+        found = np.array(points, np.float64)
     except (ValueError, TypeError, OverflowError) as error:
         raise ImageError(f"the outline of object {name} is no list of pairs of numbers x, y ({error})") from error
-    if ring.size == 0:
+    if found.size == 0:
         return np.zeros((0, 2))
-    if ring.ndim != 2 or ring.shape[1] < 2:
-        raise ImageError(f"the outline of object {name} has the shape {ring.shape}; it must be N pairs of numbers x, y")
-    ring = ring[:, :2]
-    if not np.isfinite(ring).all() or np.abs(ring).max() > _FARTHEST:
+    if found.ndim != 2 or found.shape[1] < 2:
+        raise ImageError(
+            f"the outline of object {name} has the shape {found.shape}; it must be N pairs of numbers x, y"
+        )
+    found = found[:, :2]
+    if not np.isfinite(found).all() or np.abs(found).max() > _FARTHEST:
         raise ImageError(f"the outline of object {name} holds a number that is not finite or above {_FARTHEST:.0e}")
-    return ring[:-1] if len(ring) > 1 and np.array_equal(ring[0], ring[-1]) else ring
+    return found
 
 
 def fill(rings: Sequence[Ring], shape: Tuple[int, int], together: bool = True) -> Filled:

@@ -231,7 +231,7 @@ class LabelWriter:
 
 
 class StackWriter:
-    """Writes ``NAME_stack.tif`` for each image, layers of label images without overlaps; see `formats.AnnotationWriter`."""
+    """Writes ``NAME_stack.tif`` for each image, layers without overlaps; see `formats.AnnotationWriter`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -257,7 +257,7 @@ class StackWriter:
 
 
 class BinaryWriter:
-    """Writes ``NAME_binary.png`` for each image: 255 where there is a nucleus, 0 elsewhere; see `formats.AnnotationWriter`.
+    """Writes ``NAME_binary.png`` for each image: 255 in nuclei, 0 elsewhere; see `formats.AnnotationWriter`.
 
     Parameters
     ----------

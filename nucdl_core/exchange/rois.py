@@ -16,7 +16,7 @@ from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from nucdl_core.errors import ImageError
 from nucdl_core.exchange.objects import AnnotatedObject, AnnotatedObjects, ObjectCollector, first_few
-from nucdl_core.exchange.polygons import Filled, Ring, as_ring, fill, fill_ellipse, note_filled, polygons_of
+from nucdl_core.exchange.polygons import Filled, Ring, as_points, as_ring, fill, fill_ellipse, note_filled, polygons_of
 from nucdl_core.exchange.roi_archive import read_members, write_members
 from nucdl_core.exchange.sources import ImageToRead, ReadOptions, annotation_stem
 from nucdl_core.files.writing import write_atomically
@@ -84,7 +84,7 @@ def _fill_roi(roi: ImagejRoi, collector: ObjectCollector, name: str) -> Optional
     left, top, wide, high = roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
     box = (roi.xd, roi.yd, roi.widthd, roi.heightd) if roi.subpixelrect else (left, top, wide, high)
     if roi.roitype == ROI_TYPE.OVAL:
-        as_ring([box[:2], box[2:]], name)
+        as_points([box[:2], box[2:]], name)
         return fill_ellipse(box, collector.shape)
     if roi.roitype == ROI_TYPE.RECT:
         if roi.rounded_rect_arc_size:

@@ -1,4 +1,4 @@
-"""Reading files of annotations as a whole: bytes, JSON and tables, within limits and with errors that help."""
+"""Files of annotations as a whole: bytes, JSON and tables, read within limits and with errors that help."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterable
 
 from nucdl_core.errors import ImageError
+from nucdl_core.files.writing import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +67,24 @@ def read_json(path: Path) -> Any:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"this is no JSON ({error}); copy or export the file again") from error
+
+
+def write_compact_json(path: Path, content: Any) -> None:
+    """Write an object as a JSON file without spaces: most of it are long lists of coordinates.
+
+    Parameters
+    ----------
+    path : Path
+        In an existing folder; an existing file is replaced.
+    content : dict, list, str, int or None
+
+    Raises
+    ------
+    NucDLError
+        If the file cannot be written.
+    """
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n"
+    write_atomically(path, lambda stream: stream.write(text.encode("ascii")))
 
 
 def read_text_table(path: Path, needed: Iterable[str]) -> pd.DataFrame:
