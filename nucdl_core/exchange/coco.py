@@ -7,7 +7,7 @@ P. Dollar, maskApi.c). Runs go down the columns.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -259,10 +259,16 @@ class CocoWriter:
 
     A nucleus without holes becomes polygons, which annotation programs can edit; one with holes uncompressed run
     lengths, since COCO polygons know no holes. Both are exact. Its number is an attribute, as CVAT keeps them.
+
+    Parameters
+    ----------
+    folder : Path
+    files : mapping of str to Path
+        Images by their names without suffix; one that is not among them is called ``NAME.png`` in the file.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, files: Mapping[str, Path]) -> None:
+        self._folder, self._files = folder, files
         self._images: List[Dict[str, Any]] = []
         self._annotations: List[Dict[str, Any]] = []
         self._categories: Dict[str, int] = {DEFAULT_CATEGORY: 1}
@@ -271,8 +277,9 @@ class CocoWriter:
         """Keep the objects of one image for the file."""
         identity = len(self._images) + 1
         height, width = annotated.shape
-        # The suffix of the image is not known where its annotations came alone; programs go by the name before it.
-        self._images.append({"id": identity, "file_name": f"{annotated.image}.png", "height": height, "width": width})
+        file = self._files.get(annotated.image)
+        name = f"{annotated.image}.png" if file is None else file.name
+        self._images.append({"id": identity, "file_name": name, "height": height, "width": width})
         for found in annotated.objects:
             self._annotations.append(self._annotation(found, annotated.shape, identity))
         return ()

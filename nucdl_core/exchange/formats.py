@@ -51,7 +51,8 @@ class WriteOptions:
     Attributes
     ----------
     images : mapping of str to Path
-        Images by their names without suffix; one mask a nucleus puts them beside the masks.
+        Images by their names without suffix; one mask a nucleus puts them beside the masks, and
+        COCO names their files.
     cut_touching : bool
         Whether touching nuclei are parted by a gap in a binary image.
     """
@@ -112,7 +113,7 @@ FORMATS: Dict[str, Format] = {
     "coco": Format(
         "COCO JSON (one file for many images)",
         coco.read_coco,
-        lambda folder, options: coco.CocoWriter(folder),
+        lambda folder, options: coco.CocoWriter(folder, options.images),
         (".json",),
         classes=True,
         names=True,

@@ -165,11 +165,13 @@ def test_polygons_are_written_where_there_are_no_holes_and_run_lengths_where_the
     ring = np.ones((3, 3), bool)
     ring[1, 1] = False
     objects = [AnnotatedObject(1, trimmed(np.eye(2, dtype=bool))), AnnotatedObject(2, trimmed(ring, 2, 2))]
-    writer = coco.CocoWriter(tmp_path)
+    writer = coco.CocoWriter(tmp_path, {"b": tmp_path / "b.tiff"})
     writer.add(AnnotatedObjects("a", (6, 8), tuple(objects)))
+    writer.add(AnnotatedObjects("b", (6, 8), ()))
     writer.finish()
     content = json.loads((tmp_path / "annotations.json").read_text())
-    assert content["images"] == [{"id": 1, "file_name": "a.png", "height": 6, "width": 8}]
+    assert content["images"][0] == {"id": 1, "file_name": "a.png", "height": 6, "width": 8}
+    assert content["images"][1]["file_name"] == "b.tiff"
     first, second = content["annotations"]
     points = [{*zip(ring[::2], ring[1::2])} for ring in first["segmentation"]]
     assert points == [{(0, 0), (1, 0), (1, 1), (0, 1)}, {(1, 1), (2, 1), (2, 2), (1, 2)}]
