@@ -2,8 +2,8 @@
 
 Coordinates are those of ImageJ, QuPath and COCO: x to the right and y down, in pixels, (0, 0) at the outer corner of
 the first pixel, so that its centre is (0.5, 0.5) and a nucleus of one pixel is a square of side 1. A pixel belongs to
-a polygon if its centre does; a centre on the line belongs to it on the left and the upper side only. Outlines that are
-made here run along the edges of pixels, which makes them exact.
+a polygon if its centre does; a centre on the line belongs to it on the right and the upper side only, as in ImageJ
+(PolygonFiller, since version 1.52u). Outlines that are made here run along the edges of pixels, which makes them exact.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ Ring = NDArray[np.float64]
 
 # Far beyond any image; above this, sums of coordinates are no longer exact.
 _FARTHEST = 1e9
+# ImageJ's filler moves lines by this to the right, so that rounding does not decide for centres on them.
+_ON_THE_LINE = 1e-8
 # Filling takes several times the memory of the pixels that an object spans.
 MAX_OBJECT_PIXELS = 2**27
 # East, south, west, north; (row, col) of a step along an edge that has the nucleus on its right.
@@ -258,8 +260,9 @@ def _is_rectangle(ring: Ring) -> bool:
 
 def _pixel_box(ring: Ring) -> Tuple[int, int, int, int]:
     """First row and column, and those after the last, of the pixels whose centres lie between a ring's extremes."""
-    low, high = ring.min(axis=0), ring.max(axis=0)
-    (left, top), (right, bottom) = ([math.ceil(value - 0.5) for value in corner] for corner in (low, high))
+    (low_x, low_y), (high_x, high_y) = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
+    top, bottom = math.ceil(low_y - 0.5), math.ceil(high_y - 0.5)
+    left, right = (math.floor(value + 0.5 + _ON_THE_LINE) for value in (low_x, high_x))
     return top, left, bottom, right
 
 
@@ -276,7 +279,7 @@ def _turns_around(ring: Ring, box: Tuple[int, int, int, int]) -> NDArray[np.int6
     rows = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts - first, counts)
     share = (rows + 0.5 - y[edge]) / (next_y - y)[edge]
     crossing_x = x[edge] + share * (next_x - x)[edge]
-    cols = np.clip(np.ceil(crossing_x - 0.5) - left, 0, width).astype(np.int64)
+    cols = np.clip(np.floor(crossing_x + 0.5 + _ON_THE_LINE) - left, 0, width).astype(np.int64)
     places = (rows - top) * (width + 1) + cols
     sign = np.where(next_y > y, 1.0, -1.0)[edge]
     steps = np.bincount(places, sign, height * (width + 1)).reshape(height, width + 1)

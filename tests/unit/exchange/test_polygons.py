@@ -58,9 +58,9 @@ def test_a_pixel_belongs_to_a_polygon_if_its_centre_does():
     ]
 
 
-def test_a_centre_on_the_line_belongs_on_the_left_and_upper_side_only():
+def test_a_centre_on_the_line_belongs_on_the_right_and_upper_side_only():
     image = image_of(filled([[1.5, 2.5], [3.5, 2.5], [3.5, 4.5], [1.5, 4.5]]))
-    assert np.argwhere(image).tolist() == [[2, 1], [2, 2], [3, 1], [3, 2]]
+    assert np.argwhere(image).tolist() == [[2, 2], [2, 3], [3, 2], [3, 3]]
 
 
 def test_whole_corners_of_imagej_are_corners_of_pixels():
