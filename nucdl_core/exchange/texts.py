@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import stat
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterable
+from typing import TYPE_CHECKING, Any, Dict, Iterable
 
 from nucdl_core.errors import ImageError
 from nucdl_core.files.writing import write_atomically
@@ -111,11 +112,14 @@ def read_text_table(path: Path, needed: Iterable[str]) -> pd.DataFrame:
     content = read_bytes(path)
     header = content.split(b"\n", 1)[0]
     separator = max(",;\t", key=lambda mark: header.count(mark.encode()))
+    options: Dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig", "index_col": False}
     try:
-        table = pd.read_csv(
-            io.BytesIO(content), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-        )
-    except (ValueError, LookupError) as error:  # What pandas raises is a ValueError, text that is not UTF-8 as well.
+        with warnings.catch_warnings():
+            # Otherwise what a row has beyond its header is dropped.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(io.BytesIO(content), sep=separator, **options)
+    # What pandas raises is a ValueError, text that is not UTF-8 as well.
+    except (ValueError, LookupError, pd.errors.ParserWarning) as error:
         raise ImageError(f"this is no table in UTF-8 ({error}); export it again as CSV") from error
     table.columns = table.columns.str.strip().str.lower()
     if missing := [name for name in needed if name not in table.columns]:

@@ -1,4 +1,4 @@
-"""ImageJ itself, which comes with CellProfiler, reads what NucDL writes and writes what NucDL reads: the same pixels."""
+"""ImageJ, which comes with CellProfiler, reads what NucDL writes and writes what NucDL reads: the same pixels."""
 
 import importlib.util
 import os
@@ -26,7 +26,7 @@ public class Rois {
     System.out.println(text);
   }
   static Roi[] made() {
-    int[] x = {8, 13, 8, 3}, y = {3, 8, 13, 8}, u = {2, 17, 11, 9, 4}, v = {1, 5, 19, 9, 15};
+    int[] x = {8, 13, 8, 3}, y = {3, 8, 13, 8}, u = {2, 17, 11, 9, 4}, v = {1, 5, 20, 9, 14};
     ShapeRoi ring = new ShapeRoi(new Roi(15, 2, 9, 8)).xor(new ShapeRoi(new Roi(18, 4, 3, 3)));
     return new Roi[] {new PolygonRoi(x, y, 4, Roi.POLYGON), new PolygonRoi(u, v, 5, Roi.FREEROI),
       new OvalRoi(12, 9, 9, 12), new OvalRoi(1, 15, 6, 6), new Roi(20, 11, 4, 7), ring};

@@ -86,6 +86,7 @@ def test_outlines_outside_the_image_are_told(read):
         ("object,x,y,image_height,image_width\n1,1,1,5,0\n", "is '5' x '0' pixels"),
         ("object,x,X,y\n1,1,1,1\n", "two columns have one name"),
         ('object,x,y\n1,"1,1\n', "no table in UTF-8"),
+        ("object,x,y\n1,1,1,1\n", "no table in UTF-8"),
     ],
 )
 def test_a_broken_table_is_refused(read, text, message):
