@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nucdl_core.errors import ImageError
 from nucdl_core.exchange.objects import AnnotatedObject, AnnotatedObjects, ObjectCollector, PlacedMask, trimmed
 from nucdl_core.exchange.polygons import MAX_OBJECT_PIXELS, as_points, as_ring, fill, note_filled, polygons_of
-from nucdl_core.exchange.sources import ImageToRead, ReadOptions, annotation_stem
+from nucdl_core.exchange.sources import ImageToRead, ReadOptions, named_image
 from nucdl_core.exchange.texts import read_json, write_compact_json
 
 COCO_NAME = "annotations.json"
@@ -62,8 +62,7 @@ def _key(identity: Any) -> str:
 def _lazily(
     image: Dict[str, Any], annotations: List[Dict[str, Any]], categories: Dict[str, str], options: ReadOptions
 ) -> ImageToRead:
-    # Exports from Windows hold its separators.
-    name = annotation_stem(str(image.get("file_name") or image.get("id")).replace("\\", "/"))
+    name = named_image(str(image.get("file_name") or image.get("id")))
     return ImageToRead(name, lambda: _read_image(name, image, annotations, categories, options))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,9 @@ def images_of(source: Source, options: ReadOptions) -> Iterator[Tuple[Optional[I
     except ImageError as error:
         yield None, f"{source.path}: {error}"
         return
+    except MemoryError:
+        yield None, f"{source.path}: the file does not fit into memory; export fewer images a file"
+        return
     for image in found:
         yield image, None
 
@@ -146,8 +150,7 @@ def _converted(
     """Read and write one image."""
     name = image.image
     try:
-        if not name or name in (".", "..") or "/" in name or "\0" in name:
-            raise ImageError(f"the image is called {name!r}, which is no name for a file; rename it")
+        _refuse_name(name)
         if name in first_source:
             raise ImageError(f"the image {name} has annotations in {first_source[name]} already; convert them apart")
         annotated = image.load()
@@ -161,6 +164,16 @@ def _converted(
     except NucDLError as error:
         return ConvertedImage(source.path, name, error=str(error))
     return ConvertedImage(source.path, name, len(annotated.objects), told)
+
+
+def _refuse_name(name: str) -> None:
+    """Raise an `ImageError` for the name of an image that no file can have."""
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError:
+        encoded = b""
+    if encoded in (b"", b".", b"..") or b"/" in encoded or b"\0" in encoded:
+        raise ImageError(f"the image is called {name!r}, which is no name for a file; rename it")
 
 
 def lost_by(annotated: AnnotatedObjects, target: str) -> Tuple[str, ...]:

@@ -35,7 +35,7 @@ def features_in(content: Any) -> Optional[List[Any]]:
 
 def read_geojson(path: Path, options: ReadOptions) -> Iterable[ImageToRead]:
     """Find the image of a GeoJSON file; see `sources.Reader`."""
-    name = annotation_stem(path)
+    name = annotation_stem(path, options.sizes.files)
     return [ImageToRead(name, lambda: _read_features(path, name, options))]
 
 

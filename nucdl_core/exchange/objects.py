@@ -163,7 +163,7 @@ class ObjectCollector:
             self.notes.add("objects have no pixel and are left out", name or str(number or len(self._found) + 1))
             return
         valid = number is not None and 0 < number <= HIGHEST_NUMBER
-        self._found.append((number if valid else None, placed, category, name))
+        self._found.append((number if valid else None, placed, _whole_text(category), _whole_text(name)))
 
     def finish(self) -> AnnotatedObjects:
         """Return the objects, each with a number of its own.
@@ -187,6 +187,11 @@ class ObjectCollector:
                 raise ImageError(f"no number up to {HIGHEST_NUMBER} is left for an object; renumber the nuclei 1..N")
             objects.append(AnnotatedObject(number, placed, category, name))
         return AnnotatedObjects(self.image, self.shape, tuple(objects), (*self.notes.sentences(), *self._extra))
+
+
+def _whole_text(text: str) -> str:
+    """Replace halves of characters, which JSON can hold and files cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if text else text
 
 
 def trimmed(mask: Mask, row: int = 0, col: int = 0) -> PlacedMask:

@@ -38,7 +38,7 @@ _CORNERS_TOUCH = np.ones((3, 3), bool)
 
 def read_label_image(path: Path, options: ReadOptions) -> Iterable[ImageToRead]:
     """Find the image of a label image; see `sources.Reader`."""
-    name = annotation_stem(path)
+    name = annotation_stem(path, options.sizes.files)
 
     def load() -> AnnotatedObjects:
         labels = _whole_numbers(path, None)
@@ -121,7 +121,7 @@ def pages_of(path: Path) -> int:
 
 def read_stack(path: Path, options: ReadOptions) -> Iterable[ImageToRead]:
     """Find the image of a stack of layers; see `sources.Reader`."""
-    name = annotation_stem(path)
+    name = annotation_stem(path, options.sizes.files)
     return [ImageToRead(name, lambda: _read_layers(path, name, options))]
 
 
@@ -147,7 +147,7 @@ def _read_layers(path: Path, name: str, options: ReadOptions) -> AnnotatedObject
 
 def read_binary(path: Path, options: ReadOptions) -> Iterable[ImageToRead]:
     """Find the image of a binary image; see `sources.Reader`."""
-    name = annotation_stem(path)
+    name = annotation_stem(path, options.sizes.files)
 
     def load() -> AnnotatedObjects:
         samples = _whole_numbers(path, None)

@@ -39,7 +39,7 @@ _POINTS_OF = {0.0: 1, 1.0: 1, 2.0: 2, 3.0: 3, 4.0: 0}
 
 def read_roi_set(path: Path, options: ReadOptions) -> Iterable[ImageToRead]:
     """Find the image of an ImageJ ROI set or ROI; see `sources.Reader`."""
-    name = annotation_stem(path)
+    name = annotation_stem(path, options.sizes.files)
     return [ImageToRead(name, lambda: _read_set(path, name, options))]
 
 
@@ -160,8 +160,14 @@ class RoiSetWriter:
         members = [(f"{found.number:04}", self._encoded(found)) for found in annotated.objects]
         target = self._folder / f"{annotated.image}{ROI_SET_ENDING}"
         write_atomically(target, lambda stream: write_members(stream, members))
+        told = []
         over = [name for name, group in self._groups.items() if group > LARGEST_GROUP]
-        return (f"ROIs have {LARGEST_GROUP} groups; {len(over)} classes are properties only",) if over else ()
+        if over:
+            told.append(f"ROIs have {LARGEST_GROUP} groups; {len(over)} classes are properties only")
+        texts = [text for found in annotated.objects for text in (found.category, found.name)]
+        if changed := sorted({text for text in texts if _property(text) != text}):
+            told.append(f"{len(changed)} classes or names hold what ROIs cannot keep, as emoji ({first_few(changed)})")
+        return tuple(told)
 
     def finish(self) -> None:
         """Do nothing: each image has its own file."""
@@ -171,7 +177,7 @@ class RoiSetWriter:
         roi = ImagejRoi(version=_VERSION, name=f"{found.number:04}", group=self._group(found.category))
         roi.top, roi.left, roi.bottom, roi.right = row, col, row + mask.shape[0], col + mask.shape[1]
         lines = (("class", found.category), ("name", found.name))
-        roi.props = "".join(f"{key}: {' '.join(value.split())}\n" for key, value in lines if value)
+        roi.props = "".join(f"{key}: {_property(value)}\n" for key, value in lines if value)
         polygons = polygons_of(found.placed)
         if len(polygons) == 1 and not polygons[0].holes:
             roi.roitype = ROI_TYPE.TRACED
@@ -193,6 +199,11 @@ class RoiSetWriter:
             named = re.fullmatch(_GROUP.format(r"(\d{1,3})"), category)
             self._groups[category] = int(named.group(1)) if named else max(self._groups.values(), default=0) + 1
         return self._groups[category] if self._groups[category] <= LARGEST_GROUP else 0
+
+
+def _property(value: str) -> str:
+    """Return a text as a property of a ROI can hold it: on one line, in characters of 16 bits."""
+    return "".join(letter if ord(letter) < 2**16 else "?" for letter in " ".join(value.split()))
 
 
 def _commands(ring: Ring) -> List[Ring]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Iterable, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Container, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.exchange.objects import AnnotatedObjects
@@ -16,7 +16,7 @@ from nucdl_core.files.reading import MAX_PIXELS, read_image
 _ENDINGS = ("_RoiSet", "_ROIs", "_rois", "_labels", "_binary", "_stack")
 
 
-def annotation_stem(path: PathLike) -> str:
+def annotation_stem(path: PathLike, known: Container[str] = ()) -> str:
     """Return the name of the image that a file of annotations belongs to, without its suffix.
 
     Parameters
@@ -24,17 +24,27 @@ def annotation_stem(path: PathLike) -> str:
     path : str or path
         ``NAME_RoiSet.zip``, ``NAME_ROIs.zip``, ``NAME_labels.tif``, ``NAME_stack.tif``, ``NAME_binary.png``,
         ``NAME.tif.geojson`` and ``NAME.roi`` all belong to ``NAME``.
+    known : container of str
+        Names of images. A file that is called like one of them belongs to it, whatever its name ends with.
 
     Returns
     -------
     str
     """
     stem = Path(path).stem
+    if stem in known:
+        return stem
     for ending in _ENDINGS:
         if stem.endswith(ending) and stem != ending:
             stem = stem[: -len(ending)]
             break
-    return Path(stem).stem if Path(stem).suffix.lower() in IMAGE_SUFFIXES else stem
+    return named_image(stem)
+
+
+def named_image(name: str) -> str:
+    """Return the name of an image file without its folders, those of Windows too, and without an image's suffix."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return Path(last).stem if Path(last).suffix.lower() in IMAGE_SUFFIXES else last
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from nucdl_core.errors import ImageError
 from nucdl_core.exchange.coco import box_ring
 from nucdl_core.exchange.objects import AnnotatedObjects, ObjectCollector
 from nucdl_core.exchange.polygons import as_ring, fill, note_filled, polygons_of
-from nucdl_core.exchange.sources import ImageToRead, ReadOptions, annotation_stem
+from nucdl_core.exchange.sources import ImageToRead, ReadOptions, annotation_stem, named_image
 from nucdl_core.exchange.texts import read_text_table
 from nucdl_core.files.writing import write_table
 
@@ -48,8 +48,8 @@ def read_outlines(path: Path, options: ReadOptions) -> Iterable[ImageToRead]:
 def _by_image(table: pd.DataFrame, path: Path, options: ReadOptions, add: Any) -> List[ImageToRead]:
     """Part a table into those of its images; without the column ``image`` it is of the image of the file's name."""
     if "image" not in table.columns:
-        return [_lazily(annotation_stem(path), table, options, add)]
-    names = table["image"].map(annotation_stem)
+        return [_lazily(annotation_stem(path, options.sizes.files), table, options, add)]
+    names = table["image"].str.strip().map(named_image)
     if (names == "").any():
         raise ImageError(f"row {int((names == '').to_numpy().argmax()) + 2} of the table names no image; complete it")
     return [_lazily(str(name), rows, options, add) for name, rows in table.groupby(names, sort=False)]

@@ -46,6 +46,8 @@ def test_what_cannot_be_read_is_an_error_with_the_name_of_the_file(tmp_path, pec
         read_annotations(tmp_path / "a.roi")
     with pytest.raises(ImageError, match=r"b\.json: there is no such file"):
         read_annotations(tmp_path / "b.json")
+    with pytest.raises(ImageError, match=r"b\.tif: there is no such file"):
+        read_annotations(tmp_path / "b.tif")
 
 
 def test_annotations_of_one_image_in_two_files_are_refused(tmp_path, images, peculiar):

@@ -174,6 +174,33 @@ def test_an_image_that_does_not_fit_into_memory_is_a_failure_of_the_image(folder
     assert "the image a does not fit into memory" in record.error
 
 
+@pytest.mark.parametrize("kind", EXACT)
+def test_points_in_the_name_of_an_image_are_kept(there_and_back, peculiar, kind):
+    _, after = there_and_back(peculiar, kind, name="plate.A01.f2")
+    assert after.name == "plate.A01.f2_labels.tif"
+
+
+def test_halves_of_characters_in_json_break_nothing(folder):
+    image = '{"id": 1, "height": 3, "width": 3, "file_name": "%s"}'
+    outline = '{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 2, 0, 2, 2]]}'
+    text = '{"images": [%s], "annotations": [%s], "categories": [{"id": 1, "name": "\\ud800"}]}'
+    (folder / "x.json").write_text(text % (image % "a", outline))
+    (folder / "y.json").write_text(text % (image % "\\ud800", outline))
+    for kind in ("outlines", "rois", "geojson"):
+        records = convert([folder / "x.json", folder / "y.json"], folder / kind, ConvertConfig(kind))
+        assert records[0].error is None
+        assert "which is no name for a file" in records[1].error
+
+
+def test_a_file_that_does_not_fit_into_memory_is_named(folder, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("nucdl_core.exchange.formats.recognized", full)
+    (record,) = convert([folder / "in" / "a_labels.tif"], folder / "out", ConvertConfig("rois"))
+    assert "the file does not fit into memory" in record.error
+
+
 def test_an_image_whose_name_is_no_name_for_a_file_is_named(folder):
     (folder / "x.csv").write_text("image,object,vertex,x,y\n..,1,1,0,0\n")
     (record,) = convert([folder / "x.csv"], folder / "out", ConvertConfig("labels", sizes=ImageSizes(size=(3, 3))))

@@ -156,6 +156,14 @@ def test_a_group_keeps_its_number_and_classes_beyond_the_last_group_are_told(tmp
     assert groups[-1] == 0
 
 
+def test_letters_that_rois_cannot_keep_are_told(tmp_path, one_image):
+    odd = AnnotatedObject(1, PlacedMask(np.ones((1, 1), bool), 0, 0), "a \U0001f600", "two\nlines")
+    (told,) = rois.RoiSetWriter(tmp_path).add(AnnotatedObjects("x", (1, 1), (odd,)))
+    assert told.startswith("2 classes or names hold what ROIs cannot keep")
+    (found,) = one_image(rois.read_roi_set, tmp_path / "x_RoiSet.zip", ReadOptions(ImageSizes(size=(1, 1)))).objects
+    assert (found.category, found.name) == ("a ?", "two lines")
+
+
 def test_what_lies_beyond_the_coordinates_of_imagej_is_refused(tmp_path):
     far = AnnotatedObject(1, PlacedMask(np.ones((1, 1), bool), 0, 70_000))
     with pytest.raises(ImageError, match="end at 60536 pixels, 1 objects lie beyond"):

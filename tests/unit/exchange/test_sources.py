@@ -7,7 +7,7 @@ import pytest
 
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.exchange import texts
-from nucdl_core.exchange.sources import ImageSizes, annotation_stem
+from nucdl_core.exchange.sources import ImageSizes, annotation_stem, named_image
 from nucdl_core.files.writing import write_png
 
 
@@ -19,7 +19,12 @@ def test_the_name_of_the_image_is_found(name):
     assert annotation_stem(f"folder.x/{name}") == "a"
 
 
+def test_a_file_that_is_called_like_an_image_belongs_to_it():
+    assert annotation_stem("cells_stack.zip", {"cells_stack"}) == "cells_stack"
+
+
 def test_points_in_names_are_kept():
+    assert named_image("C:\\plate\\A01.f2.TIF") == named_image("/plate/A01.f2") == "A01.f2"
     assert annotation_stem("plate.A01.f2_RoiSet.zip") == "plate.A01.f2"
     assert annotation_stem("_labels.tif") == "_labels"
 
