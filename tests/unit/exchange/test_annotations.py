@@ -5,8 +5,9 @@ import logging
 import numpy as np
 import pytest
 
+import nucdl_core.exchange
 from nucdl_core.errors import ImageError
-from nucdl_core.exchange.annotations import read_annotations
+from nucdl_core.exchange import read_annotations
 from nucdl_core.exchange.formats import FORMATS, WriteOptions
 from nucdl_core.exchange.objects import objects_of
 from nucdl_core.files.writing import write_labels, write_png
@@ -61,3 +62,8 @@ def test_a_label_image_of_another_size_than_its_image_is_refused(tmp_path, image
     write_labels(tmp_path / "a.tif", np.eye(4, dtype=np.int32))
     with pytest.raises(ImageError, match=r"a\.png is 24 x 30"):
         read_annotations(tmp_path / "a.tif", images, "labels")
+
+
+def test_the_package_has_nothing_else_to_take():
+    with pytest.raises(AttributeError, match="has no attribute 'write_annotations'"):
+        nucdl_core.exchange.write_annotations  # noqa: B018
