@@ -7,6 +7,7 @@ import logging
 import click
 
 from nucdl_core import __version__
+from nucdl_core.cli.convert import convert_command
 from nucdl_core.cli.demo import demo_command
 from nucdl_core.cli.evaluate import evaluate_command, report_command
 from nucdl_core.cli.models import models
@@ -28,6 +29,7 @@ def main(verbose: bool) -> None:
 for _command in (
     segment_command,
     refine_command,
+    convert_command,
     evaluate_command,
     report_command,
     screen,

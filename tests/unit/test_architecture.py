@@ -27,6 +27,7 @@ PACKAGES = [
     "overlap",
     "results",
     "files",
+    "exchange",
     "steps",
     "model",
     "segment",

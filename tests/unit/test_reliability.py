@@ -36,13 +36,19 @@ def test_every_case_has_one_row_with_a_test_or_a_reason():
     assert not [row[0] for row in rows if not re.search("::|`benchmarks/|^not testable here: ", row[3])]
 
 
+# ImageJ keeps ROI sets in archives. This one file reads their members into memory, within limits, and unpacks nothing.
+ARCHIVES = {REPOSITORY / "nucdl_core" / "exchange" / "roi_archive.py": {"zipfile"}}
+UNPACKING = {"extract", "extractall", "unpack_archive"}
+
+
 @pytest.mark.parametrize("path", ENGINE, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_the_engine_opens_no_pickle_no_archive_and_no_connection_and_runs_no_text(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = getattr(node, "module", "") or ""
             names = {name.name for name in node.names} | {f"{module}.{name.name}" for name in node.names} | {module}
-            assert not names & FORBIDDEN_IMPORTS
+            assert not names & (FORBIDDEN_IMPORTS - ARCHIVES.get(path, set()))
         elif isinstance(node, ast.Call):
             assert ast.unparse(node.func) not in FORBIDDEN_CALLS
+            assert ast.unparse(node.func).split(".")[-1] not in UNPACKING
             assert not any(word.arg == "allow_pickle" and ast.unparse(word.value) != "False" for word in node.keywords)

@@ -26,7 +26,19 @@ def test_simulate_segment_and_evaluate_fit_together(tmp_path):
 
 
 def test_every_command_is_there():
-    commands = ["demo", "evaluate", "models", "refine", "report", "screen", "segment", "simulate", "train", "tune"]
+    commands = [
+        "convert",
+        "demo",
+        "evaluate",
+        "models",
+        "refine",
+        "report",
+        "screen",
+        "segment",
+        "simulate",
+        "train",
+        "tune",
+    ]
     assert sorted(main.commands) == commands
     assert sorted(main.commands["models"].commands) == ["check", "list"]
     assert sorted(main.commands["screen"].commands) == ["chunk", "plan", "report", "resume", "run", "status"]
