@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from nucdl_core.cli.words import EXISTING, EXISTING_FOLDER, FOLDER, exit_with_failures
-from nucdl_core.errors import ConfigError
+from nucdl_core.cli.words import EXISTING, EXISTING_FOLDER, FOLDER, exit_with_failures, height_and_width
 
 if TYPE_CHECKING:
     from nucdl_core.exchange.conversion import ConvertedImage
@@ -45,7 +44,7 @@ def convert_command(
     from nucdl_core.exchange.conversion import ConvertConfig, convert, summary_of
     from nucdl_core.exchange.sources import ImageSizes
 
-    sizes = ImageSizes.of(images, None if size is None else _height_and_width(size))
+    sizes = ImageSizes.of(images, None if size is None else height_and_width(size))
     config = ConvertConfig(sizes=sizes, **settings)
     records = convert(inputs, output, config, lambda files: tqdm(files, unit="file", disable=None))
     tell_notes(records)
@@ -68,10 +67,3 @@ def tell_notes(records: Sequence[ConvertedImage]) -> None:
     for sentence, names in images.items():
         others = f" and {len(names) - _SHOWN_IMAGES} more images" if len(names) > _SHOWN_IMAGES else ""
         click.echo(f"note: {', '.join(names[:_SHOWN_IMAGES])}{others}: {sentence}", err=True)
-
-
-def _height_and_width(text: str) -> Tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise ConfigError(f"size is {text!r}; give height x width in pixels, such as 520x696")
-    return int(height), int(width)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Tuple
 
 import click
 
-from nucdl_core.cli.words import FOLDER
-from nucdl_core.errors import ConfigError
+from nucdl_core.cli.words import FOLDER, height_and_width
 
 
 @click.command(name="simulate")
@@ -20,12 +18,5 @@ def simulate_command(output: Path, fields: int, size: str, seed: int) -> None:
     """Simulate a plate of fluorescence fields with known truth."""
     from nucdl_core.simulate.plate import simulate_plate
 
-    simulate_plate(output, fields, _height_and_width(size), seed)
+    simulate_plate(output, fields, height_and_width(size), seed)
     click.echo(f"{fields} fields of {size} px in {output}")
-
-
-def _height_and_width(text: str) -> Tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
-        raise ConfigError(f"size is {text!r}; give height x width in pixels, such as 520x696")
-    return int(height), int(width)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Collection
+from typing import Any, Collection, Tuple
 
 import click
 
-from nucdl_core.errors import NucDLError
+from nucdl_core.errors import ConfigError, NucDLError
 
 SOME_FAILED = 3
 """Exit code of a run that finished, but not with every image."""
@@ -30,6 +30,19 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except NucDLError as error:
             raise click.ClickException(str(error)) from error
+
+
+def height_and_width(text: str) -> Tuple[int, int]:
+    """Read the size of an image in pixels, such as ``520x696``.
+
+    Raises
+    ------
+    ConfigError
+    """
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
+        raise ConfigError(f"size is {text!r}; give height x width in pixels, such as 520x696")
+    return int(height), int(width)
 
 
 def exit_with_failures(reasons: Collection[str]) -> None:
