@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from nucdl_core.arrays import AnyArray, Labels
-from nucdl_core.errors import ImageError
+from nucdl_core.errors import ImageError, NucDLError
 from nucdl_core.exchange.objects import (
     AnnotatedObjects,
     ObjectCollector,
@@ -339,24 +339,32 @@ class MaskWriter:
 
     def add(self, annotated: AnnotatedObjects) -> Tuple[str, ...]:
         """Write the masks of one image, instead of those that are there."""
-        from PIL import Image
-
-        image = self._images.get(annotated.image)
-        with replaced_folder(self._folder / annotated.image, lambda part: part.parts[0] == "masks") as target:
-            (target / "masks").mkdir()
-            for found in annotated.objects:
-                picture = np.zeros(annotated.shape, np.uint8)
-                picture[found.window][found.placed.mask] = 255
-                Image.fromarray(picture).save(target / "masks" / f"{found.number:04}.png")
-            if image is not None:
-                (target / "images").mkdir()
-                shutil.copyfile(image, target / "images" / f"{annotated.image}{image.suffix}")
+        image, folder = self._images.get(annotated.image), self._folder / annotated.image
+        with replaced_folder(folder, lambda part: part.parts[0] == "masks") as target:
+            try:
+                _write_masks(annotated, image, target)
+            except OSError as error:
+                raise NucDLError(f"{folder}: cannot be written ({error.strerror}); check the disk") from error
         if not annotated.objects and image is None:
             return ("there is no nucleus, so that no mask tells how large the image is; give its image (--images)",)
         return ()
 
     def finish(self) -> None:
         """Do nothing: each image has its own folder."""
+
+
+def _write_masks(annotated: AnnotatedObjects, image: Optional[Path], folder: Path) -> None:
+    """Fill the empty folder of an image."""
+    from PIL import Image
+
+    (folder / "masks").mkdir()
+    for found in annotated.objects:
+        picture = np.zeros(annotated.shape, np.uint8)
+        picture[found.window][found.placed.mask] = 255
+        Image.fromarray(picture).save(folder / "masks" / f"{found.number:04}.png")
+    if image is not None:
+        (folder / "images").mkdir()
+        shutil.copyfile(image, folder / "images" / f"{annotated.image}{image.suffix}")
 
 
 def is_raster(path: Path) -> bool:

@@ -1,11 +1,13 @@
 """Image files of annotations."""
 
+import errno
+
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from nucdl_core.errors import ImageError
+from nucdl_core.errors import ImageError, NucDLError
 from nucdl_core.exchange import rasters
 from nucdl_core.exchange.objects import AnnotatedObjects, label_image, objects_of
 from nucdl_core.exchange.sources import ImageSizes, ReadOptions
@@ -199,3 +201,16 @@ def test_label_images_are_written_as_nucdl_writes_them(tmp_path):
     write_labels(tmp_path / "b.tif", TWO)
     assert (tmp_path / "a_labels.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
     assert np.array_equal(read_labels(tmp_path / "a_labels.tif"), TWO)
+
+
+def test_masks_that_do_not_fit_on_the_disk_leave_the_old_ones(tmp_path, monkeypatch):
+    found = objects_of("a", TWO)
+    rasters.MaskWriter(tmp_path, {}).add(found)
+
+    def full(picture, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(NucDLError, match=r"a: cannot be written \(No space left on device\); check the disk"):
+        rasters.MaskWriter(tmp_path, {}).add(AnnotatedObjects("a", (8, 9), found.objects[:1]))
+    assert len(list((tmp_path / "a" / "masks").iterdir())) == 2
