@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 from typing import ContextManager, Dict, Mapping
 
 from torch import nn
 
 from nucdl_core.arrays import Floats
+from nucdl_core.errors import BundleError
 
 MAPS = ("foreground", "boundary", "distance", "size")
 
 
-class MapNetwork(nn.Module):
+class MapNetwork(nn.Module, abc.ABC):
     """A network from images to maps.
 
     ``forward`` takes float (B, 1, H, W) with H and W multiples of `stride` and returns (B, 4, H, W), in the order of
@@ -29,14 +31,22 @@ class MapNetwork(nn.Module):
     stride: int
     integers: bool = False
 
+    @abc.abstractmethod
     def shift_size(self, octaves: float) -> None:
         """Add a constant to the size map, as if it had been taught relative to another canonical diameter."""
-        raise NotImplementedError
 
     def recorded_ranges(self) -> ContextManager[Dict[str, Floats]]:
         """Record, until the end of the block, how large each feature becomes while the network runs."""
         return contextlib.nullcontext({})
 
     def in_integers(self, ranges: Mapping[str, Floats]) -> nn.Module:
-        """Return the network in 8-bit integers, with the ranges that `recorded_ranges` gave."""
-        raise NotImplementedError
+        """Return the network in 8-bit integers, with the ranges that `recorded_ranges` gave.
+
+        Raises
+        ------
+        BundleError
+            If there is no such form of it.
+        """
+        raise BundleError(
+            f"{type(self).__name__} has no form in 8-bit integers, and the model holds ranges for one; install it again"
+        )

@@ -13,6 +13,7 @@ from nucdl_core.model.device import fast_dtype
 from nucdl_core.model.loading import load_map_model, make_predictor
 from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.model.networks.int8 import ENGINES, Int8UNet, convolutions, equalized, recorded_ranges
+from nucdl_core.model.networks.maps import MapNetwork
 from nucdl_core.model.networks.unet import UNet
 from nucdl_core.model.weights import fold_batch_norm
 
@@ -155,3 +156,14 @@ def test_batches_of_views_are_computed_in_integers_too(network, image):
     both = predictor.compute([image[0, 0].numpy(), image[1, 0].numpy()])
     alone = predictor.compute([image[1, 0].numpy()])
     assert np.allclose(both[1], alone[0], atol=1e-6)
+
+
+def test_a_network_without_a_form_in_integers_says_so():
+    class OnlyFloats(MapNetwork):
+        def shift_size(self, octaves):
+            """Not needed here."""
+
+    with pytest.raises(BundleError, match="OnlyFloats has no form in 8-bit integers"):
+        OnlyFloats().in_integers({})
+    with pytest.raises(TypeError, match="shift_size"):
+        MapNetwork()
