@@ -125,8 +125,9 @@ import _nucdl_identify as identifying
 from _nucdl_engine import preset_values
 from _nucdl_images import grey_image
 from _nucdl_measurements import F_AGREEMENT, Features, HasOwnMeasurements
+from _nucdl_models import MODEL_FOLDER, warnings_about
 from _nucdl_objects import add_objects
-from _nucdl_settings import MODEL_FOLDER, VIEWS, ConfigValues, UsesModel, engine_word
+from _nucdl_settings import VIEWS, ConfigValues, UsesModel, engine_word
 from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, IMAGE
 from cellprofiler_core.module.image_segmentation import ImageSegmentation
 from cellprofiler_core.setting import Binary, Setting
@@ -335,7 +336,8 @@ on your images.""",
         order = [setting for setting in self.settings() if setting.key() not in moved]
         order.insert(order.index(self.views), self.preset)
         order.insert(order.index(self.exclude_size), self.several_scales)
-        return [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
+        shown = [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
+        return self.with_card_button(shown)
 
     def care(self) -> ConfigValues:
         """List the settings that say how much care is taken, as `config_values` does."""
@@ -383,6 +385,8 @@ on your images.""",
             identifying.add_probability_image(workspace, self.probability_name.value, image.source, nuclei)
         if self.show_window:
             identifying.set_figure(workspace.display_data, image, nuclei)
+            diameter = float(nuclei.segmentation.diameter)
+            workspace.display_data.warnings = warnings_about(image, self.model_name(), diameter)
 
     def display(self, workspace: Workspace, figure: Figure) -> None:
         """Draw the nuclei of one image."""

@@ -119,6 +119,11 @@ def report_records(records: Sequence[ImageRecord], output: Path) -> None:
     failed = [record.error for record in records if record.error is not None]
     nuclei = sum(record.nuclei or 0 for record in records)
     click.echo(f"{len(records) - len(failed)} of {len(records)} images, {nuclei} nuclei in {output}")
+    warned = [record for record in records if record.warnings]
+    if warned:
+        first = f"{warned[0].file}: {'; '.join(warned[0].warnings)}"
+        others = f" ({len(warned) - 1} more images with warnings in run.json)" if len(warned) > 1 else ""
+        click.echo(f"warning: {first}{others}", err=True)
     exit_with_failures(failed)
 
 
