@@ -20,6 +20,8 @@ Rows = List[List[str]]
 WARNING_WIDTH = 110
 """Letters in a line of a warning."""
 
+WARNING_COLOUR = "#b00020"
+
 
 def draw_nuclei(
     figure: Figure, data: Any, titles: Tuple[str, str, str], outlines: Sequence[Tuple[str, Labels]]
@@ -50,8 +52,7 @@ def draw_nuclei(
 def draw_warnings(figure: Figure, warnings: Sequence[str]) -> None:
     """Write sentences in red at the upper edge of a figure, and make room for them."""
     lines = [line for warning in warnings for line in textwrap.wrap(f"Warning: {warning}", WARNING_WIDTH)]
-    figure.figure.text(0.5, 0.995, "\n".join(lines), ha="center", va="top", fontsize=8, color="#b00020")
-    figure.figure.subplots_adjust(top=0.93 - 0.022 * len(lines))
+    figure.figure.suptitle("\n".join(lines), fontsize=8, color=WARNING_COLOUR)
 
 
 def draw_table(figure: Figure, rows: Rows) -> None:

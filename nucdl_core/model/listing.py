@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Set, Tuple
 
 from nucdl_core.errors import BundleError
-from nucdl_core.model.bundle import ZOO, BundleDescription, list_bundles, read_description
+from nucdl_core.model.bundle import BundleDescription, find_bundle, list_bundles, read_description
 from nucdl_core.model.places import DESCRIPTION, own_models
 from nucdl_core.model.registry import family_of
 
@@ -48,7 +48,7 @@ def list_models() -> Tuple[ListedModel, ...]:
     tuple of ListedModel
         Also those that cannot be used. The same folder is listed once.
     """
-    folders = [(ZOO / name, BUNDLED) for name in list_bundles()]
+    folders = [(find_bundle(name), BUNDLED) for name in list_bundles()]
     folders += [(folder, place.named_by) for folder, place in own_models()]
     first: Dict[str, Path] = {}
     seen: Set[str] = set()
