@@ -44,7 +44,7 @@ def card_html(model: str) -> str:
 
     try:
         folder = find_bundle(model)
-        return f"{to_html(read_card(folder))}<p><i>{html.escape(str(folder))}</i></p>"
+        return f"<p><i>{html.escape(str(folder))}</i></p>{to_html(read_card(folder))}"
     except NucDLError as error:
         return f"<p>{html.escape(str(error))}</p>"
 
@@ -82,7 +82,7 @@ def warnings_about(image: GreyImage, model: str, diameter: float) -> List[str]:
     from nucdl_core.model.fitness import ImageTraits, looks_dark_on_bright, misfits
 
     traits = ImageTraits(diameter, bits_of_scale(image.source.scale), looks_dark_on_bright(image.pixels, image.mask))
-    return list(misfits(read_description(find_bundle(model)), traits).values())
+    return list(misfits(read_description(find_bundle(model)).made_for, traits).values())
 
 
 def bits_of_scale(scale: Any) -> Optional[int]:

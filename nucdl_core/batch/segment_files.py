@@ -129,7 +129,7 @@ def segment_files(
         image = read_image(path)
         found = segment(image, config, progress=tile_progress)
         diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
-        warnings = tuple(misfits(bundle.description, traits_of(image, found.diameter)).values())
+        warnings = tuple(misfits(bundle.description.made_for, traits_of(image, found.diameter)).values())
         return ImageResult(found.labels, object_table(found, number, path.name), diameter, warnings)
 
     refuse_same_names(files)

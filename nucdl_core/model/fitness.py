@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 import numpy as np
 
 from nucdl_core.arrays import AnyArray, Mask
 from nucdl_core.config import require
 from nucdl_core.steps.normalize import sample_pixels
-
-if TYPE_CHECKING:
-    from nucdl_core.model.bundle import BundleDescription
 
 # An estimated diameter may be wrong by a quarter, which must not raise an alarm.
 SIZE_TOLERANCE = 1.25
@@ -168,12 +165,13 @@ def looks_dark_on_bright(image: AnyArray, mask: Optional[Mask] = None) -> bool:
     return skewness < DARK_SKEWNESS
 
 
-def misfits(description: BundleDescription, image: ImageTraits) -> Dict[str, str]:
+def misfits(wanted: Optional[MadeFor], image: ImageTraits) -> Dict[str, str]:
     """Say in plain sentences where an image differs from those that a model was made for.
 
     Parameters
     ----------
-    description : BundleDescription
+    wanted : MadeFor or None
+        What the model was made for, where it says so.
     image : ImageTraits
 
     Returns
@@ -182,24 +180,24 @@ def misfits(description: BundleDescription, image: ImageTraits) -> Dict[str, str
         A sentence for each attribute of `MadeFor` that does not fit, in their order. Empty where all fits, and for
         a model that does not say what it was made for.
     """
-    if description.made_for is None:
+    if wanted is None:
         return {}
-    wanted, found = description.made_for, {}
+    found = {}
     low, high = wanted.diameter_range
     # NaN is neither below nor above.
     if image.diameter < low / SIZE_TOLERANCE or image.diameter > high * SIZE_TOLERANCE:
         found["diameter_range"] = (
-            f"a typical nucleus of this image is {image.diameter:.3g} px across, but the model {description.name} was "
-            f"made for {low:g} to {high:g} px: look at the outlines, or take a model made at this magnification"
+            f"a typical nucleus of this image is {image.diameter:.3g} px across, but the model was made for {low:g} to "
+            f"{high:g} px: look at the outlines, or take a model made at this magnification"
         )
     if wanted.bits and image.bits is not None and image.bits not in wanted.bits:
         found["bits"] = (
-            f"this image has {image.bits} bits, but the model {description.name} was made for images of "
+            f"this image has {image.bits} bits, but the model was made for images of "
             f"{' or '.join(map(str, wanted.bits))} bits: look whether dim nuclei are found"
         )
     if wanted.modality and image.dark_nuclei:
         found["modality"] = (
-            "the nuclei of this image seem to be darker than its background, but the model "
-            f"{description.name} expects bright nuclei (it was made for {wanted.modality} images): invert the image"
+            "the nuclei of this image seem to be darker than its background, but the model expects bright nuclei (it "
+            f"was made for {wanted.modality} images): invert the image"
         )
     return found

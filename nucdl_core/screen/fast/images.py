@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -16,6 +16,8 @@ from nucdl_core.batch.segment_files import object_table
 from nucdl_core.config import VIEWS
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.model.batching import Group
+from nucdl_core.model.bundle import find_bundle, read_description
+from nucdl_core.model.fitness import misfits, traits_of
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.results import Segmentation
@@ -33,6 +35,8 @@ from nucdl_core.segment import segment_unfiltered
 from nucdl_core.steps.filters import filter_nuclei
 
 NUCLEUS_AGREEMENT, TYPICAL_DIAMETER = "NucDL_Agreement", "NucDL_Diameter"
+UNLIKE_MODEL = "_unlike_model"
+"""End of the flags of an image that differs from those that its model was made for."""
 LoadModel = Callable[[Path, str], Predictor]
 
 
@@ -169,6 +173,7 @@ def do_image_set(image: ImageSet, work: ImageWork, load: LoadModel = load_model)
             with watch.step("segmentation"):
                 found = segment_unfiltered(pixels, settings.config, load=load)
                 found = filter_nuclei(found, settings.config).segmentation
+                inspection = flag_misfits(inspection, pixels, found.diameter, settings.config.model)
             with watch.step("tables and label images"):
                 described = image_row(image, inspection.images[0], found)
                 nuclei = nuclei_table(found, settings.config.views != VIEWS[0])
@@ -201,6 +206,30 @@ def read_channel(image: ImageSet, work: ImageWork) -> Tuple[ImageSetInspection, 
     except (ScreenError, ImageError) as error:
         return ImageSetInspection((), f"{channel}: {error}"), None
     return ImageSetInspection((facts,)), pixels
+
+
+def flag_misfits(inspection: ImageSetInspection, pixels: AnyArray, diameter: float, model: str) -> ImageSetInspection:
+    """Add a flag to an image for each way in which it differs from those that its model was made for.
+
+    Parameters
+    ----------
+    inspection : ImageSetInspection
+        Of the one image that was read.
+    pixels : array (H, W)
+        The image as it was read.
+    diameter : float
+        Typical nucleus diameter in pixels, NaN where there is none.
+    model : str
+        Name or folder, see `bundle.find_bundle`.
+
+    Returns
+    -------
+    ImageSetInspection
+    """
+    (facts,) = inspection.images
+    wanted = read_description(find_bundle(model)).made_for
+    flags = tuple(f"{name}{UNLIKE_MODEL}" for name in misfits(wanted, traits_of(pixels, diameter)))
+    return replace(inspection, images=(replace(facts, flags=facts.flags + flags),))
 
 
 def image_row(image: ImageSet, facts: ImageFacts, found: Segmentation) -> Dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import edit_description, untrained_map_model
+from conftest import edit_description
 
 from nucdl_core.errors import ConfigError
 from nucdl_core.files.reading import read_image
@@ -19,16 +19,6 @@ def field(nuclei, background, share=0.1):
     image = np.full((100, 100), background, np.uint8)
     image[: int(100 * share)] = nuclei
     return image
-
-
-@pytest.fixture
-def described():
-    """Return a function that describes a model that was made for the given images."""
-
-    def describe(wanted):
-        return replace(untrained_map_model().description, name="mine", made_for=wanted)
-
-    return describe
 
 
 def test_a_model_is_made_for_what_most_of_its_images_are_like():
@@ -65,39 +55,39 @@ def test_bits_are_those_of_whole_numbers(dtype, bits):
     assert bits_of(dtype) == bits
 
 
-def test_an_image_that_fits_gives_no_warning(described):
-    assert misfits(described(MadeFor((10.0, 40.0), (8, 16), "fluorescence")), FITTING) == {}
+def test_an_image_that_fits_gives_no_warning():
+    assert misfits(MadeFor((10.0, 40.0), (8, 16), "fluorescence"), FITTING) == {}
 
 
 @pytest.mark.parametrize(("diameter", "warned"), [(7.9, True), (8.1, False), (49.9, False), (50.1, True)])
-def test_a_diameter_a_quarter_beyond_the_range_gives_a_warning(described, diameter, warned):
-    found = misfits(described(MadeFor((10.0, 40.0))), replace(FITTING, diameter=diameter))
+def test_a_diameter_a_quarter_beyond_the_range_gives_a_warning(diameter, warned):
+    found = misfits(MadeFor((10.0, 40.0)), replace(FITTING, diameter=diameter))
     assert list(found) == (["diameter_range"] if warned else [])
     if warned:
-        assert f"{diameter:.3g} px across, but the model mine was made for 10 to 40 px" in found["diameter_range"]
+        assert f"{diameter:.3g} px across, but the model was made for 10 to 40 px" in found["diameter_range"]
 
 
-def test_an_image_without_nuclei_has_no_size_that_could_be_wrong(described):
-    assert misfits(described(MadeFor((10.0, 40.0))), replace(FITTING, diameter=float("nan"))) == {}
+def test_an_image_without_nuclei_has_no_size_that_could_be_wrong():
+    assert misfits(MadeFor((10.0, 40.0)), replace(FITTING, diameter=float("nan"))) == {}
 
 
-def test_other_bits_give_a_warning_where_both_are_known(described):
-    sixteen = described(MadeFor((10.0, 40.0), (16,)))
+def test_other_bits_give_a_warning_where_both_are_known():
+    sixteen = MadeFor((10.0, 40.0), (16,))
     warning = misfits(sixteen, replace(FITTING, bits=8))["bits"]
-    assert "this image has 8 bits, but the model mine was made for images of 16 bits" in warning
+    assert "this image has 8 bits, but the model was made for images of 16 bits" in warning
     assert misfits(sixteen, replace(FITTING, bits=None)) == {}
-    assert misfits(described(MadeFor((10.0, 40.0))), replace(FITTING, bits=8)) == {}
+    assert misfits(MadeFor((10.0, 40.0)), replace(FITTING, bits=8)) == {}
 
 
-def test_dark_nuclei_give_a_warning_where_the_modality_is_known(described):
+def test_dark_nuclei_give_a_warning_where_the_modality_is_known():
     dark = replace(FITTING, dark_nuclei=True)
-    warning = misfits(described(MadeFor((10.0, 40.0), modality="fluorescence")), dark)["modality"]
+    warning = misfits(MadeFor((10.0, 40.0), modality="fluorescence"), dark)["modality"]
     assert "seem to be darker" in warning and "made for fluorescence images" in warning and "invert" in warning
-    assert misfits(described(MadeFor((10.0, 40.0))), dark) == {}
+    assert misfits(MadeFor((10.0, 40.0)), dark) == {}
 
 
-def test_a_model_that_does_not_say_what_it_was_made_for_warns_of_nothing(described):
-    assert misfits(described(None), ImageTraits(9000.0, 32, True)) == {}
+def test_a_model_that_does_not_say_what_it_was_made_for_warns_of_nothing():
+    assert misfits(None, ImageTraits(9000.0, 32, True)) == {}
 
 
 def test_dark_nuclei_on_bright_ground_are_seen():
