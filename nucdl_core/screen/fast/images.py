@@ -16,8 +16,7 @@ from nucdl_core.batch.segment_files import object_table
 from nucdl_core.config import VIEWS
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.model.batching import Group
-from nucdl_core.model.bundle import find_bundle, read_description
-from nucdl_core.model.fitness import misfits, traits_of
+from nucdl_core.model.fitness import MadeFor, misfits, traits_of
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.results import Segmentation
@@ -104,12 +103,15 @@ class ImageWork:
         See `batching.Group`.
     tell : Tell
         Told which images are being read.
+    made_for : MadeFor or None
+        What the model was made for, where it says so; images of another kind get flags.
     """
 
     settings: FastSettings
     limits: ScreenLimits
     turn: ContextManager[Any]
     tell: Tell = tell_nobody
+    made_for: Optional[MadeFor] = None
 
 
 def do_batch(images: Sequence[ImageSet], work: ImageWork) -> List[DoneImageSet]:
@@ -173,7 +175,7 @@ def do_image_set(image: ImageSet, work: ImageWork, load: LoadModel = load_model)
             with watch.step("segmentation"):
                 found = segment_unfiltered(pixels, settings.config, load=load)
                 found = filter_nuclei(found, settings.config).segmentation
-                inspection = flag_misfits(inspection, pixels, found.diameter, settings.config.model)
+                inspection = flag_misfits(inspection, pixels, found.diameter, work.made_for)
             with watch.step("tables and label images"):
                 described = image_row(image, inspection.images[0], found)
                 nuclei = nuclei_table(found, settings.config.views != VIEWS[0])
@@ -208,7 +210,9 @@ def read_channel(image: ImageSet, work: ImageWork) -> Tuple[ImageSetInspection, 
     return ImageSetInspection((facts,)), pixels
 
 
-def flag_misfits(inspection: ImageSetInspection, pixels: AnyArray, diameter: float, model: str) -> ImageSetInspection:
+def flag_misfits(
+    inspection: ImageSetInspection, pixels: AnyArray, diameter: float, made_for: Optional[MadeFor]
+) -> ImageSetInspection:
     """Add a flag to an image for each way in which it differs from those that its model was made for.
 
     Parameters
@@ -219,16 +223,15 @@ def flag_misfits(inspection: ImageSetInspection, pixels: AnyArray, diameter: flo
         The image as it was read.
     diameter : float
         Typical nucleus diameter in pixels, NaN where there is none.
-    model : str
-        Name or folder, see `bundle.find_bundle`.
+    made_for : MadeFor or None
+        See `ImageWork`.
 
     Returns
     -------
     ImageSetInspection
     """
     (facts,) = inspection.images
-    wanted = read_description(find_bundle(model)).made_for
-    flags = tuple(f"{name}{UNLIKE_MODEL}" for name in misfits(wanted, traits_of(pixels, diameter)))
+    flags = tuple(f"{name}{UNLIKE_MODEL}" for name in misfits(made_for, traits_of(pixels, diameter)))
     return replace(inspection, images=(replace(facts, flags=facts.flags + flags),))
 
 
