@@ -99,7 +99,11 @@ Two models come with the module. *nuclei_unet* is the one described above. *nucl
 separately (a Mask R-CNN, as in *Hollandi et al., 2020*): it joins fewer crowded nuclei and splits hardly any, but
 misses more nuclei and takes several times as long.
 
-A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused.
+A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused. Models
+of your own stand in the list beside those two (see the help of *Select the model*), and a button shows the card of the
+selected one: what it was made for and how good it is. If an image is of another kind than those that the model was made
+for (the size of its nuclei, the bits of its file, dark nuclei), the figure says so in red above the pictures. A model
+that does not say what it was made for gives no such warning.
 
 References
 ^^^^^^^^^^

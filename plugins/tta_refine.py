@@ -103,6 +103,9 @@ nucleus to another, and each nucleus remains one piece (*Hollandi et al., 2020*)
 For the four switches, the nuclei of all views are matched with each other. Those that more than half of the views see,
 each with the pixels that the majority gives it, are compared with the input objects.
 
+If an image is of another kind than those that the model was made for (the size of its nuclei, the bits of its file,
+dark nuclei), the figure says so in red above the pictures.
+
 References
 ^^^^^^^^^^
 
