@@ -170,8 +170,7 @@ good it was on images that it had not seen, and its licence. The card is also at
 
     def with_card_button(self, settings: List[Setting]) -> List[Setting]:
         """Put the button that shows the model's card below the model; it is no part of a pipeline file."""
-        # CellProfiler takes settings for equal that have the same value.
-        place = 1 + [setting.key() for setting in settings].index(self.shown_model_setting().key())
+        place = settings.index(self.shown_model_setting()) + 1
         return [*settings[:place], self.card_button, *settings[place:]]
 
     def get_help(self) -> str:

@@ -166,12 +166,6 @@ def test_the_button_of_the_card_stands_below_the_model_and_is_no_part_of_a_pipel
     assert each.card_button.key() not in [setting.key() for setting in each.settings()]
 
 
-def test_the_button_stays_below_the_model_where_another_setting_has_the_same_value(each):
-    each.settings()[0].value = each.model.value
-    shown = [setting.text for setting in each.visible_settings()]
-    assert shown[shown.index("Select the model") + 1] == "What is this model made for?"
-
-
 def test_the_button_shows_the_card_of_the_model_that_is_chosen_now(each, models, monkeypatch):
     import sys
 

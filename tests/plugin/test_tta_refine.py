@@ -225,6 +225,17 @@ def test_the_table_counts_what_has_changed(refiner, run, nuclei_grid):
     assert [table[name] for name in changes] == ["1", "1", "1"]
 
 
+def test_the_figure_warns_of_an_image_unlike_those_that_the_model_was_made_for(
+    refiner, run, nuclei_grid, drawn, tiny_bundle
+):
+    edit_description(tiny_bundle, made_for={"diameter_range": [100, 120]})
+    refiner.model.value = "Folder"
+    refiner.model_folder.value = f"Elsewhere...|{tiny_bundle}"
+    refiner.show_window = True
+    refiner.display(run(nuclei_grid(5), nuclei_grid(5), [1, 2, 3, 4, 5]), drawn)
+    assert "a typical nucleus of this image is 5.64 px across" in " ".join(drawn.figure.title.split())
+
+
 def test_the_figure_shows_old_and_new_outlines(refiner, run, nuclei_grid, drawn):
     refiner.show_window = True
     given = nuclei_grid(5)

@@ -70,12 +70,14 @@ def test_what_cannot_be_used_is_listed_with_the_reason(models, tmp_path, monkeyp
     (models / "altered" / "weights.safetensors").write_bytes(b"altered")
     shutil.copytree(models / "mine", models / "damaged")
     (models / "damaged" / "bundle.json").write_text("{")
+    shutil.copytree(models / "mine", models / "nuclei_unet")
     monkeypatch.setenv("NUCDL_MODELS", os.pathsep.join(map(str, (tmp_path / "gone", models))))
     result = nucdl("models", "list")
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["nuclei_maskrcnn", "nuclei_unet", "mine"]
-    altered, damaged, gone = lines[3:]
+    altered, damaged, hidden, gone = lines[3:]
+    assert hidden.startswith("cannot be used: nuclei_unet  ") and "comes first" in hidden
     assert altered.startswith(f"cannot be used: altered  {models / 'altered'} (NUCDL_MODELS): ")
     assert "was altered" in altered and "is not a model description" in damaged
     assert gone.startswith(f"no models in: {tmp_path / 'gone'} (NUCDL_MODELS): there is no such folder")

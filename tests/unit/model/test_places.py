@@ -109,7 +109,7 @@ def test_an_unknown_model_is_refused_with_what_was_found_where_was_looked_and_wh
 def test_what_is_no_plain_name_finds_no_own_model(tmp_path, monkeypatch, name):
     for folder in ("mine", ".mine.replacing"):
         looks_like_a_bundle(tmp_path / "models" / folder)
-    name_in_variable(monkeypatch, tmp_path / "models")
+    name_in_variable(monkeypatch, tmp_path / "models", tmp_path)
     assert places.own_model(name) is None
     assert [folder.name for folder, _ in own_models()] == ["mine"]
 
@@ -219,6 +219,7 @@ def test_preferences_that_cannot_be_written_are_an_error_only_for_who_adds_a_fol
 
 
 def test_an_account_without_a_home_folder_is_told_of_the_variable(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(places, "preferences_file", lambda: Path("~/.config/nucdl/preferences.json"))
     assert model_places() == ()
     with pytest.raises(NucDLError, match="no home folder .* NUCDL_MODELS instead"):
