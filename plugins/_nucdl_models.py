@@ -40,11 +40,14 @@ def card_html(model: str) -> str:
     if problem is not None:
         return f"<p>{html.escape(problem)}</p>"
     from nucdl_core.errors import NucDLError
-    from nucdl_core.model.bundle import find_bundle, read_card
+    from nucdl_core.model.bundle import find_bundle, read_card, read_description
+    from nucdl_core.model.fitness import describe_made_for
 
     try:
         folder = find_bundle(model)
-        return f"<p><i>{html.escape(str(folder))}</i></p>{to_html(read_card(folder))}"
+        made_for, card = read_description(folder).made_for, to_html(read_card(folder))
+        kind = "It does not say what images it was made for." if made_for is None else describe_made_for(made_for)
+        return f"<p><i>{html.escape(str(folder))}</i></p><p>{html.escape(kind)}</p>{card}"
     except NucDLError as error:
         return f"<p>{html.escape(str(error))}</p>"
 

@@ -124,7 +124,7 @@ def report_records(records: Sequence[ImageRecord], output: Path) -> None:
     warned = [record for record in records if record.warnings]
     if warned:
         first = f"{warned[0].file}: {'; '.join(warned[0].warnings)}"
-        others = f" ({len(warned) - 1} more images with warnings in run.json)" if len(warned) > 1 else ""
+        others = f" (images with warnings in run.json: {len(warned)})" if len(warned) > 1 else ""
         click.echo(f"warning: {first}{others}", err=True)
     exit_with_failures(failed)
 

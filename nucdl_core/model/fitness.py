@@ -116,6 +116,14 @@ def made_for(
     return MadeFor((low, high), tuple(sorted(bits for bits in known if bits is not None)), modality)
 
 
+def describe_made_for(made: MadeFor) -> str:
+    """Say in a sentence what a model was made for, as it stands beside its card."""
+    kind = f"{made.modality} images" if made.modality else "images"
+    bits = f" of {' or '.join(map(str, made.bits))} bits" if made.bits else ""
+    low, high = made.diameter_range
+    return f"Made for {kind}{bits} with typical nuclei of {low:g} to {high:g} px."
+
+
 def bits_of(dtype: Any) -> Optional[int]:
     """Return the bits of a number type, such as 8 of uint8; None for floats, which tell none.
 

@@ -61,7 +61,10 @@ def absolute_folder(folder: PathLike) -> Path:
 
 
 def preferences_file() -> Path:
-    """Return where a person's preferences are kept, by the habits of the operating system; it need not exist."""
+    """Return where a person's preferences are kept, by the habits of the operating system; it need not exist.
+
+    Relative where the account has no folder for settings: then there are none.
+    """
     # A dependency of the engine that knows these habits. Imported late, since it is needed for this only.
     import click
 
@@ -77,6 +80,8 @@ def read_preferences() -> Preferences:
         If the file cannot be read or understood.
     """
     path = preferences_file()
+    if not path.is_absolute():
+        return Preferences()
     try:
         return from_mapping(Preferences, json.loads(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
@@ -238,8 +243,8 @@ def _write(preferences: Preferences) -> None:
     path = preferences_file()
     if not path.is_absolute():
         raise NucDLError(
-            f"this account has no home folder to keep {PREFERENCES} in; name the folder in the environment variable "
-            f"{MODELS_VARIABLE} instead"
+            f"this account has no home folder to keep {PREFERENCES} in (HOME or XDG_CONFIG_HOME names none); name the "
+            f"folder in the environment variable {MODELS_VARIABLE} instead"
         )
     make_folder(path.parent)
     write_json(path, asdict(preferences))

@@ -137,6 +137,9 @@ def test_the_help_ends_with_the_card_of_the_chosen_model(each, models):
     card = each.get_help().partition("The chosen model")[2]
     assert "<h2>My model</h2>" in card and str(models / "mine") in card
     assert "<i>one</i> laboratory &amp; &lt;its&gt; <code>images</code>" in card
+    assert "It does not say what images it was made for." in card
+    edit_description(models / "mine", made_for={**NARROW, "modality": "<odd>"})
+    assert "Made for &lt;odd&gt; images of 16 bits with typical nuclei of 100 to 120 px." in each.get_help()
 
 
 def test_the_card_of_a_model_in_a_folder_is_shown(each, models):

@@ -140,7 +140,7 @@ def test_an_image_unlike_those_that_the_model_was_made_for_is_named(tmp_path, ti
     result = nucdl("segment", *files, *options, "--diameter", 20)
     assert result.exit_code == 0
     assert f"warning: {tmp_path / 'a.tif'}: a typical nucleus of this image is 20 px across" in result.output
-    assert "(1 more images with warnings in run.json)" in result.output
+    assert "(images with warnings in run.json: 2)" in result.output
     assert "warning" not in nucdl("segment", *files, *options, "--diameter", 120).output
 
 

@@ -9,7 +9,16 @@ from conftest import edit_description
 from nucdl_core.errors import ConfigError
 from nucdl_core.files.reading import read_image
 from nucdl_core.model.bundle import find_bundle, list_bundles, read_bundle, read_description, write_description
-from nucdl_core.model.fitness import ImageTraits, MadeFor, bits_of, looks_dark_on_bright, made_for, misfits, traits_of
+from nucdl_core.model.fitness import (
+    ImageTraits,
+    MadeFor,
+    bits_of,
+    describe_made_for,
+    looks_dark_on_bright,
+    made_for,
+    misfits,
+    traits_of,
+)
 
 FITTING = ImageTraits(30.0, 16, False)
 
@@ -31,6 +40,14 @@ def test_a_model_is_made_for_what_most_of_its_images_are_like():
 def test_sizes_that_crops_were_scaled_to_widen_the_range():
     assert made_for([20.0], [], "", scaled_to=(5.0, 160.0)) == MadeFor((5.0, 160.0))
     assert made_for([20.0], [], "", scaled_to=(25.0, 30.0)).diameter_range == (20.0, 30.0)
+
+
+def test_what_a_model_was_made_for_is_a_sentence():
+    whole = MadeFor((5.0, 42.5), (8, 16), "fluorescence")
+    assert (
+        describe_made_for(whole) == "Made for fluorescence images of 8 or 16 bits with typical nuclei of 5 to 42.5 px."
+    )
+    assert describe_made_for(MadeFor((5.0, 160.0))) == "Made for images with typical nuclei of 5 to 160 px."
 
 
 @pytest.mark.parametrize("diameters", [[], [20.0, 0.0], [float("nan")], [float("inf")], [-3.0]])

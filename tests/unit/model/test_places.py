@@ -220,7 +220,9 @@ def test_preferences_that_cannot_be_written_are_an_error_only_for_who_adds_a_fol
 
 def test_an_account_without_a_home_folder_is_told_of_the_variable(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(places, "preferences_file", lambda: Path("~/.config/nucdl/preferences.json"))
+    path = looks_like_a_bundle(tmp_path / "~") / "preferences.json"
+    path.write_text(json.dumps({"model_folders": [str(tmp_path / "~")]}))
+    monkeypatch.setattr(places, "preferences_file", lambda: path.relative_to(tmp_path))
     assert model_places() == ()
     with pytest.raises(NucDLError, match="no home folder .* NUCDL_MODELS instead"):
         add_model_folder(tmp_path)
