@@ -242,7 +242,7 @@ def pretrain(data: Path, output: Path, steps: int) -> None:
     training, validation = split(sources, config)
     make_folder(output)
     checkpoint = train_network(config, training, output, "cpu")
-    print(make_bundle(config, checkpoint, validation, output / PRETRAINED, len(training)))
+    print(make_bundle(config, checkpoint, validation, output / PRETRAINED, training))
 
 
 def kind_of(source: Any) -> Tuple[int, ...]:

@@ -16,7 +16,7 @@ from nucdl_core.files.reading import read_labels
 from nucdl_core.files.writing import write_table
 
 CLASSIC_NAME = "classic pipeline"
-PIPELINE = "classic_advanced.cppipe"
+CLASSIC_PIPELINE = "classic_advanced.cppipe"
 
 
 def classic_nuclei(images: Path) -> Dict[str, Labels]:
@@ -37,9 +37,9 @@ def classic_nuclei(images: Path) -> Dict[str, Labels]:
     HeadlessError
         If CellProfiler, Java or the pipeline is missing, or the run fails.
     """
-    pipeline = REPOSITORY / "pipelines" / PIPELINE
+    pipeline = REPOSITORY / "pipelines" / CLASSIC_PIPELINE
     if not pipeline.is_file():
-        raise HeadlessError(f"the pipeline {PIPELINE} is not installed; it lies in NucDL's source folder")
+        raise HeadlessError(f"the pipeline {CLASSIC_PIPELINE} is not installed; it lies in NucDL's source folder")
     files = image_files([images])
     with tempfile.TemporaryDirectory(prefix="nucdl_classic_") as name:
         folder, listed = Path(name, "out"), Path(name, "load_data.csv")

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from nucdl_core.errors import BundleError
 from nucdl_core.files.writing import write_bytes
 
-Look = Tuple[int, float]
+ValidationLook = Tuple[int, float]
 """Step, and the score on the validation images after it."""
 
 
@@ -33,7 +33,7 @@ class TrainingState:
         How many steps were made.
     seconds : float
         How long they took, interruptions not counted.
-    looks : list of Look
+    looks : list of ValidationLook
         All looks at the validation images.
     best : dict of str to Tensor
         The averaged weights at the look with the best score; empty before the first one.
@@ -44,11 +44,11 @@ class TrainingState:
     optimizer: Optimizer
     step: int = 0
     seconds: float = 0.0
-    looks: List[Look] = field(default_factory=list)
+    looks: List[ValidationLook] = field(default_factory=list)
     best: Dict[str, Tensor] = field(default_factory=dict)
 
     @property
-    def best_look(self) -> Look:
+    def best_look(self) -> ValidationLook:
         """The look with the best score, of equal ones the first; there must be one."""
         return max(self.looks, key=lambda look: look[1])
 
@@ -118,7 +118,7 @@ def load_finished(path: Path, network: nn.Module) -> None:
     network.load_state_dict(_part(tensors, "best") or _part(tensors, "average"))
 
 
-def looks_in(path: Path) -> List[Look]:
+def looks_in(path: Path) -> List[ValidationLook]:
     """Read the looks at the validation images in a checkpoint.
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, Iterable, List, Mapping, Sequence
 
 import numpy as np
 
@@ -13,10 +13,11 @@ from nucdl_core.model.bundle import Bundle
 from nucdl_core.reports.training_page import TrainingPage, write_training_page
 from nucdl_core.scores.matching import summarize
 from nucdl_core.scores.significance import bootstrap_interval
-from nucdl_core.training.examination import IMAGES, OWN, Examination, Finder, scores_of_method
+from nucdl_core.training.judging import IMAGES_FOLDER, OWN, Finder, Judging, scores_of_method
 from nucdl_core.training.plan import APART, REPORT
 from nucdl_core.training.recipe import make_bundle, refuse_what_is_no_model
 from nucdl_core.training.runs import Run, Workshop, copy_model, train_on_everything
+from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.verdict import Verdict, judge
 
 
@@ -41,7 +42,7 @@ class Outcome:
 def conclude(
     output: Path,
     shop: Workshop,
-    exam: Examination,
+    judging: Judging,
     runs: Sequence[Run],
     before: Bundle,
     others: Mapping[str, Finder],
@@ -53,7 +54,7 @@ def conclude(
     output : Path
         Where a better model goes.
     shop : Workshop
-    exam : Examination
+    judging : Judging
         With the nuclei that the new model and the one before found.
     runs : sequence of Run
     before : Bundle
@@ -69,9 +70,9 @@ def conclude(
     NucDLError
         If something cannot be written.
     """
-    notes = try_others(exam, others)
-    evaluation, nuclei = exam.evaluation()
-    name, names = before.description.name, sorted(exam.judges)
+    notes = [*notes_on(shop.sources.values()), *try_others(judging, others)]
+    evaluation, nuclei = judging.evaluation()
+    name, names = before.description.name, sorted(judging.judges)
     own, old = (np.array(scores_of_method(evaluation, method, names)) for method in (OWN, name))
     verdict = judge(own, old, name)
     model = output if verdict.better else shop.folder / APART
@@ -96,7 +97,7 @@ def conclude(
         curves={label: lines for run in runs for label, lines in run.curves.items()},
         start=float(old.mean()),
     )
-    write_training_page(shop.folder / REPORT, page, evaluation, nuclei.table(), exam.pictures())
+    write_training_page(shop.folder / REPORT, page, evaluation, nuclei.table(), judging.pictures())
     return Outcome(model, shop.folder / REPORT, verdict)
 
 
@@ -104,15 +105,26 @@ def learn_from_all(shop: Workshop, best: Run, model: Path, reached: Dict[str, ob
     """Make the model from all images, with the scores that were reached where each image judged once."""
     checkpoint = train_on_everything(shop, best)
     everything = list(shop.sources.values())
-    make_bundle(shop.config, checkpoint, everything, model, len(everything), shop.decision, reached)
+    make_bundle(shop.config, checkpoint, everything, model, everything, shop.decision, reached)
 
 
-def try_others(exam: Examination, others: Mapping[str, Finder]) -> List[str]:
+def notes_on(sources: Iterable[AnnotatedImage]) -> List[str]:
+    """Say what a person must know about the images."""
+    dark = sum(source.inverted for source in sources)
+    if dark == 0:
+        return []
+    return [
+        f"{dark} of your images show dark nuclei and were inverted for training. The model expects bright ones: invert "
+        "such images before you use it (in CellProfiler with ImageMath)."
+    ]
+
+
+def try_others(judging: Judging, others: Mapping[str, Finder]) -> List[str]:
     """Let other ways find the nuclei; return a sentence about each one that could not."""
     notes = []
     for method, finder in others.items():
         try:
-            exam.add(method, finder(exam.folder / IMAGES))
+            judging.add(method, finder(judging.folder / IMAGES_FOLDER))
         except NucDLError as error:
             notes.append(f"Not compared with the {method}: {error}.")
     return notes

@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from nucdl_core.config import DEFAULT_MODEL, require
 from nucdl_core.model.registry import DEFAULT_FAMILY, family_of
-from nucdl_core.training.augment import ALL, classes_of
+from nucdl_core.training.augment import ALL_CLASSES, classes_of
 
 PARTS = ("all", "late", "heads")
 
@@ -105,7 +105,7 @@ class TrainConfig:
     plain_share: float = 0.35
     validation_parts: int = 8
     validation_images: Optional[int] = None
-    augmentation: str = ALL
+    augmentation: str = ALL_CLASSES
     initial: str = ""
     stages: Tuple[Stage, ...] = ()
     companion: str = DEFAULT_MODEL

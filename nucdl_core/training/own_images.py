@@ -22,10 +22,10 @@ from nucdl_core.model.registry import DEFAULT_FAMILY, default_model, family_of
 from nucdl_core.training.conclusion import Outcome, conclude
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defaults import model_name, own_config
-from nucdl_core.training.examination import OWN, Examination, Finder
+from nucdl_core.training.judging import OWN, Finder, Judging
 from nucdl_core.training.plan import VALIDATION, Plan, digest_of, working_folder
 from nucdl_core.training.reading import read_annotated
-from nucdl_core.training.recipe import read_settings, refuse_what_is_no_model, split
+from nucdl_core.training.recipe import refuse_what_is_no_model, settings_in, split
 from nucdl_core.training.runs import Workshop, train_run
 from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.split import Part, parts_of
@@ -132,8 +132,8 @@ def train_on_own_images(request: OwnImages, others: Mapping[str, Finder] = {}) -
     images = {name: digest_of(source) for name, source in sources.items()}
     Plan(config, parts, images, before.sha256).keep(request.folder)
 
-    exam = Examination(request.folder / VALIDATION, [sources[name] for part in parts for name in part.validation])
-    exam.find(before.description.name, load_model(before.folder, device))
+    judging = Judging(request.folder / VALIDATION, [sources[name] for part in parts for name in part.validation])
+    judging.find(before.description.name, load_model(before.folder, device))
     shop = Workshop(
         config=config,
         parts=parts,
@@ -143,13 +143,13 @@ def train_on_own_images(request: OwnImages, others: Mapping[str, Finder] = {}) -
         workers=request.workers,
         seconds=seconds_for_each(request, len(parts)),
         decision=None if request.config and start is None else before.description.decision,
-        before=exam.scores(before.description.name),
+        before=judging.scores(before.description.name),
     )
     runs = [train_run(shop, number) for number in range(request.repeats)]
     best = max(runs, key=lambda run: run.score)
     for part, folder in zip(parts, best.models):
-        exam.find(OWN, load_model(folder, device), part.validation)
-    return conclude(request.output, shop, exam, runs, before, others)
+        judging.find(OWN, load_model(folder, device), part.validation)
+    return conclude(request.output, shop, judging, runs, before, others)
 
 
 def starting_model(request: OwnImages) -> Optional[Bundle]:
@@ -168,7 +168,7 @@ def starting_model(request: OwnImages) -> Optional[Bundle]:
         return None
     wanted = request.start
     if wanted is None and request.config is not None:
-        wanted = from_mapping(TrainConfig, read_settings(request.config)).initial
+        wanted = from_mapping(TrainConfig, settings_in(request.config)).initial
         if not wanted:
             return None
     bundle = read_bundle(find_bundle(wanted or default_model(request.architecture or DEFAULT_FAMILY)))
@@ -197,7 +197,7 @@ def settings_for(request: OwnImages, start: Optional[Bundle], nuclei: int) -> Tr
         bundled = start.folder.parent == ZOO
         chosen["initial"] = start.description.name if bundled else str(start.folder)
     if request.config is not None:
-        return dataclasses.replace(from_mapping(TrainConfig, read_settings(request.config)), **chosen)
+        return dataclasses.replace(from_mapping(TrainConfig, settings_in(request.config)), **chosen)
     if start is None and request.architecture is not None:
         chosen["architecture"] = request.architecture
     return own_config(model_name(request.output.name), nuclei, None if start is None else start.description, **chosen)
@@ -212,7 +212,7 @@ def parts_for(request: OwnImages, sources: Mapping[str, AnnotatedImage]) -> List
         If there are too few.
     """
     if request.config is not None and request.validation_images is None:
-        config = from_mapping(TrainConfig, read_settings(request.config))
+        config = from_mapping(TrainConfig, settings_in(request.config))
         if config.validation_images is None:
             training, validation = split(list(sources.values()), config)
             return [Part(tuple(source.name for source in training), tuple(source.name for source in validation))]

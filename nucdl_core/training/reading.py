@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -69,11 +70,12 @@ def read_annotated(images: Path, masks: Path, kind: Optional[str] = None) -> Lis
         if image.shape != labels.shape:
             raise ImageError(f"{path} is {image.shape} but its mask is {labels.shape}; both must have the same shape")
         check_nuclei(name, labels, kind)
-        if is_dark_on_bright(image, labels):
-            image = image.max() - image
+        inverted = is_dark_on_bright(image, labels)
         row = rows.get(name, {})
         group = next((row[column] for column in GROUP_COLUMNS if row.get(column)), "")
-        sources.append(prepare(name, image, labels, row.get("modality") or "", group=group))
+        bright = image.max() - image if inverted else image
+        source = prepare(name, bright, labels, row.get("modality") or "", group=group)
+        sources.append(dataclasses.replace(source, inverted=inverted))
     return sources
 
 

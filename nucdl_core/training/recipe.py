@@ -33,6 +33,7 @@ from nucdl_core.model.bundle import (
 )
 from nucdl_core.model.card import model_card, own_card
 from nucdl_core.model.device import resolve_device
+from nucdl_core.model.fitness import MadeFor, made_for
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.model.registry import build_network, family_of, predictor_class, require_maps
@@ -63,17 +64,17 @@ SIMULATED, SIMULATED_SEED = 40, 1_000_003
 
 
 def read_train_config(path: Path) -> TrainConfig:
-    """Read a training configuration, a JSON object with the attributes of `TrainConfig`; see `read_settings`.
+    """Read a training configuration, a JSON object with the attributes of `TrainConfig`; see `settings_in`.
 
     Raises
     ------
     ConfigError
         Also if it holds unknown keys or values out of range.
     """
-    return from_mapping(TrainConfig, read_settings(path))
+    return from_mapping(TrainConfig, settings_in(path))
 
 
-def read_settings(path: Path) -> Dict[str, Any]:
+def settings_in(path: Path) -> Dict[str, Any]:
     """Read a JSON object with settings.
 
     Raises
@@ -97,7 +98,7 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
     ----------
     config : TrainConfig
     data : Path
-        Folder with ``images`` and ``masks``; see `training.sources.read_annotated_images`.
+        Folder with ``images`` and ``masks``; see `training.reading.read_annotated_images`.
     output : Path
         Receives the checkpoint, the log, and the bundle in a folder of the model's name. Training goes on from
         a checkpoint that is there.
@@ -124,7 +125,7 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
     refuse_what_is_no_model(output / config.name)
     training, validation = split(read_annotated_images(data), config)
     checkpoint = train_network(config, training, output, resolve_device(device), workers)
-    return make_bundle(config, checkpoint, validation, output / config.name, len(training))
+    return make_bundle(config, checkpoint, validation, output / config.name, training)
 
 
 def refuse_what_is_no_model(folder: Path) -> None:
@@ -156,7 +157,7 @@ def make_bundle(
     checkpoint: Path,
     validation: Sequence[AnnotatedImage],
     folder: Path,
-    trained_on: int,
+    taught: Sequence[AnnotatedImage],
     decision: Optional[Decision] = None,
     reached: Optional[Dict[str, Any]] = None,
 ) -> Path:
@@ -173,8 +174,8 @@ def make_bundle(
         Images that the network was not trained on.
     folder : Path
         Of the bundle.
-    trained_on : int
-        Number of images that it was trained on.
+    taught : sequence of AnnotatedImage
+        The images that it was trained on.
     decision : Decision, optional
         A decision that is known to be good, which is left only for a clear gain; without one it is searched from the
         ground, on simulated fields as well.
@@ -201,8 +202,9 @@ def make_bundle(
         decision = recalibrate(seen, predictor, decision)
     predictor.description = dataclasses.replace(draft, decision=decision)
     metrics = reached or {**scores_on(validation, predictor), "decoders": decoders}
-    training = {"images": trained_on, "config": dataclasses.asdict(config), "nucdl": __version__}
-    description = dataclasses.replace(predictor.description, training=training, metrics=metrics)
+    training = {"images": len(taught), "config": dataclasses.asdict(config), "nucdl": __version__}
+    made = purpose_of(config, taught, general=not known)
+    description = dataclasses.replace(predictor.description, training=training, metrics=metrics, made_for=made)
     sample = np.ascontiguousarray(image_of(validation[0])[:TEST_SIDE, :TEST_SIDE])
     test = {name: values.astype(np.float16) for name, values in predictor.respond(sample).items()}
     files = {WEIGHTS: weights, TEST: {"input": sample, **test}, **recorded}
@@ -243,6 +245,17 @@ def predict_all(validation: Sequence[AnnotatedImage], predictor: Predictor) -> L
         predict_image(image_of(source), truth_of(source), predictor, weight) for source, weight in zip(images, weights)
     ]
     return [dataclasses.replace(image, simulated=n >= len(validation)) for n, image in enumerate(predicted)]
+
+
+def purpose_of(config: TrainConfig, taught: Sequence[AnnotatedImage], general: bool) -> MadeFor:
+    """Say which images a model was made for; a general one also for nuclei of all sizes that crops were scaled to."""
+    modalities = {source.modality for source in taught}
+    usual = modalities.pop() if len(modalities) == 1 else ""
+    if not usual and not any(source.inverted for source in taught):
+        usual = "fluorescence"
+    diameters = [source.diameter for source in taught]
+    scaled_to = config.diameter_range if general else None
+    return made_for(diameters, [source.dtype for source in taught], config.modality or usual, scaled_to)
 
 
 def scores_on(validation: Sequence[AnnotatedImage], predictor: Predictor) -> Dict[str, Any]:

@@ -19,7 +19,7 @@ from nucdl_core.model.registry import predictor_class
 from nucdl_core.steps.instances import Decision
 from nucdl_core.training.checkpoint import looks_in
 from nucdl_core.training.config import TrainConfig
-from nucdl_core.training.examination import validation_score
+from nucdl_core.training.judging import validation_score
 from nucdl_core.training.loop import LOG, Watch, train_network
 from nucdl_core.training.plan import RUN
 from nucdl_core.training.recipe import draft_description, finished_network, make_bundle
@@ -115,7 +115,7 @@ def train_run(shop: Workshop, number: int) -> Run:
         watch = watch_of(config, validation, shop)
         training = shop.images(part.training)
         checkpoint = train_network(config, training, folder, shop.device, shop.workers, watch)
-        models.append(make_bundle(config, checkpoint, validation, folder / MODEL, len(training), shop.decision))
+        models.append(make_bundle(config, checkpoint, validation, folder / MODEL, training, shop.decision))
         best.append(max(looks_in(checkpoint), key=lambda look: look[1]))
         curves[folder.name] = read_log(folder / LOG)
     return Run(

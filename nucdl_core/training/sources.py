@@ -42,6 +42,10 @@ class AnnotatedImage:
         As ``index.csv`` names them; empty where there is none. A group is a plate, a cell type or an experiment.
     simulated : bool
         Whether it was simulated at the size, with the noise and the blur that a crop is to have.
+    dtype : str
+        Number type of its file.
+    inverted : bool
+        Whether its nuclei are dark in the file; here they are always bright.
     """
 
     name: str
@@ -54,6 +58,8 @@ class AnnotatedImage:
     modality: str = ""
     simulated: bool = False
     group: str = ""
+    dtype: str = ""
+    inverted: bool = False
 
 
 def prepare(
@@ -78,6 +84,7 @@ def prepare(
         modality=modality,
         simulated=simulated,
         group=group,
+        dtype=str(image.dtype),
     )
 
 

@@ -110,7 +110,7 @@ def tune(
     Parameters
     ----------
     data : Path
-        Folder with ``images`` and ``masks``; see `training.sources.read_annotated_images`.
+        Folder with ``images`` and ``masks``; see `training.reading.read_annotated_images`.
     output : Path
         The new bundle's folder; it must not exist. Its name becomes the model's.
     config : TuneConfig

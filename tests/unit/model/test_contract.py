@@ -198,9 +198,9 @@ def test_a_checkpoint_becomes_a_bundle_that_passes_its_test_and_replaces_an_olde
     train_network(config, sources(), tmp_path, "cpu", workers=0)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("nucdl_core.training.recipe.SIMULATED", 1)
-        folder = make_bundle(config, tmp_path / CHECKPOINT, sources()[:1], tmp_path / "model", trained_on=2)
+        folder = make_bundle(config, tmp_path / CHECKPOINT, sources()[:1], tmp_path / "model", sources()[:1] * 2)
         first = read_bundle(folder)
-        make_bundle(config, tmp_path / CHECKPOINT, sources()[:1], tmp_path / "model", trained_on=3)
+        make_bundle(config, tmp_path / CHECKPOINT, sources()[:1], tmp_path / "model", sources()[:1] * 3)
     assert first.description.family == config.architecture
     assert read_bundle(folder).description.training["images"] == 3
     assert load_model(folder, resolve_device("cpu")).self_test(folder) <= first.description.tolerance

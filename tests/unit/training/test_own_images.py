@@ -245,3 +245,11 @@ def test_a_folder_without_letters_gives_no_name():
 
 def test_settings_from_chance_are_a_configuration():
     assert dataclasses.asdict(own_config("x", 100, None))["initial"] == ""
+
+
+def test_whoever_teaches_dark_nuclei_is_told_to_invert_images(tmp_path, taught_further):
+    dark = make_fields(tmp_path / "dark", "abc")
+    for path in (dark / "images").iterdir():
+        tifffile.imwrite(path, 60_000 - tifffile.imread(path))
+    page = train_on_own_images(request(dark, tmp_path, taught_further)).page.read_text()
+    assert "3 of your images show dark nuclei and were inverted for training." in page

@@ -236,3 +236,21 @@ def test_the_configuration_of_the_second_family_fits_the_default_model():
     start_from(network, config.initial)
     assert [stage.trains for stage in config.stages] == ["all", "late", "heads"]
     assert [stage.learning_rate for stage in config.stages] == [1e-3, 5e-4, 1e-4]
+
+
+def test_a_model_says_for_which_images_it_was_made(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SIMULATED", 1)
+    sources = read_annotated_images(data)
+    own = training.purpose_of(CONFIG, sources, general=False)
+    assert own.bits == (8,)
+    smallest, largest = own.diameter_range
+    assert 10 < smallest <= largest < 25
+    assert own.modality == ""
+    general = training.purpose_of(CONFIG, sources, general=True)
+    assert general.diameter_range == CONFIG.diameter_range
+    bright = [dataclasses.replace(source, modality="") for source in sources]
+    assert training.purpose_of(CONFIG, bright, general=False).modality == "fluorescence"
+    dark = [dataclasses.replace(source, modality="", inverted=True) for source in sources]
+    assert training.purpose_of(CONFIG, dark, general=False).modality == ""
+    bundle = read_bundle(train(CONFIG, data, tmp_path, "cpu", workers=0))
+    assert bundle.description.made_for.diameter_range == CONFIG.diameter_range

@@ -22,7 +22,7 @@ from nucdl_core.steps.normalize import NormalizedImage
 from nucdl_core.training.sources import AnnotatedImage, image_of, truth_of
 from nucdl_core.training.split import group_weights
 
-IMAGES, TRUTH = "images", "truth"
+IMAGES_FOLDER, TRUTH_FOLDER = "images", "truth"
 OWN = "your model"
 
 Finder = Callable[[Path], Mapping[str, Labels]]
@@ -45,7 +45,7 @@ def validation_score(sources: Sequence[AnnotatedImage], predictor: Predictor) ->
     return float(np.average(scores, weights=group_weights([source.group for source in sources])))
 
 
-class Examination:
+class Judging:
     """Validation images and the nuclei that methods found in them.
 
     Parameters
@@ -61,16 +61,16 @@ class Examination:
         self.judges = {source.name: source for source in judges}
         # What is judged comes first on the page.
         self.methods: Dict[str, Path] = {OWN: folder / "own"}
-        for name in (IMAGES, TRUTH):
+        for name in (IMAGES_FOLDER, TRUTH_FOLDER):
             make_folder(folder / name)
         for source in judges:
             picture = as_16_bits(image_of(source))
             write_atomically(self.image_file(source.name), _writer_of(picture))
-            write_labels(folder / TRUTH / f"{source.name}{LABEL_SUFFIX}", truth_of(source))
+            write_labels(folder / TRUTH_FOLDER / f"{source.name}{LABEL_SUFFIX}", truth_of(source))
 
     def image_file(self, name: str) -> Path:
         """Return the file of a validation image, 16 bits, nuclei bright."""
-        return self.folder / IMAGES / f"{name}.tif"
+        return self.folder / IMAGES_FOLDER / f"{name}.tif"
 
     def find(self, method: str, predictor: Predictor, names: Optional[Sequence[str]] = None) -> None:
         """Let a model find the nuclei of the images, or of some of them."""
@@ -107,7 +107,7 @@ class Examination:
         return evaluate_methods(self._inputs(), collector), collector
 
     def _inputs(self) -> Inputs:
-        return Inputs(self.folder / TRUTH, [*self.methods.items()], allow_missing=True)
+        return Inputs(self.folder / TRUTH_FOLDER, [*self.methods.items()], allow_missing=True)
 
 
 def scores_of_method(evaluation: Evaluation, method: str, names: Sequence[str]) -> List[float]:
