@@ -9,7 +9,7 @@ import re
 import struct
 from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
@@ -142,11 +142,17 @@ class RoiSetWriter:
 
     A nucleus without holes that is one piece becomes a traced ROI, any other one a composite ROI. Its number is its
     name, as AnnotatorJ names ROIs; its class is a group, which ImageJ and AnnotatorJ show, and a property of the ROI.
+
+    Parameters
+    ----------
+    folder : Path
+    classes : sequence of str
+        Classes that have the first groups, in this order, also where the first images lack some of them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, classes: Sequence[str] = ()) -> None:
         self._folder = folder
-        self._groups: Dict[str, int] = {}
+        self._groups: Dict[str, int] = {name: group for group, name in enumerate(classes, start=1)}
 
     def add(self, annotated: AnnotatedObjects) -> Tuple[str, ...]:
         """Write the set of one image."""
