@@ -76,7 +76,7 @@ def moved(placed: PlacedMask, offset: float, others: Labels) -> PlacedMask:
     return trimmed(mask, window[0].start, window[1].start)
 
 
-def split(placed: PlacedMask, line: ArrayLike) -> List[PlacedMask]:
+def split_by_line(placed: PlacedMask, line: ArrayLike) -> List[PlacedMask]:
     """Part a nucleus along a line.
 
     Parameters

@@ -71,7 +71,7 @@ def inside_line(points: ArrayLike, shape: Tuple[int, int]) -> PlacedMask:
 
 def inside_box(first: ArrayLike, second: ArrayLike, shape: Tuple[int, int]) -> PlacedMask:
     """Return the pixels that a box touches, given two opposite corners (row, col); see `inside_line`."""
-    corners = as_path([first, second])
+    corners = as_path(np.stack([np.asarray(first), np.asarray(second)]))
     low = np.clip(np.floor(corners.min(axis=0)), 0, shape).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)), 0, shape).astype(int)
     return trimmed(np.ones(np.maximum(high - low, 0), bool), int(low[0]), int(low[1]))

@@ -7,8 +7,8 @@
     images.csv                                                 a row for each image
     annotations.csv                                            a row for each nucleus
 
-An image is in one of the two states. Whatever moment a run is killed at, no unfinished image is among the finished ones,
-and nothing that was saved is lost.
+An image is in one of the two states. Whatever moment a run is killed at, no unfinished image is among the finished
+ones, and nothing that was saved is lost.
 """
 
 from __future__ import annotations
@@ -149,15 +149,15 @@ class AnnotationFolder:
         if state not in STATES:
             raise AnnotationError(f"the state of an annotation is one of {', '.join(STATES)}, not {state!r}")
         if annotated.labels.shape != image.shape:
-            raise AnnotationError(f"the nuclei are {annotated.labels.shape}, their image {image.shape}; both must agree")
+            raise AnnotationError(f"nuclei {annotated.labels.shape} and image {image.shape} must have one shape")
         make_folder(self.folder)
         with self._locked():
             self._refuse_another_image(name, image)
             place, other = (self._place(name, each) for each in (state, DRAFT if state == FINISHED else FINISHED))
             for path in (place.image, place.mask, place.rois):
                 make_folder(path.parent)
+            # Training refuses an image without a mask, so a finished image comes last, and goes first.
             if state == DRAFT:
-                # Training refuses an image without a mask, so the image goes first, and comes last.
                 _write_image(place.image, image)
                 self._write_nuclei(place, name, annotated)
                 _remove([other.image, other.mask, other.rois])
@@ -174,8 +174,7 @@ class AnnotationFolder:
         )
 
     def _refuse_another_image(self, name: str, image: AnyArray) -> None:
-        for state in STATES:
-            path = self._place(name, state).image
+        for path in (self._place(name, state).image for state in STATES):
             if path.is_file() and not np.array_equal(read_image(path), image):
                 raise AnnotationError(
                     f"{path} is another image of the same name and would be overwritten; give each image a name of its "
@@ -227,7 +226,7 @@ class AnnotationFolder:
                 raise NucDLError(
                     f"{path}: the list cannot be read ({error}); move it away, and it is made again"
                 ) from error
-            new = pd.concat([kept, new]) if len(kept) else new
+            new = pd.concat([each for each in (kept, new) if len(each)] or [new])
         write_table(path, new.sort_values("image", kind="stable"))
 
 
@@ -265,7 +264,7 @@ def stored_image(pixels: AnyArray, scale: Optional[float] = None) -> AnyArray:
     whole = np.rint(numbers)
     limit = np.iinfo(np.uint16).max
     # 32 bits keep the numbers of 16 within 0.004.
-    if np.all(np.abs(numbers - whole) < 0.01) and 0 <= whole.min(initial=0) and whole.max(initial=0) <= limit:
+    if np.all(np.abs(numbers - whole) < 0.01) and whole.min(initial=0) >= 0 and whole.max(initial=0) <= limit:
         return whole.astype(np.uint8 if scale <= np.iinfo(np.uint8).max else np.uint16)
     return as_grey_numbers(pixels)
 

@@ -11,7 +11,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nucdl_core.annotate.changes import merge, moved, split, window_of
+from nucdl_core.annotate.changes import merge, moved, split_by_line, window_of
 from nucdl_core.annotate.drawing import on_line
 from nucdl_core.annotate.suggest import ASSISTS, DRAWN, MODEL, Guide, suggest
 from nucdl_core.arrays import Labels
@@ -336,7 +336,7 @@ class AnnotationSession:
         self.accept()
         crossed = [number for number in np.unique(self.labels[on_line(line, self.shape)]).tolist() if number]
         crossed = [number for number in crossed if number in self.selection] or crossed
-        parted = {number: split(self.mask_of(number), line) for number in crossed}
+        parted = {number: split_by_line(self.mask_of(number), line) for number in crossed}
         parted = {number: parts for number, parts in parted.items() if len(parts) > 1}
         if not parted:
             raise AnnotationError("the line parts no nucleus; draw it across one, from background to background")

@@ -1,7 +1,7 @@
 """From a rough line around a nucleus to its contour: by the model's probability, or by the image's own intensities.
 
-The contour assist of AnnotatorJ (Hollandi et al., Mol. Biol. Cell 2020): where a person has drawn roughly, the network's
-foreground is cut at a threshold. The network has seen the image once, so that an answer takes milliseconds.
+The contour assist of AnnotatorJ (Hollandi et al., Mol. Biol. Cell 2020): where a person has drawn roughly, the
+network's foreground is cut at a threshold. The network has seen the image once, so that an answer takes milliseconds.
 """
 
 from __future__ import annotations

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from nucdl_core.arrays import AnyArray, Labels, Mask
 from nucdl_core.exchange.objects import PlacedMask
 
-Picture = NDArray[np.uint8]
+Rendered = NDArray[np.uint8]
 """Red, green and blue of each pixel of a window, (h, w, 3)."""
-Colour = Tuple[int, int, int]
+_Colour = Tuple[int, int, int]
 
 LARGEST_ZOOM, SMALLEST_ZOOM = 64.0, 1 / 64
-OUTSIDE: Colour = (32, 34, 40)
-SELECTED: Colour = (255, 255, 255)
-PENDING: Colour = (0, 255, 255)
+OUTSIDE: _Colour = (32, 34, 40)
+SELECTED: _Colour = (255, 255, 255)
+PENDING: _Colour = (0, 255, 255)
 # Colours that are told apart on grey, also by most people with a weak sense of colour; white and cyan are taken.
-PALETTE: Tuple[Colour, ...] = (
+PALETTE: Tuple[_Colour, ...] = (
     (255, 176, 0),
     (120, 220, 60),
     (255, 90, 120),
@@ -34,7 +34,7 @@ PALETTE: Tuple[Colour, ...] = (
     (254, 97, 0),
     (190, 160, 255),
 )
-NO_CLASS: Colour = (255, 120, 60)
+NO_CLASS: _Colour = (255, 120, 60)
 # Outlines get thicker from this zoom on.
 _THICK_FROM = 3.0
 # A tenth of the colour tints the pixels of a nucleus that is selected or pending.
@@ -43,7 +43,7 @@ _PERCENTILES = (0.1, 99.8)
 
 
 @dataclass(frozen=True)
-class View:
+class Viewport:
     """Which part of an image is shown, and how large.
 
     Attributes
@@ -59,7 +59,7 @@ class View:
     zoom: float = 1.0
 
     @classmethod
-    def whole(cls, shape: Tuple[int, int], size: Tuple[int, int]) -> View:
+    def whole(cls, shape: Tuple[int, int], size: Tuple[int, int]) -> Viewport:
         """Show a whole image (height, width) in the middle of a window (height, width)."""
         zoom = min(LARGEST_ZOOM, *(side / max(length, 1) for side, length in zip(size, shape)))
         row, col = ((length - side / zoom) / 2 for length, side in zip(shape, size))
@@ -73,17 +73,17 @@ class View:
         """Return the (y, x) in the window of a position in the image."""
         return (row - self.row) * self.zoom, (col - self.col) * self.zoom
 
-    def zoomed(self, factor: float, y: float, x: float) -> View:
+    def zoomed(self, factor: float, y: float, x: float) -> Viewport:
         """Zoom so that what is at a place in the window stays there."""
         zoom = float(np.clip(self.zoom * factor, SMALLEST_ZOOM, LARGEST_ZOOM))
         row, col = self.to_image(y, x)
-        return View(row - y / zoom, col - x / zoom, zoom)
+        return Viewport(row - y / zoom, col - x / zoom, zoom)
 
-    def panned(self, y: float, x: float) -> View:
+    def panned(self, y: float, x: float) -> Viewport:
         """Move the image by window pixels downwards and to the right."""
         return replace(self, row=self.row - y / self.zoom, col=self.col - x / self.zoom)
 
-    def showing(self, row: float, col: float, size: Tuple[int, int], margin: float = 0.15) -> View:
+    def showing(self, row: float, col: float, size: Tuple[int, int], margin: float = 0.15) -> Viewport:
         """Move the image as little as needed so that a position lies inside a window (height, width)."""
         starts = []
         for start, position, side in zip((self.row, self.col), (row, col), size):
@@ -131,8 +131,8 @@ def colours_of(count: int, places: Optional[NDArray[np.int64]] = None) -> NDArra
     count : int
         N.
     places : int64 array (N,), optional
-        The place of each one's class in the list of classes, from 1, and 0 for none; without it the colours of following
-        nuclei differ.
+        The place of each one's class in the list of classes, from 1, and 0 for none; without it the colours of
+        following nuclei differ.
 
     Returns
     -------
@@ -148,8 +148,13 @@ def colours_of(count: int, places: Optional[NDArray[np.int64]] = None) -> NDArra
 
 
 def picture(
-    image: AnyArray, limits: Tuple[float, float], overlay: Overlay, view: View, size: Tuple[int, int], gamma: float = 1.0
-) -> Picture:
+    image: AnyArray,
+    limits: Tuple[float, float],
+    overlay: Overlay,
+    view: Viewport,
+    size: Tuple[int, int],
+    gamma: float = 1.0,
+) -> Rendered:
     """Draw the part of an image that a window shows.
 
     Parameters
@@ -158,7 +163,7 @@ def picture(
     limits : (float, float)
         Intensities shown as black and as white.
     overlay : Overlay
-    view : View
+    view : Viewport
     size : (int, int)
         Height and width of the window in pixels.
     gamma : float
@@ -166,7 +171,7 @@ def picture(
 
     Returns
     -------
-    Picture
+    Rendered
     """
     rows, row_inside = _places(view.row, view.zoom, size[0], image.shape[0])
     cols, col_inside = _places(view.col, view.zoom, size[1], image.shape[1])
@@ -193,7 +198,7 @@ def _places(start: float, zoom: float, count: int, length: int) -> Tuple[NDArray
     return np.clip(places, 0, max(length - 1, 0)), (places >= 0) & (places < length)
 
 
-def _as_grey(pixels: AnyArray, limits: Tuple[float, float], gamma: float) -> Picture:
+def _as_grey(pixels: AnyArray, limits: Tuple[float, float], gamma: float) -> Rendered:
     low, high = limits
     scaled = np.clip((pixels.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
     return np.asarray(255 * scaled ** np.float32(gamma), np.uint8)
@@ -213,7 +218,7 @@ def _rims(labels: AnyArray, thickness: int) -> Mask:
     return rim & (labels > 0)
 
 
-def _highlight(result: Picture, labels: AnyArray, colour: Colour, thickness: int) -> None:
+def _highlight(result: Rendered, labels: AnyArray, colour: _Colour, thickness: int) -> None:
     """Tint nuclei and draw thick rims, in place."""
     inside = labels > 0
     tinted = (1 - _TINT) * result[inside] + _TINT * np.array(colour, np.float32)
