@@ -1,5 +1,6 @@
 """The folder of annotations."""
 
+import contextlib
 import multiprocessing
 import os
 
@@ -89,10 +90,8 @@ def test_killed_at_any_moment_nothing_is_lost_and_training_finds_each_image_with
             for name in ("write_atomically", "write_labels", "write_table"):
                 patched.setattr(folder_module, name, dies(getattr(folder_module, name)))
             patched.setattr("pathlib.Path.unlink", dies(folder_module.Path.unlink))
-            try:
+            with contextlib.suppress(KeyboardInterrupt):
                 store.save("a", IMAGE, after, state)
-            except KeyboardInterrupt:
-                pass
         found = store.load("a", IMAGE).annotated.labels
         assert np.array_equal(found, LABELS) or np.array_equal(found, after.labels)
         finished = store.folder / "images/a.tif"
