@@ -160,8 +160,8 @@ def no_annotation(folder: Path, name: str, is_draft: bool) -> NucDLError:
 
     found = "has only a draft" if is_draft else "has no annotation"
     return AnnotationError(
-        f"the image {name} {found} in {folder}, and without windows none can be made; finish it in CellProfiler's window, "
-        "or leave the image out"
+        f"the image {name} {found} in {folder}, and without windows it cannot be annotated; finish it in "
+        "CellProfiler's window, or leave it out"
     )
 
 

@@ -38,6 +38,7 @@ _GAP = 8
 _PROBLEM, _PLAIN = (255, 150, 120), (235, 235, 235)
 _DARK, _DIM, _TITLE = (44, 46, 54), (180, 184, 194), (255, 200, 90)
 _STATES = {"": "not saved yet", DRAFT: "saved as a draft", FINISHED: "saved as finished"}
+_STATE_OF = {FINISH: FINISHED, KEEP_DRAFT: DRAFT}
 _BUTTONS = ((FINISH, "Finished"), (KEEP_DRAFT, "Keep as draft"), (STOP, "Close"))
 
 
@@ -225,10 +226,9 @@ class AnnotationWindow(wx.Dialog):
         """Save, or close the window."""
         if command == SAVE:
             self._save(DRAFT)
-        elif command == KEEP_DRAFT and self._save(DRAFT):
-            self._close(stop=False)
-        elif command == FINISH and self._save(FINISHED):
-            self._close(stop=False)
+        elif command in _STATE_OF:
+            if self._save(_STATE_OF[command]):
+                self._close(stop=False)
         elif command == STOP and self._may_close():
             self._close(stop=True)
         if self:

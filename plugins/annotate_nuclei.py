@@ -48,14 +48,14 @@ What do I get as output?
 
 A set of objects that every later module can measure and use. In the folder of annotations:
 
--  *images*, *masks*, *rois:* for each finished image, the image itself, a label image, and a set of ImageJ ROIs with the
-   classes (for Fiji and AnnotatorJ). *nucdl train* takes this folder as it is.
+-  *images*, *masks*, *rois:* for each finished image, the image itself, a label image, and a set of ImageJ ROIs with
+   the classes (for Fiji and AnnotatorJ). *nucdl train* takes this folder as it is.
 -  *drafts:* the same for images that are not finished; training does not see them.
 -  *images.csv* and *annotations.csv:* a row for each image, and a row for each nucleus.
 
 When an image comes again, the window opens with what has been saved; a run passes over finished images, if you wish.
-Without windows (on the command line, on a cluster) the module hands on the saved nuclei of finished images, and stops at
-an image that is not finished.
+Without windows (on the command line, on a cluster) the module hands on the saved nuclei of finished images, and stops
+at an image that is not finished.
 
 Measurements made by this module
 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -74,16 +74,17 @@ Measurements made by this module
 Technical notes
 ^^^^^^^^^^^^^^^
 
-The network looks at each image once, when its window opens. Inside of what you draw, and a little around it, the
-probability is cut at the model's threshold, and the piece that fits your line best becomes the contour, its holes filled
-(*Hollandi et al., 2020*). Where the network sees no nucleus, or without a model, a region is grown from the middle of
-what you have drawn, up to half-way between the intensities inside and outside. Contours never cover other nuclei.
+The network looks at each image once, before its window opens. Inside of what you draw, and a little around it, the
+probability is cut at the model's threshold, and the piece that fits your line best becomes the contour, its holes
+filled (*Hollandi et al., 2020*). Where the network sees no nucleus, or without a model, a region is grown from the
+middle of what you have drawn, up to half-way between the intensities inside and outside. Contours never cover other
+nuclei.
 
 References
 ^^^^^^^^^^
 
--  Hollandi R, Diosdi A, Hollandi G, Moshkov N, Horvath P (2020) "AnnotatorJ: an ImageJ plugin to ease hand annotation of
-   cellular compartments." *Molecular Biology of the Cell* 31, 2179-2186.
+-  Hollandi R, Diosdi A, Hollandi G, Moshkov N, Horvath P (2020) "AnnotatorJ: an ImageJ plugin to ease hand
+   annotation of cellular compartments." *Molecular Biology of the Cell* 31, 2179-2186.
    (`link <https://doi.org/10.1091/mbc.E20-02-0156>`__)
 """
 
@@ -238,9 +239,7 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
             self.validate_offset()
         names = self.class_names()
         if len(names) > annotating.MOST_CLASSES:
-            reason = (
-                f"{len(names)} classes are more than the {annotating.MOST_CLASSES} digits that give them; join some"
-            )
+            reason = f"{len(names)} classes came, {annotating.MOST_CLASSES} digits can give them; join some"
             raise ValidationError(reason, self.classes)
         twice = [name for name in names if names.count(name) > 1]
         if twice:
