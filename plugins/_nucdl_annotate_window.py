@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 _SHARE = 0.92
 _SIDE_WIDTH = 310
 _GAP = 8
+_SMALL = 0.9
 _PROBLEM, _PLAIN = (255, 150, 120), (235, 235, 235)
 _DARK, _DIM, _TITLE = (44, 46, 54), (180, 184, 194), (255, 200, 90)
 _STATES = {"": "not saved yet", DRAFT: "saved as a draft", FINISHED: "saved as finished"}
 _STATE_OF = {FINISH: FINISHED, KEEP_DRAFT: DRAFT}
-_BUTTONS = ((FINISH, "Finished"), (KEEP_DRAFT, "Keep as draft"), (STOP, "Close"))
+_BUTTONS = ((FINISH, "Finished\nCtrl+Enter"), (KEEP_DRAFT, "Keep as draft\nCtrl+D"), (STOP, "Close\nCtrl+Q"))
 
 
 def annotate_in_window(data: Plain, store: AnnotationFolder, offset: float, title: str) -> Plain:
@@ -98,6 +99,7 @@ class AnnotationWindow(wx.Dialog):
         self.Bind(wx.EVT_CHAR_HOOK, self._hook)
         self.Bind(wx.EVT_CLOSE, lambda event: self.do_key("Ctrl+q"))
         self.Layout()
+        self.CentreOnScreen()
         self.canvas.SetFocus()
         wx.CallAfter(self._begin)
 
@@ -135,13 +137,14 @@ class AnnotationWindow(wx.Dialog):
     def _text(self, text: str, colour: Any = _PLAIN, bold: bool = False) -> Any:
         label = wx.StaticText(self.side, label=text)
         label.SetForegroundColour(colour)
-        if bold:
-            label.SetFont(label.GetFont().Bold())
+        # A little smaller than usual, so that all keys are seen at once.
+        font = label.GetFont().Scaled(_SMALL)
+        label.SetFont(font.Bold() if bold else font)
         return label
 
     def _told(self) -> Any:
         """Make the lines about the image and the present state of work."""
-        grid = wx.FlexGridSizer(2, 3, 10)
+        grid = wx.FlexGridSizer(2, 1, 10)
         for name in ("Image", "State", "Nuclei", "Selected", "Tool", "Contours by", "New nuclei"):
             if name == "New nuclei" and not self.session.names:
                 continue
@@ -165,9 +168,9 @@ class AnnotationWindow(wx.Dialog):
 
     def _legend(self) -> Any:
         """Make the list of all keys."""
-        grid = wx.FlexGridSizer(2, 1, 10)
+        grid = wx.FlexGridSizer(2, 0, 10)
         for group, rows in KEY_TABLE:
-            grid.Add(self._text(group, _TITLE, bold=True), 0, wx.TOP, 6)
+            grid.Add(self._text(group, _TITLE, bold=True), 0, wx.TOP, 4)
             grid.AddSpacer(0)
             for keys, meaning in rows:
                 grid.Add(self._text(keys))

@@ -13,6 +13,7 @@ from nucdl_core.arrays import Labels, Mask
 from nucdl_core.errors import AnnotationError
 from nucdl_core.exchange.objects import PlacedMask, joined, trimmed
 from nucdl_core.labels import offset_outlines
+from nucdl_core.steps.tiling import Window
 
 # A cut-off piece with less than this share of a nucleus, or fewer pixels, is no nucleus: it stays with its neighbour.
 _SMALLEST_SHARE, _SMALLEST_PIECE = 0.02, 4
@@ -20,13 +21,13 @@ _SMALLEST_SHARE, _SMALLEST_PIECE = 0.02, 4
 _WIDEST_GAP = 6
 
 
-def window_of(placed: PlacedMask) -> Tuple[slice, slice]:
+def window_of(placed: PlacedMask) -> Window:
     """Return the rows and columns of the image that a mask covers."""
     mask, row, col = placed
     return slice(row, row + mask.shape[0]), slice(col, col + mask.shape[1])
 
 
-def around(placed: PlacedMask, margin: int, shape: Tuple[int, int]) -> Tuple[slice, slice]:
+def around(placed: PlacedMask, margin: int, shape: Tuple[int, int]) -> Window:
     """Return the rows and columns that a mask covers with a margin in pixels, inside of the image."""
     rows, cols = window_of(placed)
     return (
@@ -35,7 +36,7 @@ def around(placed: PlacedMask, margin: int, shape: Tuple[int, int]) -> Tuple[sli
     )
 
 
-def pasted(placed: PlacedMask, window: Tuple[slice, slice]) -> Mask:
+def pasted(placed: PlacedMask, window: Window) -> Mask:
     """Return a mask on the pixels of a window that holds it whole; bool array."""
     mask, row, col = placed
     result = np.zeros(tuple(side.stop - side.start for side in window), bool)
@@ -92,7 +93,8 @@ def split_by_line(placed: PlacedMask, line: ArrayLike) -> List[PlacedMask]:
         the nearest part.
     """
     mask, row, col = placed
-    cut = on_line(as_path(line) - (row, col), (mask.shape[0], mask.shape[1]))
+    cut = np.zeros(mask.shape, bool)
+    cut[on_line(as_path(line) - (row, col), (mask.shape[0], mask.shape[1]))] = True
     # Pixels that touch at a corner only are parted: the line is no wider than that.
     pieces, count = ndimage.label(mask & ~cut)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from nucdl_core.arrays import Mask
 from nucdl_core.errors import AnnotationError
 from nucdl_core.exchange.objects import PlacedMask, trimmed
 from nucdl_core.exchange.polygons import fill
@@ -77,8 +76,8 @@ def inside_box(first: ArrayLike, second: ArrayLike, shape: Tuple[int, int]) -> P
     return trimmed(np.ones(np.maximum(high - low, 0), bool), int(low[0]), int(low[1]))
 
 
-def on_line(points: ArrayLike, shape: Tuple[int, int]) -> Mask:
-    """Mark the pixels that a line runs through.
+def on_line(points: ArrayLike, shape: Tuple[int, int]) -> Tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """List the pixels that a line runs through.
 
     Parameters
     ----------
@@ -89,16 +88,14 @@ def on_line(points: ArrayLike, shape: Tuple[int, int]) -> Mask:
 
     Returns
     -------
-    bool array `shape`
-        Pixels that follow each other touch at least at a corner.
+    rows, cols : int64 arrays (P,)
+        Along the line, a pixel possibly several times; those that follow each other touch at least at a corner.
     """
     path = as_path(points)
-    lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))]) if len(path) else np.zeros(0)
-    marked = np.zeros(shape, bool)
     if not len(path):
-        return marked
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     along = np.linspace(0, lengths[-1], int(lengths[-1] / _STEP) + 2)
-    places = np.floor([np.interp(along, lengths, path[:, axis]) for axis in (0, 1)]).astype(int)
+    places = np.floor([np.interp(along, lengths, path[:, axis]) for axis in (0, 1)]).astype(np.int64)
     within = np.all((places >= 0) & (places < np.array(shape)[:, None]), axis=0)
-    marked[places[0, within], places[1, within]] = True
-    return marked
+    return places[0, within], places[1, within]

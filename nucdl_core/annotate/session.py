@@ -11,13 +11,14 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nucdl_core.annotate.changes import merge, moved, split_by_line, window_of
+from nucdl_core.annotate.changes import merge, moved, split_by_line
 from nucdl_core.annotate.drawing import on_line
+from nucdl_core.annotate.editable import EditableLabels, Patch
 from nucdl_core.annotate.suggest import ASSISTS, DRAWN, MODEL, Guide, suggest
 from nucdl_core.arrays import Labels
 from nucdl_core.errors import AnnotationError
 from nucdl_core.exchange.objects import PlacedMask, joined, trimmed
-from nucdl_core.labels import as_labels, relabel
+from nucdl_core.labels import relabel
 
 OFFSET_STEP = 0.5
 """Pixels by which a contour moves at one press of a key: the least that pixels can show."""
@@ -67,10 +68,9 @@ class Annotated(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """What undo and redo need to know; arrays are copies of one window of the image only."""
+    """What undo and redo need to know."""
 
-    window: Tuple[slice, slice]
-    labels: Tuple[Labels, Labels]
+    patch: Patch
     classes: Tuple[Classes, Classes]
     selection: Tuple[Tuple[int, ...], Tuple[int, ...]]
 
@@ -113,7 +113,7 @@ class AnnotationSession:
                 f"the nuclei are {labels.shape}, their image is {guide.image.shape}; both must have the same shape"
             )
         self.guide, self.names, self.offset = guide, tuple(names), offset
-        self.labels: Labels = as_labels(labels).copy()
+        self._nuclei = EditableLabels(labels)
         self.classes: Classes = dict(classes or {})
         refuse_unknown_classes(self.classes, self.names)
         self.selection: Tuple[int, ...] = ()
@@ -126,12 +126,26 @@ class AnnotationSession:
         self._saved = 0
         self._done: List[_Change] = []
         self._undone: List[_Change] = []
-        self._highest = int(self.labels.max(initial=0))
+
+    @property
+    def labels(self) -> Labels:
+        """The nuclei without a pending contour, int32 array (H, W), to be read only; there may be gaps."""
+        return self._nuclei.labels
+
+    @property
+    def numbers(self) -> List[int]:
+        """Their numbers, rising."""
+        return self._nuclei.numbers
 
     @property
     def count(self) -> int:
-        """Number of nuclei, without a pending contour."""
-        return int(np.count_nonzero(np.bincount(self.labels.ravel())[1:]))
+        """How many there are."""
+        return len(self.numbers)
+
+    @property
+    def highest(self) -> int:
+        """No number is higher than this."""
+        return self._nuclei.highest
 
     @property
     def shape(self) -> Tuple[int, int]:
@@ -155,11 +169,8 @@ class AnnotationSession:
     def result(self) -> Annotated:
         """Return the annotation with its nuclei numbered 1..N; a pending contour is accepted first."""
         self.accept()
-        numbers = np.flatnonzero(np.bincount(self.labels.ravel())[1:]) + 1
         classes = {
-            place: self.classes[number]
-            for place, number in enumerate(numbers.tolist(), start=1)
-            if number in self.classes
+            place: self.classes[number] for place, number in enumerate(self.numbers, start=1) if number in self.classes
         }
         return Annotated(relabel(self.labels), classes)
 
@@ -190,7 +201,8 @@ class AnnotationSession:
                 replaces = self.candidate.replaces
             else:
                 self.accept()
-        found = suggest(drawn, self.guide, self._others(replaces), self.assist)
+        with self._nuclei.without(replaces) as others:
+            found = suggest(drawn, self.guide, others, self.assist)
         if not found.placed.mask.size:
             raise AnnotationError("all that was drawn belongs to another nucleus; redraw or delete that one")
         offset = 0.0 if found.source == DRAWN else self.offset
@@ -204,7 +216,7 @@ class AnnotationSession:
         if candidate is None:
             return 0
         self.candidate = None
-        number = candidate.replaces or self._highest + 1
+        number = candidate.replaces or self.highest + 1
         classes = dict(self.classes)
         if not candidate.replaces and self.new_class:
             classes[number] = self.new_class
@@ -256,7 +268,8 @@ class AnnotationSession:
         return self.candidate.offset
 
     def _candidate(self, candidate: Candidate, offset: float) -> Candidate:
-        placed = moved(candidate.base, offset, self._others(candidate.replaces))
+        with self._nuclei.without(candidate.replaces) as others:
+            placed = moved(candidate.base, offset, others)
         if not placed.mask.size:
             raise AnnotationError("nothing is left of the nucleus if its outline moves further in; delete it instead")
         return replace(candidate, placed=placed, offset=offset)
@@ -283,7 +296,7 @@ class AnnotationSession:
     def select_next(self, step: int = 1) -> Tuple[int, ...]:
         """Select the next nucleus by number (`step` 1), or the one before (-1); return the selection."""
         self.accept()
-        numbers = (np.flatnonzero(np.bincount(self.labels.ravel())[1:]) + 1).tolist()
+        numbers = self.numbers
         if not numbers:
             return self.select(0)
         if not self.selection:
@@ -293,7 +306,7 @@ class AnnotationSession:
 
     def mask_of(self, number: int) -> PlacedMask:
         """Return the pixels of a nucleus."""
-        return trimmed(self.labels == number)
+        return self._nuclei.mask_of(number)
 
     # Changing
 
@@ -334,13 +347,13 @@ class AnnotationSession:
             If the line parts none.
         """
         self.accept()
-        crossed = [number for number in np.unique(self.labels[on_line(line, self.shape)]).tolist() if number]
+        crossed: List[int] = [each for each in np.unique(self.labels[on_line(line, self.shape)]).tolist() if each]
         crossed = [number for number in crossed if number in self.selection] or crossed
         parted = {number: split_by_line(self.mask_of(number), line) for number in crossed}
         parted = {number: parts for number, parts in parted.items() if len(parts) > 1}
         if not parted:
             raise AnnotationError("the line parts no nucleus; draw it across one, from background to background")
-        new, classes, following = [], dict(self.classes), self._highest + 1
+        new, classes, following = [], dict(self.classes), self.highest + 1
         for number, parts in parted.items():
             for part in parts[1:]:
                 new.append((following, part))
@@ -365,8 +378,8 @@ class AnnotationSession:
         self.accept()
         numbers = sorted(self.selection)
         parts = [self.mask_of(number) for number in numbers]
-        others = np.where(np.isin(self.labels, numbers), 0, self.labels)
-        whole = merge(parts, others)
+        with self._nuclei.without(*numbers) as others:
+            whole = merge(parts, others)
         largest = max(zip(numbers, parts), key=lambda each: each[1].mask.sum())[0]
         classes = {number: name for number, name in self.classes.items() if number not in numbers}
         if largest in self.classes:
@@ -411,7 +424,7 @@ class AnnotationSession:
             return False
         change = source.pop()
         target.append(change)
-        self.labels[change.window] = change.labels[which]
+        (self._nuclei.undo, self._nuclei.redo)[which](change.patch)
         self.classes, self.selection = dict(change.classes[which]), change.selection[which]
         return True
 
@@ -424,23 +437,12 @@ class AnnotationSession:
         classes: Classes,
     ) -> None:
         """Clear the old masks, draw the new ones with their numbers, and remember it; `covered` holds all of them."""
-        window = window_of(covered)
-        before = self.labels[window].copy()
-        for placed in old:
-            self.labels[window_of(placed)][placed.mask] = 0
-        for number, placed in new:
-            self.labels[window_of(placed)][placed.mask] = number
-            self._highest = max(self._highest, number)
-        after = self.labels[window].copy()
-        self._done.append(_Change(window, (before, after), (self.classes, classes), (self.selection, selection)))
+        patch = self._nuclei.draw(covered, new, old)
+        self._done.append(_Change(patch, (self.classes, classes), (self.selection, selection)))
         # What was saved and then undone can no longer be reached.
         self._saved = -1 if self._saved >= len(self._done) else self._saved
         self._undone.clear()
         self.classes, self.selection = dict(classes), selection
-
-    def _others(self, number: int) -> Labels:
-        """Return the nuclei but one."""
-        return np.where(self.labels == number, 0, self.labels).astype(np.int32) if number else self.labels
 
     def _selected(self, doing: str) -> Tuple[int, ...]:
         if not self.selection:

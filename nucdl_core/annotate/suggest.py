@@ -7,7 +7,7 @@ network's foreground is cut at a threshold. The network has seen the image once,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Optional
 
 import numpy as np
 from scipy import ndimage
@@ -15,6 +15,7 @@ from scipy import ndimage
 from nucdl_core.arrays import AnyArray, Floats, Labels, Mask
 from nucdl_core.errors import AnnotationError
 from nucdl_core.exchange.objects import PlacedMask, trimmed
+from nucdl_core.steps.tiling import Window
 
 MODEL, INTENSITY, DRAWN = "model", "intensity", "drawn"
 ASSISTS = (MODEL, INTENSITY, DRAWN)
@@ -79,7 +80,7 @@ class _Scene:
     """The surroundings of what was drawn."""
 
     guide: Guide
-    window: Tuple[slice, slice]
+    window: Window
     drawn: Mask
     allowed: Mask
 

@@ -27,14 +27,14 @@ PALETTE: Tuple[_Colour, ...] = (
     (255, 176, 0),
     (120, 220, 60),
     (255, 90, 120),
-    (100, 143, 255),
     (230, 110, 255),
-    (254, 225, 90),
     (0, 190, 140),
     (254, 97, 0),
+    (254, 235, 120),
     (190, 160, 255),
+    (205, 133, 63),
 )
-NO_CLASS: _Colour = (255, 120, 60)
+NO_CLASS: _Colour = (90, 150, 255)
 # Outlines get thicker from this zoom on.
 _THICK_FROM = 3.0
 # A tenth of the colour tints the pixels of a nucleus that is selected or pending.

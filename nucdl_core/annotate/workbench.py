@@ -5,6 +5,7 @@ A window hands it mouse positions in window pixels and names of keys, and paints
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -73,10 +74,10 @@ KEY_TABLE: Table = (
     (
         "Save",
         (
-            ("Ctrl+Enter", "finished, go on"),
-            ("Ctrl+D", "keep as draft, go on"),
-            ("Ctrl+S", "save a draft, stay here"),
-            ("Ctrl+Q", "close the window"),
+            ("Ctrl+S", "save a draft and stay"),
+            ("Ctrl+Enter", "finished: save and go on"),
+            ("Ctrl+D", "save a draft and go on"),
+            ("Ctrl+Q", "close, and stop the run"),
         ),
     ),
 )
@@ -350,10 +351,9 @@ class Workbench:
         if self.shows_probability and session.guide.probability is not None:
             image, limits = session.guide.probability, (0.0, 1.0)
         candidate = session.candidate
-        labels = session.labels
         overlay = Overlay(
-            labels,
-            colours_of(int(labels.max(initial=0)), self.class_places() if session.names else None),
+            session.labels,
+            colours_of(session.highest, self.class_places() if session.names else None),
             session.selection,
             candidate.placed if candidate else None,
             self.hidden,
@@ -363,19 +363,15 @@ class Workbench:
     def class_places(self) -> NDArray[np.int64]:
         """Return the place of each nucleus's class in the list, from 1, and 0 for none: int64 array (N,)."""
         place_of = {name: place for place, name in enumerate(self.session.names, start=1)}
-        places = np.zeros(int(self.session.labels.max(initial=0)), np.int64)
+        places = np.zeros(self.session.highest, np.int64)
         for number, name in self.session.classes.items():
-            if number <= places.size:
-                places[number - 1] = place_of[name]
+            places[number - 1] = place_of[name]
         return places
 
     def class_counts(self) -> Dict[str, int]:
         """Count the nuclei of each class, in the order of the list; what has none is counted under an empty name."""
-        numbers = np.flatnonzero(np.bincount(self.session.labels.ravel())[1:]) + 1
-        places = self.class_places()[numbers - 1]
-        counts = np.bincount(places, minlength=len(self.session.names) + 1)
-        names = ("", *self.session.names)
-        return {names[place]: int(counts[place]) for place in (*range(1, len(names)), 0)}
+        given = Counter(self.session.classes.values())
+        return {**{name: given[name] for name in self.session.names}, "": self.session.count - sum(given.values())}
 
 
 _WINDOW_KEYS = {"Ctrl+Enter": FINISH, "Ctrl+d": KEEP_DRAFT, "Ctrl+s": SAVE, "Ctrl+q": STOP}

@@ -1,4 +1,4 @@
-"""Annotates images in CellProfiler's window as a person would, with the mouse and the keyboard, and reports what it saw.
+"""Annotates images in CellProfiler's window as a person would, with mouse and keyboard, and reports what it saw.
 
 See drive_window.py, whose steps it shares. Usage: drive_annotation.py FOLDER REPOSITORY OUTPUT. FOLDER holds the images
 and, as truth.npy, the nuclei of the first one. Mouse and keyboard are those of the screen: the events come from X11.

@@ -41,14 +41,16 @@ def test_a_box_outside_of_the_image_gives_no_pixel():
 
 
 def test_a_line_marks_pixels_that_hang_together():
-    marked = on_line([(0.5, 0.5), (7.5, 3.5), (2.5, 9.5)], (10, 10))
+    marked = np.zeros((10, 10), bool)
+    marked[on_line([(0.5, 0.5), (7.5, 3.5), (2.5, 9.5)], (10, 10))] = True
     assert marked[0, 0] and marked[7, 3] and marked[2, 9]
     assert ndimage.label(marked, np.ones((3, 3)))[1] == 1
 
 
 def test_a_line_outside_or_without_points_marks_nothing():
-    assert not on_line([(-3, -3), (-1, -9)], (10, 10)).any()
-    assert not on_line(np.zeros((0, 2)), (10, 10)).any()
+    for line in ([(-3, -3), (-1, -9)], np.zeros((0, 2))):
+        rows, cols = on_line(line, (10, 10))
+        assert rows.size == cols.size == 0
 
 
 @pytest.mark.parametrize("points", [[1, 2, 3], [(1, 2, 3)], [(np.nan, 1)]])

@@ -167,15 +167,20 @@ def test_a_line_that_parts_nothing_is_refused(session):
         session.split([(0, 0), (5, 5)])
 
 
-def test_touching_nuclei_are_merged_with_the_class_of_the_largest(session):
+def test_merged_nuclei_have_the_class_of_the_largest(session):
     session.select(2)
     session.classify("mitotic")
     session.select(1, add=True)
-    session.labels[10:12, 10:20] = 0
     assert session.merge() == 1
-    assert ((session.labels == 1).sum(), session.classes, session.selection) == (180, {1: "mitotic"}, (1,))
+    assert ((session.labels == 1).sum(), session.classes, session.selection) == (200, {}, (1,))
     session.undo()
     assert session.classes == {2: "mitotic"}
+    session.select(1)
+    session.split([(8, 12), (22, 12)])
+    session.select(1)
+    session.select(2, add=True)
+    assert session.merge() == 1
+    assert session.classes == {1: "mitotic"}
 
 
 def test_a_class_goes_to_what_is_selected_or_else_to_what_is_drawn_next(session):
@@ -224,6 +229,28 @@ def test_undo_drops_a_pending_contour_first_and_a_new_change_ends_redo(session):
     session.select(2)
     session.delete()
     assert not session.redo()
+
+
+def test_what_is_known_of_each_nucleus_follows_all_changes(session):
+    actions = [
+        lambda: session.draw(FIRST_BOX) and session.accept(),
+        lambda: session.split([(25, 47), (55, 47)]),
+        lambda: session.select(1) and session.select(2, add=True) and session.merge(),
+        lambda: session.select(5) and session.move_outline(4) and session.accept(),
+        lambda: session.delete(),
+        *[session.undo] * 5,
+        *[session.redo] * 5,
+    ]
+    for act in actions:
+        act()
+        present = np.unique(session.labels)[1:].tolist()
+        assert session.numbers == present
+        assert session.highest >= max(present)
+        for number in present:
+            placed = session.mask_of(number)
+            again = np.zeros(SHAPE, bool)
+            again[placed.row :, placed.col :][: placed.mask.shape[0], : placed.mask.shape[1]] = placed.mask
+            assert np.array_equal(again, session.labels == number)
 
 
 def test_it_is_known_whether_anything_is_unsaved(session):
