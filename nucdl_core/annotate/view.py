@@ -24,19 +24,19 @@ SELECTED: _Colour = (255, 255, 255)
 PENDING: _Colour = (0, 255, 255)
 # Colours that are told apart on grey, also by most people with a weak sense of colour; white and cyan are taken.
 PALETTE: Tuple[_Colour, ...] = (
-    (255, 176, 0),
+    (255, 130, 30),
     (120, 220, 60),
-    (255, 90, 120),
-    (230, 110, 255),
+    (255, 80, 130),
+    (215, 110, 255),
+    (80, 140, 255),
     (0, 190, 140),
-    (254, 97, 0),
-    (254, 235, 120),
-    (190, 160, 255),
+    (160, 205, 255),
     (205, 133, 63),
+    (255, 170, 190),
 )
-NO_CLASS: _Colour = (90, 150, 255)
+NO_CLASS: _Colour = (255, 225, 70)
 # Outlines get thicker from this zoom on.
-_THICK_FROM = 3.0
+_THICK_FROM = 1.4
 # A tenth of the colour tints the pixels of a nucleus that is selected or pending.
 _TINT = 0.22
 _PERCENTILES = (0.1, 99.8)
@@ -59,9 +59,10 @@ class Viewport:
     zoom: float = 1.0
 
     @classmethod
-    def whole(cls, shape: Tuple[int, int], size: Tuple[int, int]) -> Viewport:
-        """Show a whole image (height, width) in the middle of a window (height, width)."""
-        zoom = min(LARGEST_ZOOM, *(side / max(length, 1) for side, length in zip(size, shape)))
+    def whole(cls, shape: Tuple[int, int], size: Tuple[int, int], margin: float = 0.0) -> Viewport:
+        """Show a whole image (height, width) in the middle of a window (height, width), with a share of it around."""
+        fits = (side * (1 - 2 * margin) / max(length, 1) for side, length in zip(size, shape))
+        zoom = min(LARGEST_ZOOM, *fits)
         row, col = ((length - side / zoom) / 2 for length, side in zip(shape, size))
         return cls(row, col, zoom)
 

@@ -92,6 +92,8 @@ _GAMMA_STEP = 0.8
 _GAMMAS = (0.1, 3.0)
 # A nucleus that is selected by keyboard is shown at least so large.
 _READABLE = 1.0
+# A line around a nucleus at the border of the image leaves the image, but not the window.
+_MARGIN = 0.03
 
 
 class Workbench:
@@ -120,7 +122,7 @@ class Workbench:
 
     def __init__(self, session: AnnotationSession, size: Tuple[int, int]) -> None:
         self.session, self.size = session, size
-        self.view = Viewport.whole(session.shape, size)
+        self.view = Viewport.whole(session.shape, size, _MARGIN)
         self.cursor = (session.shape[0] // 2 + 0.5, session.shape[1] // 2 + 0.5)
         self.tool = LINE
         self.path: List[Tuple[float, float]] = []
@@ -325,7 +327,7 @@ class Workbench:
         return f"Zoom {100 * self.view.zoom:.0f} %."
 
     def _fit(self) -> str:
-        self.view = Viewport.whole(self.session.shape, self.size)
+        self.view = Viewport.whole(self.session.shape, self.size, _MARGIN)
         return "Whole image."
 
     def _hide(self) -> str:

@@ -22,9 +22,13 @@ from drive_window import (
     table_of,
     take_picture,
 )
+from PIL import Image
+from scipy import ndimage
 
 PAUSE = 0.06
 SPLIT_STEP = 3.0
+DETAIL = 120
+"""Half the side of a picture of one nucleus, in pixels of the screen."""
 FOUND = "Nuclei"
 COMPLETE = "Analysis complete"
 
@@ -70,7 +74,7 @@ class Person:
             self.device.KeyUp(wx.WXK_SHIFT)
             yield after(PAUSE)
 
-    def draw(self, path, button=wx.MOUSE_BTN_LEFT):
+    def draw(self, path, button=wx.MOUSE_BTN_LEFT, before_release=lambda: None):
         """Drag the mouse along positions in the image."""
         view = self.bench.view
         yield from self.point(*path[0])
@@ -81,6 +85,7 @@ class Person:
             self.device.MouseMove(self.window.canvas.ClientToScreen(wx.Point(round(x), round(y))))
             yield after(0.02)
         yield after(PAUSE)
+        before_release()
         self.device.MouseUp(button)
         yield after(PAUSE)
 
@@ -90,6 +95,18 @@ class Person:
             key, modifier = key if isinstance(key, tuple) else (key, wx.MOD_NONE)
             self.device.Char(ord(key) if isinstance(key, str) else key, modifier)
             yield after(PAUSE)
+
+    def photograph(self, path, middle=None):
+        """Write a picture of the window, or of what lies around a position in the image."""
+        area = self.window.GetScreenRect()
+        box = (area.left, area.top, area.right + 1, area.bottom + 1)
+        if middle is not None:
+            y, x = self.bench.view.to_window(*middle)
+            place = self.window.canvas.ClientToScreen(wx.Point(round(x), round(y)))
+            box = (place.x - DETAIL, place.y - DETAIL, place.x + DETAIL, place.y + DETAIL)
+        take_picture(path)
+        with Image.open(path) as screen:
+            screen.convert("RGB").crop(box).save(path)
 
     def told(self):
         """What the window says."""
@@ -116,7 +133,6 @@ def work_through(frame, images, repository, output):
     yield from add_module(frame, "IdentifyNucleiDL", "Object Processing", {"x_name": "DNA"})
     report["offered"] = yield from add_module(frame, "AnnotateNuclei", "Object Processing", {"x_name": "DNA"})
     yield from set_up(frame, output)
-    take_picture(output / "settings.png")
     truth, person = np.load(images / "truth.npy"), Person()
     yield from open_in_test_mode(frame, person)
     report["first"] = yield from annotate_first(person, truth, output)
@@ -158,19 +174,13 @@ def annotate_first(person, truth, output):
     """Use every tool once on the first image."""
     session, seen = person.session, {"found": person.session.count}
     missing = nuclei_without_objects(truth, session.labels)
-    largest = max(missing, key=lambda number: np.count_nonzero(truth == number))
-    path = around(truth == largest)
-    yield from person.draw(path)
-    seen["told"] = person.told()
-    seen["overlap"] = overlap(session.candidate.placed, truth == largest)
-    take_picture(output / "contour.png")
-    yield from person.type("]", "]", "[")
-    seen["offset"] = session.candidate.offset
-    yield from person.type(wx.WXK_RETURN)
-    seen["accepted"] = session.count
-    yield from person.type("2")
-    seen["class"] = session.classes.get(session.selection[0])
+    first, second = missing[:2]
+    seen.update((yield from draw_first(person, truth == first, output)))
     seen.update((yield from change_nuclei(person, output)))
+    yield from person.type(wx.WXK_TAB, "1", wx.WXK_TAB, "1", wx.WXK_TAB, "1", "f", "l")
+    yield from person.draw(around(truth == second))
+    person.photograph(output / "window.png")
+    yield from person.type(wx.WXK_RETURN)
     yield from person.type("s", ("S", wx.MOD_CONTROL))
     seen["after_saving"] = person.told()
     seen["draft"] = sorted(files_in(output / "annotations"))
@@ -178,6 +188,28 @@ def annotate_first(person, truth, output):
     yield lambda: annotation_window() is None
     seen["finished"] = sorted(files_in(output / "annotations"))
     seen["nuclei"], seen["classes"] = session.count, session.classes
+    return seen
+
+
+def draw_first(person, mask, output):
+    """Draw a nucleus roughly, look at its contour, move that, accept it, and give it a class."""
+    session, seen = person.session, {}
+    rows, cols = np.nonzero(mask)
+    middle = rows.mean(), cols.mean()
+    yield from person.click(*middle)
+    yield from person.type("+", "+", "+")
+    yield from person.draw(around(mask), before_release=lambda: person.photograph(output / "line.png", middle))
+    seen["told"] = person.told()
+    seen["overlap"] = overlap(session.candidate.placed, mask)
+    person.photograph(output / "contour.png", middle)
+    yield from person.type("]", "]", "[")
+    seen["offset"] = session.candidate.offset
+    yield from person.type(wx.WXK_RETURN)
+    seen["accepted"] = session.count
+    yield from person.type("2", wx.WXK_ESCAPE)
+    seen["class"] = session.classes.get(max(session.numbers))
+    person.photograph(output / "accepted.png", middle)
+    yield from person.type("f")
     return seen
 
 
@@ -190,33 +222,31 @@ def change_nuclei(person, output):
     before = session.count
     yield from person.click(row, col)
     seen["selected"] = list(session.selection) == [number]
-    yield from person.type("s")
-    yield from person.draw([(rows.min() - 4 + step, col) for step in np.arange(0, np.ptp(rows) + 9, SPLIT_STEP)])
+    yield from person.type("+", "+", "s")
+    line = [(rows.min() - 4 + step, col) for step in np.arange(0, np.ptp(rows) + 9, SPLIT_STEP)]
+    yield from person.draw(line, before_release=lambda: person.photograph(output / "cut.png", (row, col)))
     seen["split"] = session.count - before
-    take_picture(output / "split.png")
+    person.photograph(output / "split.png", (row, col))
     middle = 0.25 * np.ptp(cols)
     yield from person.click(row, col - middle)
     yield from person.click(row, col + middle, shift=True)
     seen["both_selected"] = len(session.selection)
     yield from person.type("m")
     seen["merged"] = session.count - before
+    person.photograph(output / "merged.png", (row, col))
     yield from person.type(wx.WXK_DELETE)
     seen["deleted"] = session.count - before
     yield from person.type("u")
     seen["undone"] = session.count - before
     yield from person.type("b")
     seen.update((yield from by_keyboard(person)))
-    yield from person.point(row, col)
     zoom = person.bench.view.zoom
-    person.window.canvas.SetFocus()
     yield from person.type("+", "+", "+", "+")
     seen["zoomed"] = person.bench.view.zoom / zoom
     start = person.bench.view
     yield from person.draw([start.to_image(200, 200), start.to_image(230, 260)], wx.MOUSE_BTN_RIGHT)
     seen["panned"] = [round(float(part), 1) for part in person.bench.view.to_window(start.row, start.col)]
-    yield from person.type(wx.WXK_TAB)
-    take_picture(output / "zoomed.png")
-    yield from person.type("h")
+    yield from person.type(wx.WXK_TAB, "h")
     seen["hidden"] = person.bench.hidden
     yield from person.type("h", "f")
     return seen
@@ -250,7 +280,7 @@ def look_again(person, output):
     """See that the window opens with what was saved, and close it without a change."""
     seen = {"nuclei": person.session.count, "classes": person.session.classes, "state": person.window.answer["state"]}
     yield from person.type("p")
-    take_picture(output / "probability.png")
+    person.photograph(output / "probability.png")
     yield from person.type(("Q", wx.MOD_CONTROL))
     yield lambda: annotation_window() is None
     seen["finished"] = sorted(files_in(output / "annotations"))
@@ -273,9 +303,15 @@ def files_in(folder):
 
 
 def nuclei_without_objects(truth, labels):
-    """Numbers of the true nuclei of some size that no object covers."""
+    """Numbers of the true nuclei that no object covers, the largest of those that stand alone first."""
     sizes, covered = np.bincount(truth.ravel()), np.bincount(truth[labels > 0], minlength=truth.max() + 1)
-    return [number for number in range(1, truth.max() + 1) if covered[number] == 0 and sizes[number] > 150]
+    missing = [number for number in range(1, truth.max() + 1) if covered[number] == 0]
+
+    def stands_alone(number):
+        near = ndimage.binary_dilation(truth == number, iterations=6)
+        return not ((truth > 0) & (truth != number) & near).any()
+
+    return sorted(missing, key=lambda number: (stands_alone(number), sizes[number]), reverse=True)
 
 
 def around(mask, margin=3):
