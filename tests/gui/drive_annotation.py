@@ -174,11 +174,11 @@ def annotate_first(person, truth, output):
     """Use every tool once on the first image."""
     session, seen = person.session, {"found": person.session.count}
     missing = nuclei_without_objects(truth, session.labels)
-    first, second = missing[:2]
-    seen.update((yield from draw_first(person, truth == first, output)))
+    lost = truth == truth[middle_of(session.labels == central_nucleus(session.labels, 1))]
+    seen.update((yield from draw_first(person, lost, output)))
     seen.update((yield from change_nuclei(person, output)))
     yield from person.type(wx.WXK_TAB, "1", wx.WXK_TAB, "1", wx.WXK_TAB, "1", "f", "l")
-    yield from person.draw(around(truth == second))
+    yield from person.draw(around(truth == missing[0]))
     person.photograph(output / "window.png")
     yield from person.type(wx.WXK_RETURN)
     yield from person.type("s", ("S", wx.MOD_CONTROL))
@@ -192,12 +192,12 @@ def annotate_first(person, truth, output):
 
 
 def draw_first(person, mask, output):
-    """Draw a nucleus roughly, look at its contour, move that, accept it, and give it a class."""
+    """Delete a nucleus and draw it roughly; look at the contour, move it, accept it, and give it a class."""
     session, seen = person.session, {}
-    rows, cols = np.nonzero(mask)
-    middle = rows.mean(), cols.mean()
+    middle = middle_of(mask)
     yield from person.click(*middle)
-    yield from person.type("+", "+", "+")
+    yield from person.type(wx.WXK_DELETE, "+", "+")
+    seen["left"] = session.count
     yield from person.draw(around(mask), before_release=lambda: person.photograph(output / "line.png", middle))
     seen["told"] = person.told()
     seen["overlap"] = overlap(session.candidate.placed, mask)
@@ -216,9 +216,9 @@ def draw_first(person, mask, output):
 def change_nuclei(person, output):
     """Split, merge, delete, undo, draw by keyboard, zoom and pan."""
     session, seen = person.session, {}
-    number = round_nucleus(session.labels)
+    number = central_nucleus(session.labels, 0)
     rows, cols = np.nonzero(session.labels == number)
-    row, col = rows.mean(), cols.mean()
+    row, col = middle_of(session.labels == number)
     before = session.count
     yield from person.click(row, col)
     seen["selected"] = list(session.selection) == [number]
@@ -315,21 +315,30 @@ def nuclei_without_objects(truth, labels):
 
 
 def around(mask, margin=3):
-    """A rough line around a nucleus: eight-cornered, wider than it."""
+    """A rough line around a nucleus, wider than it."""
     rows, cols = np.nonzero(mask)
     row, col, high, wide = rows.mean(), cols.mean(), np.ptp(rows) / 2 + margin, np.ptp(cols) / 2 + margin
     angles = np.linspace(0, 2 * np.pi, 33)
-    return [(row + high * np.sin(angle), col + wide * np.cos(angle)) for angle in angles]
+    # No hand draws an ellipse.
+    reach = 1 + 0.07 * np.sin(3 * angles) + 0.04 * np.cos(5 * angles)
+    return list(zip(row + high * reach * np.sin(angles), col + wide * reach * np.cos(angles)))
 
 
-def round_nucleus(labels):
-    """The largest nucleus that fills a disk best."""
-    scores = []
+def middle_of(mask):
+    """The (row, col) of a pixel in the middle of a nucleus."""
+    rows, cols = np.nonzero(mask)
+    return round(rows.mean()), round(cols.mean())
+
+
+def central_nucleus(labels, place):
+    """Number of the round nucleus nearest to the middle of the image, or of one of the next (`place`)."""
+    found = []
     for number in np.unique(labels)[1:]:
         rows, cols = np.nonzero(labels == number)
-        fill = len(rows) / ((np.ptp(rows) + 1) * (np.ptp(cols) + 1))
-        scores.append((fill > 0.75, len(rows), int(number)))
-    return max(scores)[2]
+        is_round = len(rows) / ((np.ptp(rows) + 1) * (np.ptp(cols) + 1)) > 0.74
+        distance = np.hypot(rows.mean() - labels.shape[0] / 2, cols.mean() - labels.shape[1] / 2)
+        found.append((not is_round, distance, int(number)))
+    return sorted(found)[place][2]
 
 
 def overlap(placed, mask):
