@@ -1,5 +1,7 @@
 """What mouse and keyboard do."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -240,6 +242,15 @@ def test_moving_the_mouse_without_a_button_draws_nothing(bench):
     bench.drag(10, 10)
     bench.release()
     assert bench.path == []
+
+
+def test_the_documentation_lists_the_same_keys():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "annotating.md").read_text(encoding="utf-8")
+    rows = [
+        f"| **{group}** | |\n" + "".join(f"| {keys_of} | {what} |\n" for keys_of, what in rows)
+        for group, rows in KEY_TABLE
+    ]
+    assert "".join(rows) in page
 
 
 def test_every_letter_and_sign_of_the_legend_does_something(bench):
