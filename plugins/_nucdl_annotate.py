@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
 
 def class_names(text: str) -> List[str]:
     """Take apart the list of classes that a person enters."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    return [" ".join(name.split()) for name in text.split(",") if name.strip()]
 
 
 def image_name(workspace: Workspace, image: GreyImage, pattern: str) -> str:

@@ -189,6 +189,9 @@ class AnnotationWindow(wx.Dialog):
 
     def tell(self) -> None:
         """Show the state of work beside the image, and the message below it."""
+        if not self._labels:
+            # The image gets its size before the rest is there.
+            return
         bench, session = self.workbench, self.session
         selection = session.selection
         told = {

@@ -236,16 +236,34 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
             super().validate_module(pipeline)
         else:
             UsesEngine.validate_module(self, pipeline)
-            self.validate_offset()
+            self.refuse_offset()
         names = self.class_names()
         if len(names) > annotating.MOST_CLASSES:
             reason = f"{len(names)} classes came, {annotating.MOST_CLASSES} digits can give them; join some"
             raise ValidationError(reason, self.classes)
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValidationError(f"the class {twice[0]} is listed twice; leave it out once", self.classes)
+        self.refuse_class_names()
+        self.refuse_same_files(pipeline)
 
-    def validate_offset(self) -> None:
+    def refuse_class_names(self) -> None:
+        """Raise a `ValidationError` if the names of the classes cannot be saved."""
+        from nucdl_core.errors import AnnotationError
+
+        try:
+            self.annotations()
+        except AnnotationError as error:
+            raise ValidationError(str(error), self.classes) from error
+
+    def refuse_same_files(self, pipeline: Pipeline) -> None:
+        """Raise a `ValidationError` if an earlier module saves its annotations in the same files."""
+        for other in pipeline.modules():
+            if other.module_num >= self.module_num:
+                break
+            same = other.module_name == self.module_name and other.folder.value == self.folder.value
+            if same and other.file_name.value == self.file_name.value:
+                reason = f"module #{other.module_num} saves its annotations in the same files; choose another folder"
+                raise ValidationError(reason, self.folder)
+
+    def refuse_offset(self) -> None:
         """Raise a `ValidationError` if contours cannot be moved so far."""
         from nucdl_core.errors import ConfigError
 

@@ -24,12 +24,13 @@ import numpy as np
 from nucdl_core.annotate.session import Annotated, Classes, refuse_unknown_classes
 from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import AnnotationError, ImageError, NucDLError
-from nucdl_core.exchange.objects import AnnotatedObject, AnnotatedObjects, objects_of
-from nucdl_core.exchange.rois import ROI_SET_ENDING, RoiSetWriter, read_roi_set
+from nucdl_core.exchange.objects import AnnotatedObject, AnnotatedObjects, numbers_in, objects_of
+from nucdl_core.exchange.rois import ROI_SET_ENDING, RoiSetWriter, property_text, read_roi_set
 from nucdl_core.exchange.sources import ImageSizes, ReadOptions
 from nucdl_core.files.folders import PathLike
 from nucdl_core.files.reading import as_grey_numbers, read_image, read_labels
 from nucdl_core.files.writing import make_folder, write_atomically, write_labels, write_table
+from nucdl_core.labels import areas, centroids, relabel
 
 IMAGES, MASKS, ROIS, DRAFTS = "images", "masks", "rois", "drafts"
 IMAGE_LIST, NUCLEUS_LIST = "images.csv", "annotations.csv"
@@ -37,6 +38,8 @@ FINISHED, DRAFT = "finished", "draft"
 STATES = (FINISHED, DRAFT)
 
 _LOCK = ".lock"
+# Seconds that a window waits for another one that is saving.
+_PATIENCE = 30.0
 _FORBIDDEN = '/\\:*?"<>|'
 _IMAGE_COLUMNS = ("image", "state", "nuclei", "saved")
 _NUCLEUS_COLUMNS = ("image", "state", "nucleus", "class", "center_x", "center_y", "area")
@@ -74,9 +77,15 @@ class AnnotationFolder:
         It is made when the first image is saved.
     names : sequence of str
         All classes that nuclei can have; their order is that of the groups of ROIs.
+
+    Raises
+    ------
+    AnnotationError
+        If a class is listed twice, or ROIs cannot keep its name.
     """
 
     def __init__(self, folder: PathLike, names: Sequence[str] = ()) -> None:
+        check_class_names(names)
         self.folder, self.names = Path(folder), tuple(names)
 
     def state(self, name: str) -> Optional[str]:
@@ -97,7 +106,8 @@ class AnnotationFolder:
         Returns
         -------
         Saved or None
-            None where nothing was saved. Labels are those of the label image, classes those of the ROI set.
+            None where nothing was saved. Labels are those of the label image, without gaps, classes those of the ROI
+            set.
 
         Raises
         ------
@@ -123,7 +133,10 @@ class AnnotationFolder:
             refuse_unknown_classes(classes, self.names)
         except AnnotationError as error:
             raise AnnotationError(f"{place.rois}: {error}") from error
-        return Saved(Annotated(labels, classes), state)
+        # Another program may have left gaps between the numbers.
+        numbers = numbers_in(labels).tolist()
+        closed = {place: classes[number] for place, number in enumerate(numbers, start=1) if number in classes}
+        return Saved(Annotated(relabel(labels), closed), state)
 
     def save(self, name: str, image: AnyArray, annotated: Annotated, state: str) -> None:
         """Save the annotation of an image; what was saved of it before is replaced, in either state.
@@ -195,11 +208,11 @@ class AnnotationFolder:
         from filelock import FileLock, Timeout
 
         try:
-            with FileLock(self.folder / _LOCK, timeout=30):
+            with FileLock(self.folder / _LOCK, timeout=_PATIENCE):
                 yield
         except Timeout as error:
             raise NucDLError(
-                f"{self.folder}: another window has been saving into this folder for 30 s; close it, or choose another "
+                f"{self.folder}: another window has been saving into this folder for {_PATIENCE} s; close it, or choose another "
                 "folder"
             ) from error
         except OSError as error:
@@ -228,6 +241,18 @@ class AnnotationFolder:
                 ) from error
             new = pd.concat([each for each in (kept, new) if len(each)] or [new])
         write_table(path, new.sort_values("image", kind="stable"))
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Raise an `AnnotationError` if a class is listed twice, or ROIs cannot keep its name."""
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise AnnotationError(f"the class {twice[0]} is listed twice; leave it out once")
+    lost = [name for name in names if property_text(name) != name or not name]
+    if lost:
+        raise AnnotationError(
+            f"ROIs cannot keep the name of the class {lost[0]!r}; use letters of usual alphabets and single spaces"
+        )
 
 
 def check_name(name: str) -> None:
@@ -270,8 +295,6 @@ def stored_image(pixels: AnyArray, scale: Optional[float] = None) -> AnyArray:
 
 
 def _rows_of_nuclei(name: str, annotated: Annotated, state: str) -> List[Tuple[Any, ...]]:
-    from nucdl_core.labels import areas, centroids
-
     sizes = areas(annotated.labels)
     centres = np.round(centroids(annotated.labels, sizes), 2)
     return [

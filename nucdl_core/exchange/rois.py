@@ -171,7 +171,7 @@ class RoiSetWriter:
         if over:
             told.append(f"ROIs have {LARGEST_GROUP} groups; {len(over)} classes are properties only")
         texts = [text for found in annotated.objects for text in (found.category, found.name)]
-        if changed := sorted({text for text in texts if _property(text) != text}):
+        if changed := sorted({text for text in texts if property_text(text) != text}):
             told.append(f"{len(changed)} classes or names hold what ROIs cannot keep, as emoji ({first_few(changed)})")
         return tuple(told)
 
@@ -183,7 +183,7 @@ class RoiSetWriter:
         roi = ImagejRoi(version=_VERSION, name=f"{found.number:04}", group=self._group(found.category))
         roi.top, roi.left, roi.bottom, roi.right = row, col, row + mask.shape[0], col + mask.shape[1]
         lines = (("class", found.category), ("name", found.name))
-        roi.props = "".join(f"{key}: {_property(value)}\n" for key, value in lines if value)
+        roi.props = "".join(f"{key}: {property_text(value)}\n" for key, value in lines if value)
         polygons = polygons_of(found.placed)
         if len(polygons) == 1 and not polygons[0].holes:
             roi.roitype = ROI_TYPE.TRACED
@@ -207,7 +207,7 @@ class RoiSetWriter:
         return self._groups[category] if self._groups[category] <= LARGEST_GROUP else 0
 
 
-def _property(value: str) -> str:
+def property_text(value: str) -> str:
     """Return a text as a property of a ROI can hold it: on one line, in characters of 16 bits."""
     return "".join(letter if ord(letter) < 2**16 else "?" for letter in " ".join(value.split()))
 

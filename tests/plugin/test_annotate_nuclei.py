@@ -294,6 +294,7 @@ def test_the_figure_is_drawn(module, prepare, in_window, drawn):
     [
         ("a, b, a", "the class a is listed twice"),
         (", ".join("abcdefghij"), "10 classes came, 9 digits"),
+        ("round, \U0001f600", "ROIs cannot keep the name"),
     ],
 )
 def test_impossible_lists_of_classes_are_refused_at_their_setting(module, pipeline_of, classes, reason):
@@ -316,6 +317,25 @@ def test_without_a_model_its_settings_are_hidden_and_not_looked_at_but_the_offse
     with pytest.raises(ValidationError, match="from -20 to 20") as caught:
         module.validate_module(pipeline_of(module))
     assert caught.value.get_setting() is module.contour_offset
+
+
+def test_spaces_around_and_within_the_names_of_classes_do_not_count(module):
+    module.classes.value = " interphase ,, late   mitotic,"
+    assert module.class_names() == ["interphase", "late mitotic"]
+
+
+def test_two_modules_do_not_save_in_the_same_files(module, cellprofiler, pipeline_of):
+    from cellprofiler_core.setting import ValidationError
+
+    later = cellprofiler.modules["AnnotateNuclei"]()
+    later.x_name.value, later.wants_model.value, later.folder.value = "DNA", False, module.folder.value
+    pipeline = pipeline_of(module, later)
+    module.validate_module(pipeline)
+    with pytest.raises(ValidationError, match="module #1 saves its annotations in the same files") as caught:
+        later.validate_module(pipeline)
+    assert caught.value.get_setting() is later.folder
+    later.file_name.value = "other"
+    later.validate_module(pipeline)
 
 
 def test_an_unknown_model_is_refused_at_its_setting(module, pipeline_of):

@@ -2,12 +2,12 @@
 
 import contextlib
 import multiprocessing
-import os
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from filelock import FileLock
 
 from nucdl_core.annotate import folder as folder_module
 from nucdl_core.annotate.folder import DRAFT, FINISHED, AnnotationFolder, check_name, stored_image
@@ -145,6 +145,27 @@ def test_a_label_image_alone_is_loaded_without_classes(store):
     assert store.load("a", IMAGE).annotated.classes == {}
 
 
+def test_gaps_between_numbers_that_another_program_left_are_closed(store):
+    store.save("a", IMAGE, Annotated(LABELS, CLASSES), FINISHED)
+    tifffile.imwrite(store.folder / "masks/a.tif", np.where(LABELS == 2, 2, 0).astype(np.uint16))
+    labels, classes = store.load("a", IMAGE).annotated
+    assert (labels.max(), classes) == (1, {1: "mitotic"})
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["a", "a"], "the class a is listed twice"),
+        (["\U0001f600"], "ROIs cannot keep"),
+        (["a  b"], "cannot keep"),
+        ([""], "'"),
+    ],
+)
+def test_names_of_classes_that_cannot_be_kept_are_refused(tmp_path, names, reason):
+    with pytest.raises(AnnotationError, match=reason):
+        AnnotationFolder(tmp_path, names)
+
+
 def test_a_class_that_is_not_in_the_list_is_refused_with_its_file(store):
     store.save("a", IMAGE, Annotated(LABELS, CLASSES), FINISHED)
     with pytest.raises(AnnotationError, match="a_RoiSet.zip: the class 'mitotic' is not among the classes"):
@@ -174,11 +195,23 @@ def test_an_unknown_state_and_nuclei_of_another_shape_are_refused(store):
         store.save("a", IMAGE, Annotated(LABELS[:9], {}), DRAFT)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_named(store):
-    store.folder.mkdir(mode=0o500)
-    with pytest.raises(NucDLError, match="annotations"):
+def test_a_lock_that_cannot_be_made_is_named(store):
+    (store.folder / ".lock").mkdir(parents=True)
+    with pytest.raises(NucDLError, match="annotations: cannot be written"):
         store.save("a", IMAGE, Annotated(LABELS, {}), DRAFT)
+
+
+def test_a_window_that_saves_for_ever_is_told(store, monkeypatch):
+    store.folder.mkdir()
+    monkeypatch.setattr(folder_module, "_PATIENCE", 0.05)
+    with FileLock(store.folder / ".lock"), pytest.raises(NucDLError, match="another window has been saving"):
+        store.save("a", IMAGE, Annotated(LABELS, {}), DRAFT)
+
+
+def test_what_cannot_be_removed_is_named(store):
+    (store.folder / "drafts/masks/a.tif").mkdir(parents=True)
+    with pytest.raises(NucDLError, match="a.tif: cannot be removed"):
+        store.save("a", IMAGE, Annotated(LABELS, {}), FINISHED)
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
