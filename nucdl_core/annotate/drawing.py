@@ -62,8 +62,6 @@ def inside_line(points: ArrayLike, shape: Tuple[int, int]) -> PlacedMask:
         Without holes, cut at the border of the image; of shape (0, 0) where the line encloses no pixel.
     """
     path = as_path(points)
-    if len(path) < 3:
-        return trimmed(np.zeros((0, 0), bool))
     mask, row, col = fill([path[:, ::-1].copy()], shape).placed
     return trimmed(ndimage.binary_fill_holes(mask), row, col) if mask.size else trimmed(mask)
 

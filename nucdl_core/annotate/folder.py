@@ -212,7 +212,7 @@ class AnnotationFolder:
                 yield
         except Timeout as error:
             raise NucDLError(
-                f"{self.folder}: another window has been saving into this folder for {_PATIENCE} s; close it, or choose another "
+                f"{self.folder}: another window has been saving here for {_PATIENCE:g} s; close it, or choose another "
                 "folder"
             ) from error
         except OSError as error:

@@ -64,7 +64,7 @@ def test_a_line_that_ends_inside_or_misses_or_runs_along_the_rim_parts_nothing(l
 
 
 def test_a_sliver_is_no_nucleus():
-    corner = [(4, 7), (7, 4)]
+    corner = [(4, 8.5), (8.5, 4)]
     assert len(split_by_line(rectangle(5, 5, 25, 25), corner)) == 1
 
 

@@ -98,6 +98,14 @@ def test_killed_at_any_moment_nothing_is_lost_and_training_finds_each_image_with
         assert not finished.exists() or (store.folder / "masks/a.tif").exists()
 
 
+def test_a_run_that_was_killed_between_the_two_states_leaves_the_draft(store):
+    store.save("a", IMAGE, Annotated(LABELS, {}), FINISHED)
+    other = AnnotationFolder(store.folder / "drafts")
+    other.save("a", IMAGE, Annotated(np.zeros_like(LABELS), {}), FINISHED)
+    found = store.load("a", IMAGE)
+    assert (found.state, found.annotated.labels.max()) == (DRAFT, 0)
+
+
 def test_the_lists_hold_a_row_for_each_image_and_nucleus_and_are_renewed(store):
     store.save("b", IMAGE, Annotated(LABELS, CLASSES), DRAFT)
     store.save("a", IMAGE, Annotated(np.zeros_like(LABELS), {}), FINISHED)

@@ -78,6 +78,15 @@ def test_a_nucleus_is_redrawn_with_its_number_and_class(session):
     assert (session.labels == 5).sum() == 400
 
 
+def test_a_contour_that_is_redrawn_takes_the_place_of_the_same_nucleus(session):
+    session.select(1)
+    session.redraw()
+    session.draw(FIRST_BOX)
+    session.draw(FIRST_BOX)
+    assert session.accept() == 1
+    assert session.count == 3
+
+
 def test_the_outline_of_a_nucleus_moves_in_steps_that_start_from_what_it_was(session):
     session.select(5)
     assert [session.move_outline(step) for step in (1, 1, -2, -2)] == [0.5, 1.0, 0.0, -1.0]

@@ -61,6 +61,14 @@ def test_a_part_of_what_the_model_takes_for_one_nucleus_can_be_drawn():
     assert whole(found)[30, 30]
 
 
+def test_a_small_part_of_a_clump_that_the_model_takes_for_one_nucleus_can_be_drawn():
+    clump = np.zeros(SHAPE, bool)
+    clump[5:55, 5:75] = True
+    found = suggest(inside_box((24, 34), (36, 46), SHAPE), Guide(FLAT, clump.astype(np.float32), clump * 1), NOTHING)
+    assert found.source == MODEL
+    assert 144 <= found.placed.mask.sum() <= 20 * 20
+
+
 def test_pixels_of_other_nuclei_are_left_alone_even_in_holes():
     taken = disk(30, 30, 2).astype(np.int32) * 7
     found = suggest(inside_line(circle(30, 30, 9), SHAPE), GUIDE, taken)

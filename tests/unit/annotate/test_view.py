@@ -73,6 +73,10 @@ def test_an_outline_runs_along_the_rim_inside_its_nucleus():
     rim[5:15, 5:15] = True
     rim[6:14, 6:14] = False
     assert np.array_equal(marked, rim)
+    pending = PlacedMask(np.ones((10, 10), bool), 5, 5)
+    for overlay in (Overlay(LABELS, colours_of(1)), Overlay(LABELS, colours_of(1), pending=pending)):
+        bright = picture(IMAGE + 1, (0, 1), overlay, Viewport(), (20, 30))
+        assert (bright[LABELS == 0] == 255).all()
 
 
 def test_what_is_selected_and_pending_stands_out_even_where_outlines_are_hidden():
