@@ -270,9 +270,10 @@ class AnnotationWindow(wx.Dialog):
         """Ask what becomes of changes that are not saved."""
         if not self.session.changed:
             return True
+        withdrawn = " The image does not count as finished then." if self.answer["state"] == FINISHED else ""
         question = wx.MessageDialog(
             self,
-            "There are changes that are not saved. Keep them as a draft?",
+            f"There are changes that are not saved. Keep them as a draft?{withdrawn}",
             "AnnotateNuclei",
             wx.YES_NO | wx.CANCEL | wx.ICON_QUESTION,
         )

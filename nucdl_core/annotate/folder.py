@@ -17,7 +17,7 @@ import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from nucdl_core.files.folders import PathLike
 from nucdl_core.files.reading import as_grey_numbers, read_image, read_labels
 from nucdl_core.files.writing import make_folder, write_atomically, write_labels, write_table
 from nucdl_core.labels import areas, centroids, relabel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IMAGES, MASKS, ROIS, DRAFTS = "images", "masks", "rois", "drafts"
 IMAGE_LIST, NUCLEUS_LIST = "images.csv", "annotations.csv"
@@ -166,6 +169,8 @@ class AnnotationFolder:
         make_folder(self.folder)
         with self._locked():
             self._refuse_another_image(name, image)
+            # Before anything is written: what cannot be listed is not saved.
+            lists = self._renewed_lists(name, annotated, state)
             place, other = (self._place(name, each) for each in (state, DRAFT if state == FINISHED else FINISHED))
             for path in (place.image, place.mask, place.rois):
                 make_folder(path.parent)
@@ -178,7 +183,8 @@ class AnnotationFolder:
                 self._write_nuclei(place, name, annotated)
                 _write_image(place.image, image)
                 _remove([other.mask, other.rois, other.image])
-            self._list(name, annotated, state)
+            for path, table in lists:
+                write_table(path, table)
 
     def _place(self, name: str, state: str) -> _Place:
         folder = self.folder / DRAFTS if state == DRAFT else self.folder
@@ -218,15 +224,18 @@ class AnnotationFolder:
         except OSError as error:
             raise NucDLError(f"{self.folder}: cannot be written ({error.strerror}); check the folder") from error
 
-    def _list(self, name: str, annotated: Annotated, state: str) -> None:
-        """Put the image and its nuclei into the lists."""
+    def _renewed_lists(self, name: str, annotated: Annotated, state: str) -> List[Tuple[Path, pd.DataFrame]]:
+        """Return the lists, each with its path, with the image and its nuclei in the place of their former rows."""
         saved = datetime.now().astimezone().isoformat(timespec="seconds")
         count = int(annotated.labels.max(initial=0))
-        self._replace_rows(IMAGE_LIST, _IMAGE_COLUMNS, name, [(name, state, count, saved)])
-        self._replace_rows(NUCLEUS_LIST, _NUCLEUS_COLUMNS, name, _rows_of_nuclei(name, annotated, state))
+        return [
+            self._renewed(IMAGE_LIST, _IMAGE_COLUMNS, name, [(name, state, count, saved)]),
+            self._renewed(NUCLEUS_LIST, _NUCLEUS_COLUMNS, name, _rows_of_nuclei(name, annotated, state)),
+        ]
 
-    def _replace_rows(self, file: str, columns: Sequence[str], name: str, rows: Sequence[Tuple[Any, ...]]) -> None:
-        """Replace the rows of an image in a list."""
+    def _renewed(
+        self, file: str, columns: Sequence[str], name: str, rows: Sequence[Tuple[Any, ...]]
+    ) -> Tuple[Path, pd.DataFrame]:
         import pandas as pd
 
         path = self.folder / file
@@ -234,13 +243,13 @@ class AnnotationFolder:
         if path.is_file():
             try:
                 old = pd.read_csv(path, dtype={"image": str, "class": str}, keep_default_na=False)
-                kept = old.loc[old["image"] != name, list(columns)]
+                kept = old[list(columns)][old["image"] != name]
             except (OSError, ValueError, KeyError) as error:
                 raise NucDLError(
                     f"{path}: the list cannot be read ({error}); move it away, and it is made again"
                 ) from error
             new = pd.concat([each for each in (kept, new) if len(each)] or [new])
-        write_table(path, new.sort_values("image", kind="stable"))
+        return path, new.sort_values("image", kind="stable")
 
 
 def check_class_names(names: Sequence[str]) -> None:

@@ -119,7 +119,7 @@ def annotation_window():
 
 
 def is_part_of_the_work(window):
-    return type(window).__name__ == "AnnotationWindow" or window.GetTitle() == COMPLETE
+    return type(window).__name__ == "AnnotationWindow" or window.GetTitle() in (COMPLETE, "AnnotateNuclei")
 
 
 def work_through(frame, images, repository, output):
@@ -277,11 +277,26 @@ def walk(person, row, col):
 
 
 def look_again(person, output):
-    """See that the window opens with what was saved, and close it without a change."""
+    """See that the window opens with what was saved, and that no change is lost unasked."""
     seen = {"nuclei": person.session.count, "classes": person.session.classes, "state": person.window.answer["state"]}
     yield from person.type("p")
-    person.photograph(output / "probability.png")
-    yield from person.type(("Q", wx.MOD_CONTROL))
+    yield from person.type(wx.WXK_TAB, "2", ("Q", wx.MOD_CONTROL))
+    yield after(1)
+    take_picture(output / "question.png")
+    yield from person.type(wx.WXK_ESCAPE)
+    yield after(0.5)
+    seen["goes_back"] = annotation_window() is not None
+    images = output / "annotations" / "images.csv"
+    content = images.read_text()
+    images.write_text("no list")
+    yield from person.type(("D", wx.MOD_CONTROL))
+    yield after(1)
+    take_picture(output / "problem.png")
+    yield from person.type(wx.WXK_RETURN)
+    yield after(0.5)
+    images.write_text(content)
+    seen["stays"] = annotation_window() is not None and person.session.changed
+    yield from person.type("u", ("Q", wx.MOD_CONTROL))
     yield lambda: annotation_window() is None
     seen["finished"] = sorted(files_in(output / "annotations"))
     return seen

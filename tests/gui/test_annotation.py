@@ -107,7 +107,12 @@ def test_the_window_opens_again_with_what_was_saved(window):
     again = window["again"]
     assert (again["nuclei"], again["state"]) == (window["first"]["nuclei"], "finished")
     assert sorted(again["classes"].values()) == ["interphase"] * 3 + ["mitotic"]
-    assert again["finished"] == window["first"]["finished"]
+
+
+def test_a_change_is_lost_neither_by_closing_nor_by_a_failure_to_save(window):
+    assert window["again"]["goes_back"]
+    assert window["again"]["stays"]
+    assert window["again"]["finished"] == window["first"]["finished"]
 
 
 def test_a_run_in_worker_processes_passes_over_what_is_finished_and_saves_what_is_kept_as_a_draft(window):

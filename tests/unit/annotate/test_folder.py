@@ -184,7 +184,8 @@ def test_a_damaged_set_and_a_damaged_list_are_named(store):
     store.save("a", IMAGE, Annotated(LABELS, CLASSES), FINISHED)
     (store.folder / "images.csv").write_text("something else\n1\n")
     with pytest.raises(NucDLError, match=r"images.csv: the list cannot be read"):
-        store.save("a", IMAGE, Annotated(LABELS, CLASSES), FINISHED)
+        store.save("a", IMAGE, Annotated(LABELS, CLASSES), DRAFT)
+    assert store.state("a") == FINISHED
     (store.folder / "rois/a_RoiSet.zip").write_bytes(b"no archive")
     with pytest.raises(ImageError, match="a_RoiSet.zip: "):
         store.load("a", IMAGE)
