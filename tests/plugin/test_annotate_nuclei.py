@@ -194,7 +194,9 @@ def test_a_window_that_failed_is_an_error_that_points_to_the_log(module, prepare
         module.run(workspace)
 
 
-def test_without_windows_saved_nuclei_are_handed_on(module, prepare):
+@pytest.mark.parametrize("shows_finished", [False, True])
+def test_without_windows_saved_nuclei_are_handed_on(module, prepare, shows_finished):
+    module.shows_finished.value = shows_finished
     save(module)
     workspace = prepare()
     module.run(workspace)
