@@ -34,7 +34,7 @@ from nucdl_core.model.predictor import Predictor
 from nucdl_core.overlap import overlap
 from nucdl_core.scores.matching import image_scores
 from nucdl_core.training.calibrate import predict_image
-from nucdl_core.training.sources import is_validation
+from nucdl_core.training.split import is_validation
 
 REACH = 3
 DISPLACED = 0.5

@@ -36,7 +36,8 @@ from nucdl_core.steps.contours import (
     refine_objects,
 )
 from nucdl_core.training.calibrate import PredictedTruth
-from nucdl_core.training.sources import is_validation, read_annotated_images
+from nucdl_core.training.reading import read_annotated_images
+from nucdl_core.training.split import is_validation
 from nucdl_core.training.tune import predict_twice
 
 # As in the configurations that made the bundled models.

@@ -41,7 +41,7 @@ from nucdl_core.segment import Job, segment_normalized, segment_tiles
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.steps.normalize import NormalizedImage
-from nucdl_core.training.sources import is_validation
+from nucdl_core.training.split import is_validation
 
 SIDE, LARGE, TURNS = 512, 2160, 11
 DIAMETERS = (16, 20, 24, 28, 32)

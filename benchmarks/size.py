@@ -32,7 +32,7 @@ from nucdl_core.scores.matching import image_scores
 from nucdl_core.segment import segment
 from nucdl_core.simulate.field import random_config
 from nucdl_core.simulate.image import SimulatedField, simulate_field
-from nucdl_core.training.sources import is_validation
+from nucdl_core.training.split import is_validation
 
 TOLERANCE = 0.25
 # True median diameters that are measured, in pixels, and the octaves that the table parts them into.

@@ -100,7 +100,7 @@ class SegmentConfig:
     Attributes
     ----------
     model : str
-        Name of a bundled model or path of a bundle folder.
+        Name or folder of a model, see `bundle.find_bundle`.
     diameter : float or None
         Typical nucleus diameter in pixels; None estimates it from each image.
     probability_threshold : float or None

@@ -74,6 +74,11 @@ class Refined:
         """Number of nuclei."""
         return len(self.parents)
 
+    @property
+    def median_diameter(self) -> float:
+        """Median equivalent diameter of the nuclei in pixels, NaN where there is none."""
+        return float(np.median(equivalent_diameters(self.labels))) if self.count else float("nan")
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -211,6 +211,7 @@ def set_figure(data: Any, image: GreyImage, outcome: Outcome, names: Sequence[st
     data.image = image.pixels
     data.labels = outcome.annotated.labels
     data.statistics = statistics(outcome, names)
+    data.warnings = []
 
 
 def statistics(outcome: Outcome, names: Sequence[str]) -> Rows:

@@ -39,14 +39,15 @@ def _install_hint(problem: str) -> str:
     )
 
 
-def bundled_models() -> Tuple[str, ...]:
-    """Name the bundled models, the default one first."""
+def offered_models() -> Tuple[str, ...]:
+    """Name the models that can be used, the default one first, then bundled and own ones; see `model.listing`."""
     if engine_problem() is not None:
         return (FALLBACK_MODEL,)
     from nucdl_core.config import DEFAULT_MODEL
-    from nucdl_core.model.bundle import list_bundles
+    from nucdl_core.model.listing import list_models
 
-    return (DEFAULT_MODEL,) + tuple(name for name in list_bundles() if name != DEFAULT_MODEL)
+    usable = [model.name for model in list_models() if model.problem is None]
+    return tuple(dict.fromkeys((DEFAULT_MODEL, *usable)))
 
 
 def preset_values(name: str) -> Dict[str, Any]:
@@ -77,7 +78,7 @@ def check_model_and_device(model: str, device: str) -> None:
     Parameters
     ----------
     model : str
-        Name of a bundled model or path of a bundle folder.
+        Name or folder, as of the engine's `find_bundle`.
     device : str
         "auto", "cpu" or "cuda".
 

@@ -6,6 +6,7 @@ JSON from the worker process to the one that draws.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, List, Sequence, Tuple
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 Rows = List[List[str]]
 """The table: a name and a value in each row."""
+
+WARNING_WIDTH = 110
+"""Letters in a line of a warning."""
+
+WARNING_COLOUR = "#b00020"
 
 
 def draw_nuclei(
@@ -26,7 +32,8 @@ def draw_nuclei(
     ----------
     figure : cellprofiler.gui.figure.Figure
     data : workspace's display data
-        With ``image`` (float32 array (H, W)), ``labels`` (int32 array (H, W)) and ``statistics`` (`Rows`).
+        With ``image`` (float32 array (H, W)), ``labels`` (int32 array (H, W)), ``statistics`` (`Rows`) and ``warnings``
+        (list of str), which stand above everything else.
     titles : (str, str, str)
         Of the input image, of the nuclei and of the outlines.
     outlines : sequence of (str, int32 array (H, W))
@@ -38,6 +45,14 @@ def draw_nuclei(
     lines = [{"name": name, "labels": [labels]} for name, labels in outlines]
     figure.subplot_imshow_grayscale(0, 1, data.image, titles[2], cplabels=lines, sharexy=axes)
     draw_table(figure, data.statistics)
+    if data.warnings:
+        draw_warnings(figure, data.warnings)
+
+
+def draw_warnings(figure: Figure, warnings: Sequence[str]) -> None:
+    """Write sentences in red at the upper edge of a figure, and make room for them."""
+    lines = [line for warning in warnings for line in textwrap.wrap(f"Warning: {warning}", WARNING_WIDTH)]
+    figure.figure.suptitle("\n".join(lines), fontsize=8, color=WARNING_COLOUR)
 
 
 def draw_table(figure: Figure, rows: Rows) -> None:

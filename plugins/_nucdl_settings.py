@@ -6,9 +6,11 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, List, Mapping, Optional, Tuple, Type
 
 import _nucdl_engine as engine
+from _nucdl_models import MODEL_FOLDER, ModelChoice, card_html, show_card
 from cellprofiler_core.module import Module
 from cellprofiler_core.setting import ValidationError
 from cellprofiler_core.setting.choice import Choice
+from cellprofiler_core.setting.do_something import DoSomething
 from cellprofiler_core.setting.range import IntegerRange
 from cellprofiler_core.setting.text import Directory, Float
 
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from cellprofiler_core.pipeline import Pipeline
     from cellprofiler_core.setting import Setting
     from cellprofiler_core.workspace import Workspace
-
-MODEL_FOLDER = "Folder"
-"""The choice of a model that is not bundled; `nucdl screen` looks for this word in a pipeline."""
 
 # What is offered in the settings, with the engine's word for each.
 DEVICES = {"Automatic": "auto", "CPU": "cpu", "GPU": "cuda"}
@@ -131,14 +130,22 @@ class UsesModel(UsesEngine):
 
     def create_model_settings(self) -> None:
         """Make the settings that select the model."""
-        self.model = Choice(
+        self.model = ModelChoice(
             "Select the model",
-            [*engine.bundled_models(), MODEL_FOLDER],
+            [engine.FALLBACK_MODEL, MODEL_FOLDER],
             doc=f"""\
-Select the trained network. The models that come with NucDL are listed by name; the first one is meant for all
+Select the trained network. The models that come with NucDL are listed first; the first one is meant for all
 fluorescence images of nuclei.
 
-Select "*{MODEL_FOLDER}*" to use a model of your own or of a colleague.""",
+Models of your own or of a colleague follow, called as their folders are. They are looked for in the folders that the
+environment variable *NUCDL_MODELS* names, then in those that the command *nucdl models add* was told; each of them is a
+model, or a folder of models. If two have the same name, the first one counts, and a model that comes with NucDL before
+all others. A new model appears when you select this module again. The command *nucdl models list* shows which models
+there are, and why others cannot be used.
+
+The pipeline remembers the name. On another computer, *NUCDL_MODELS* says where the model of that name is.
+
+Select "*{MODEL_FOLDER}*" to use a model that lies anywhere else; the pipeline then remembers its folder.""",
         )
         self.model_folder = Directory(
             "Model folder",
@@ -147,8 +154,29 @@ Select "*{MODEL_FOLDER}*" to use a model of your own or of a colleague.""",
 *(Used only if the model is "{MODEL_FOLDER}")*
 
 Select the folder of the model: the one that contains *bundle.json*. Models are made with the command *nucdl train* and
-checked with *nucdl models check*.""",
+checked with *nucdl models check*. Where CreateBatchFiles prepares a run on other computers, it translates this folder
+as it translates those of the images.""",
         )
+
+        self.card_button = DoSomething(
+            "What is this model made for?",
+            "Show its card",
+            show_card,
+            self.model_name,
+            doc="""\
+Press this button to read the card of the model that is selected: what images it was made for, what it learnt from, how
+good it was on images that it had not seen, and its licence. The card is also at the end of the help of this module.""",
+        )
+
+    def with_card_button(self, settings: List[Setting]) -> List[Setting]:
+        """Put the button that shows the model's card below the model; it is no part of a pipeline file."""
+        place = settings.index(self.shown_model_setting()) + 1
+        return [*settings[:place], self.card_button, *settings[place:]]
+
+    def get_help(self) -> str:
+        """Return the help page, with the card of the chosen model at its end."""
+        card = f"<div><h2>The chosen model:</h2>{card_html(self.model_name())}</div>"
+        return super().get_help().replace("</body>", f"{card}</body>")
 
     def create_contour_offset_setting(self, moved: str) -> None:
         """Make the setting that moves outlines; `moved` says in its help which ones, such as "all outlines"."""
@@ -174,7 +202,7 @@ them.""",
         )
 
     def model_name(self) -> str:
-        """Return the name of the bundled model, or the path of the model folder."""
+        """Return the name of the model, or the path of the model folder."""
         if self.model.value == MODEL_FOLDER:
             return self.model_folder.get_absolute_path()
         return self.model.value
@@ -210,7 +238,7 @@ them.""",
         CellProfiler asks at every key press: neither torch nor the weights of the model are loaded here.
         """
         super().validate_module(pipeline)
-        from nucdl_core.errors import BundleError, ConfigError
+        from nucdl_core.errors import ConfigError, NucDLError
         from nucdl_core.model.bundle import find_bundle, read_description
         from nucdl_core.model.registry import require_maps
 
@@ -220,10 +248,10 @@ them.""",
             except ConfigError as error:
                 raise ValidationError(str(error), setting) from error
         try:
-            folder = find_bundle(self.model_name())
+            description = read_description(find_bundle(self.model_name()))
             if self.needs_maps:
-                require_maps(read_description(folder))
-        except BundleError as error:
+                require_maps(description)
+        except NucDLError as error:
             raise ValidationError(str(error), self.shown_model_setting()) from error
 
     def prepare_run(self, workspace: Workspace) -> bool:

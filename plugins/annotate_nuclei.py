@@ -95,8 +95,9 @@ from typing import TYPE_CHECKING, Callable, List, Type
 import _nucdl_annotate as annotating
 from _nucdl_images import GreyImage, grey_image
 from _nucdl_measurements import Features, HasOwnMeasurements
+from _nucdl_models import MODEL_FOLDER
 from _nucdl_objects import add_objects
-from _nucdl_settings import MODEL_FOLDER, UsesEngine, UsesModel
+from _nucdl_settings import UsesEngine, UsesModel
 from cellprofiler_core.constants.measurement import COLTYPE_INTEGER, IMAGE
 from cellprofiler_core.module.image_segmentation import ImageSegmentation
 from cellprofiler_core.preferences import DEFAULT_OUTPUT_SUBFOLDER_NAME, get_headless
@@ -212,7 +213,8 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
             self.model_folder.key(): not with_model or self.model.value != MODEL_FOLDER,
             self.device.key(): not with_model,
         }
-        return [setting for setting in self.settings() if not hidden.get(setting.key(), False)]
+        shown = [setting for setting in self.settings() if not hidden.get(setting.key(), False)]
+        return self.with_card_button(shown) if with_model else shown
 
     def config_class(self) -> Type[SegmentConfig]:
         """Return the engine's configuration class."""

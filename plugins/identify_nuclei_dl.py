@@ -99,7 +99,11 @@ Two models come with the module. *nuclei_unet* is the one described above. *nucl
 separately (a Mask R-CNN, as in *Hollandi et al., 2020*): it joins fewer crowded nuclei and splits hardly any, but
 misses more nuclei and takes several times as long.
 
-A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused.
+A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused. Models
+of your own stand in the list beside those two (see the help of *Select the model*), and a button shows the card of the
+selected one: what it was made for and how good it is. If an image is of another kind than those that the model was made
+for (the size of its nuclei, the bits of its file, dark nuclei), the figure says so in red above the pictures. A model
+that does not say what it was made for gives no such warning.
 
 References
 ^^^^^^^^^^
@@ -125,8 +129,9 @@ import _nucdl_identify as identifying
 from _nucdl_engine import preset_values
 from _nucdl_images import grey_image
 from _nucdl_measurements import F_AGREEMENT, Features, HasOwnMeasurements
+from _nucdl_models import MODEL_FOLDER, warnings_about
 from _nucdl_objects import add_objects
-from _nucdl_settings import MODEL_FOLDER, VIEWS, ConfigValues, UsesModel, engine_word
+from _nucdl_settings import VIEWS, ConfigValues, UsesModel, engine_word
 from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, IMAGE
 from cellprofiler_core.module.image_segmentation import ImageSegmentation
 from cellprofiler_core.setting import Binary, Setting
@@ -335,7 +340,8 @@ on your images.""",
         order = [setting for setting in self.settings() if setting.key() not in moved]
         order.insert(order.index(self.views), self.preset)
         order.insert(order.index(self.exclude_size), self.several_scales)
-        return [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
+        shown = [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
+        return self.with_card_button(shown)
 
     def care(self) -> ConfigValues:
         """List the settings that say how much care is taken, as `config_values` does."""
@@ -383,6 +389,8 @@ on your images.""",
             identifying.add_probability_image(workspace, self.probability_name.value, image.source, nuclei)
         if self.show_window:
             identifying.set_figure(workspace.display_data, image, nuclei)
+            diameter = float(nuclei.segmentation.diameter)
+            workspace.display_data.warnings = warnings_about(image, self.model_name(), diameter)
 
     def display(self, workspace: Workspace, figure: Figure) -> None:
         """Draw the nuclei of one image."""

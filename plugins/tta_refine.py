@@ -103,6 +103,9 @@ nucleus to another, and each nucleus remains one piece (*Hollandi et al., 2020*)
 For the four switches, the nuclei of all views are matched with each other. Those that more than half of the views see,
 each with the pixels that the majority gives it, are compared with the input objects.
 
+If an image is of another kind than those that the model was made for (the size of its nuclei, the bits of its file,
+dark nuclei), the figure says so in red above the pictures.
+
 References
 ^^^^^^^^^^
 
@@ -121,8 +124,9 @@ from typing import TYPE_CHECKING, List, Type
 import _nucdl_refine as refining
 from _nucdl_images import grey_image
 from _nucdl_measurements import Features, HasOwnMeasurements
+from _nucdl_models import MODEL_FOLDER, warnings_about
 from _nucdl_objects import add_objects
-from _nucdl_settings import MODEL_FOLDER, VIEWS, ConfigValues, UsesModel, engine_word
+from _nucdl_settings import VIEWS, ConfigValues, UsesModel, engine_word
 from cellprofiler_core.constants.measurement import COLTYPE_FLOAT
 from cellprofiler_core.module.image_segmentation import ImageSegmentation, ObjectProcessing
 from cellprofiler_core.setting import Binary, Setting
@@ -228,7 +232,7 @@ come back in this way.""",
     def visible_settings(self) -> List[Setting]:
         """List the settings that count, in the order in which a person reads them."""
         hidden = [] if self.model.value == MODEL_FOLDER else [self.model_folder.key()]
-        return [setting for setting in self.settings() if setting.key() not in hidden]
+        return self.with_card_button([setting for setting in self.settings() if setting.key() not in hidden])
 
     def config_class(self) -> Type[RefineConfig]:
         """Return the engine's configuration class."""
@@ -259,6 +263,7 @@ come back in this way.""",
         self.add_own_measurements(workspace, name, refining.measured(refined))
         if self.show_window:
             refining.set_figure(workspace.display_data, image, given.segmented, refined)
+            workspace.display_data.warnings = warnings_about(image, self.model_name(), refined.median_diameter)
 
     def display(self, workspace: Workspace, figure: Figure) -> None:
         """Draw the refined objects of one image."""

@@ -19,6 +19,13 @@ def real_images():
     return REAL_IMAGES
 
 
+@pytest.fixture(autouse=True)
+def no_own_models(monkeypatch, tmp_path_factory):
+    """Keep the models of whoever runs the tests out of them."""
+    monkeypatch.delenv("NUCDL_MODELS", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no_account"))
+
+
 @pytest.fixture
 def tiny_bundle(tmp_path):
     """A complete bundle of an untrained network that is small enough to be made in an instant."""

@@ -70,9 +70,9 @@ def brute_force_iou(truth, prediction):
     return matrix
 
 
-def annotated_disks(radius=8, shape=(96, 128), name="disks"):
+def annotated_disks(radius=8, shape=(96, 128), name="disks", group=""):
     """Four disks as an annotated image for training."""
     from nucdl_core.training.sources import prepare
 
     labels = disks(shape, [(20, 20), (20, 60), (60, 30), (60, 90)], radius)
-    return prepare(name, (20 + 200 * (labels > 0)).astype(np.uint8), labels)
+    return prepare(name, (20 + 200 * (labels > 0)).astype(np.uint8), labels, group=group)

@@ -35,7 +35,7 @@ from nucdl_core.labels import areas, centroids, relabel
 if TYPE_CHECKING:
     import pandas as pd
 
-IMAGES, MASKS, ROIS, DRAFTS = "images", "masks", "rois", "drafts"
+_IMAGES, _MASKS, _ROIS, _DRAFTS = "images", "masks", "rois", "drafts"
 IMAGE_LIST, NUCLEUS_LIST = "images.csv", "annotations.csv"
 FINISHED, DRAFT = "finished", "draft"
 STATES = (FINISHED, DRAFT)
@@ -187,9 +187,11 @@ class AnnotationFolder:
                 write_table(path, table)
 
     def _place(self, name: str, state: str) -> _Place:
-        folder = self.folder / DRAFTS if state == DRAFT else self.folder
+        folder = self.folder / _DRAFTS if state == DRAFT else self.folder
         return _Place(
-            folder / IMAGES / f"{name}.tif", folder / MASKS / f"{name}.tif", folder / ROIS / f"{name}{ROI_SET_ENDING}"
+            folder / _IMAGES / f"{name}.tif",
+            folder / _MASKS / f"{name}.tif",
+            folder / _ROIS / f"{name}{ROI_SET_ENDING}",
         )
 
     def _refuse_another_image(self, name: str, image: AnyArray) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from nucdl_core.annotate.changes import merge, moved, split_by_line
 from nucdl_core.annotate.drawing import on_line
 from nucdl_core.annotate.editable import EditableLabels, Patch
-from nucdl_core.annotate.suggest import ASSISTS, DRAWN, MODEL, Guide, suggest
+from nucdl_core.annotate.suggest import ASSISTS, AS_DRAWN, BY_MODEL, Guide, suggest
 from nucdl_core.arrays import Labels
 from nucdl_core.errors import AnnotationError
 from nucdl_core.exchange.objects import PlacedMask, joined, trimmed
@@ -118,7 +118,7 @@ class AnnotationSession:
         refuse_unknown_classes(self.classes, self.names)
         self.selection: Tuple[int, ...] = ()
         self.candidate: Optional[Candidate] = None
-        self.assist = DRAWN if guide.probability is None else MODEL
+        self.assist = AS_DRAWN if guide.probability is None else BY_MODEL
         if guide.probability is None:
             self.next_assist()
         self.new_class = ""
@@ -205,7 +205,7 @@ class AnnotationSession:
             found = suggest(drawn, self.guide, others, self.assist)
         if not found.placed.mask.size:
             raise AnnotationError("all that was drawn belongs to another nucleus; redraw or delete that one")
-        offset = 0.0 if found.source == DRAWN else self.offset
+        offset = 0.0 if found.source == AS_DRAWN else self.offset
         self.candidate = self._candidate(Candidate(found.placed, found.placed, found.source, 0.0, replaces), offset)
         self._redrawn = 0
         return self.candidate
@@ -240,7 +240,7 @@ class AnnotationSession:
 
     def next_assist(self) -> str:
         """Go on to the next of `suggest.ASSISTS`, and return it; without a model there are two."""
-        offered = [each for each in ASSISTS if each != MODEL or self.guide.probability is not None]
+        offered = [each for each in ASSISTS if each != BY_MODEL or self.guide.probability is not None]
         place = offered.index(self.assist) + 1 if self.assist in offered else 0
         self.assist = offered[place % len(offered)]
         return self.assist
@@ -263,7 +263,7 @@ class AnnotationSession:
         if self.candidate is None:
             number = self._only_selected("moved")
             placed = self.mask_of(number)
-            self.candidate = Candidate(placed, placed, DRAWN, 0.0, number)
+            self.candidate = Candidate(placed, placed, AS_DRAWN, 0.0, number)
         self.candidate = self._candidate(self.candidate, self.candidate.offset + steps * OFFSET_STEP)
         return self.candidate.offset
 

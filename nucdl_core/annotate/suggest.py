@@ -17,8 +17,8 @@ from nucdl_core.errors import AnnotationError
 from nucdl_core.exchange.objects import PlacedMask, trimmed
 from nucdl_core.steps.tiling import Window
 
-MODEL, INTENSITY, DRAWN = "model", "intensity", "drawn"
-ASSISTS = (MODEL, INTENSITY, DRAWN)
+BY_MODEL, BY_INTENSITY, AS_DRAWN = "model", "intensity", "drawn"
+ASSISTS = (BY_MODEL, BY_INTENSITY, AS_DRAWN)
 """Where a contour can come from: the network, region growing, or the line itself."""
 
 # A contour may lie so far outside of what was drawn: this share of its diameter, and at least so many pixels.
@@ -85,7 +85,7 @@ class _Scene:
     allowed: Mask
 
 
-def suggest(drawn: PlacedMask, guide: Guide, taken: Labels, assist: str = MODEL) -> Suggestion:
+def suggest(drawn: PlacedMask, guide: Guide, taken: Labels, assist: str = BY_MODEL) -> Suggestion:
     """Suggest the contour of the nucleus that a person has drawn roughly.
 
     Parameters
@@ -117,7 +117,7 @@ def suggest(drawn: PlacedMask, guide: Guide, taken: Labels, assist: str = MODEL)
         mask = _SOURCES[source](scene)
         if mask is not None:
             return Suggestion(trimmed(mask, scene.window[0].start, scene.window[1].start), source)
-    return Suggestion(trimmed(np.zeros((0, 0), bool)), DRAWN)
+    return Suggestion(trimmed(np.zeros((0, 0), bool)), AS_DRAWN)
 
 
 def _scene(drawn: PlacedMask, guide: Guide, taken: Labels) -> _Scene:
@@ -182,9 +182,9 @@ def _as_drawn(scene: _Scene) -> Optional[Mask]:
 
 
 _SOURCES: Dict[str, Callable[[_Scene], Optional[Mask]]] = {
-    MODEL: _by_model,
-    INTENSITY: _by_intensity,
-    DRAWN: _as_drawn,
+    BY_MODEL: _by_model,
+    BY_INTENSITY: _by_intensity,
+    AS_DRAWN: _as_drawn,
 }
 
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from nucdl_core.annotate.drawing import inside_box, inside_line
 from nucdl_core.annotate.session import AnnotationSession
-from nucdl_core.annotate.suggest import DRAWN, INTENSITY, MODEL
+from nucdl_core.annotate.suggest import AS_DRAWN, BY_INTENSITY, BY_MODEL
 from nucdl_core.annotate.view import Overlay, Rendered, Viewport, colours_of, intensity_limits, picture
 from nucdl_core.errors import AnnotationError
 from nucdl_core.exchange.objects import PlacedMask
 
 LINE, BOX, SPLIT = "line", "box", "split"
 TOOL_WORDS = {LINE: "Line", BOX: "Box", SPLIT: "Split"}
-ASSIST_WORDS = {MODEL: "the model", INTENSITY: "the intensities", DRAWN: "your line alone"}
+ASSIST_WORDS = {BY_MODEL: "the model", BY_INTENSITY: "the intensities", AS_DRAWN: "your line alone"}
 
 FINISH, KEEP_DRAFT, SAVE, STOP = "finish", "keep_draft", "save", "stop"
 FOR_THE_WINDOW = (FINISH, KEEP_DRAFT, SAVE, STOP)

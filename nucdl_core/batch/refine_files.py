@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 import pandas as pd
 
+from nucdl_core.arrays import AnyArray
 from nucdl_core.batch.segment_files import (
     OBJECT_COLUMNS,
     ImageRecord,
@@ -24,6 +25,7 @@ from nucdl_core.files.reading import read_image, read_labels
 from nucdl_core.files.writing import make_folder, write_json
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import resolve_device
+from nucdl_core.model.fitness import misfits, traits_of
 from nucdl_core.model.loading import load_map_model
 from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.progress import TileProgress
@@ -78,8 +80,9 @@ def refine_files(
     """
 
     def correct(pair: ImageWithLabels, number: int) -> ImageResult:
-        refined = _refine_pair(pair, images, labels, config, tile_progress)
-        return ImageResult(refined.labels, refined_table(refined, number, _name_of(pair).name))
+        pixels, refined = _refine_pair(pair, images, labels, config, tile_progress)
+        warnings = tuple(misfits(bundle.description.made_for, traits_of(pixels, refined.median_diameter)).values())
+        return ImageResult(refined.labels, refined_table(refined, number, _name_of(pair).name), warnings=warnings)
 
     if output.resolve() == labels.resolve():
         raise ConfigError(f"the output folder {output} holds the objects to be refined; name another one to keep them")
@@ -136,7 +139,8 @@ def _name_of(pair: ImageWithLabels) -> Path:
 
 def _refine_pair(
     pair: ImageWithLabels, images: Path, labels: Path, config: RefineConfig, progress: Optional[TileProgress]
-) -> Refined:
+) -> Tuple[AnyArray, Refined]:
+    """Read an image and its objects, and refine these; return the image as it was read, (H, W), and the result."""
     image, objects = pair
     if image is None:
         raise ImageError(f"{objects}: there is no image of this name in {images}; add it, or take the objects away")
@@ -144,6 +148,6 @@ def _refine_pair(
         raise ImageError(f"{image}: there are no objects of this name in {labels}; add them, or take the image away")
     pixels, found = read_image(image), read_labels(objects)
     try:
-        return refine(pixels, found, config, progress=progress)
+        return pixels, refine(pixels, found, config, progress=progress)
     except ImageError as error:
         raise ImageError(f"{image}, {objects}: {error}") from error

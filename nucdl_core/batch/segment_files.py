@@ -23,6 +23,7 @@ from nucdl_core.files.writing import make_folder, write_json, write_labels, writ
 from nucdl_core.labels import centroids
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import format_name, resolve_device
+from nucdl_core.model.fitness import misfits, traits_of
 from nucdl_core.model.loading import dtype_for, load_model
 from nucdl_core.progress import TileProgress
 from nucdl_core.results import Segmentation
@@ -58,6 +59,8 @@ class ImageRecord:
         Typical nucleus diameter in pixels; None where it failed or no nucleus was found.
     error : str or None
         Why it failed.
+    warnings : tuple of str
+        Where it differs from the images that the model was made for, see `fitness.misfits`.
     """
 
     file: str
@@ -65,6 +68,7 @@ class ImageRecord:
     nuclei: Optional[int] = None
     diameter: Optional[float] = None
     error: Optional[str] = None
+    warnings: Tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +82,14 @@ class ImageResult:
     objects : pandas.DataFrame
         One row per nucleus.
     diameter : float or None
+    warnings : tuple of str
         See `ImageRecord`.
     """
 
     labels: Labels
     objects: pd.DataFrame
     diameter: Optional[float] = None
+    warnings: Tuple[str, ...] = ()
 
 
 def segment_files(
@@ -120,9 +126,11 @@ def segment_files(
     """
 
     def find(path: Path, number: int) -> ImageResult:
-        found = segment(read_image(path), config, progress=tile_progress)
+        image = read_image(path)
+        found = segment(image, config, progress=tile_progress)
         diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
-        return ImageResult(found.labels, object_table(found, number, path.name), diameter)
+        warnings = tuple(misfits(bundle.description.made_for, traits_of(image, found.diameter)).values())
+        return ImageResult(found.labels, object_table(found, number, path.name), diameter, warnings)
 
     refuse_same_names(files)
     config = dataclasses.replace(config, keep_probability=False)
@@ -165,7 +173,8 @@ def do_each(
             continue
         write_labels(output / f"{path.stem}{LABEL_SUFFIX}", result.labels)
         tables.append(result.objects)
-        records.append(ImageRecord(str(path), seconds_since(start), len(result.objects), result.diameter))
+        record = ImageRecord(str(path), seconds_since(start), len(result.objects), result.diameter)
+        records.append(dataclasses.replace(record, warnings=result.warnings))
     filled = [table for table in tables if len(table)] or tables
     write_table(output / "objects.csv", pd.concat(filled, ignore_index=True))
     return records
@@ -219,6 +228,7 @@ def describe_run(config: SegmentConfig, bundle: Bundle, records: Sequence[ImageR
         },
         "images": len(records),
         "failed": sum(record.error is not None for record in records),
+        "warned": sum(bool(record.warnings) for record in records),
         "results": [dataclasses.asdict(record) for record in records],
     }
 

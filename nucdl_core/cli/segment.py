@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--family", type=click.Choice(list(FAMILIES)), default=None, help="Use its bundled model.  [default: unet]"
 )
-@click.option("--model", default=None, help="Bundled model, or folder of a model, instead of the family's.")
+@click.option("--model", default=None, help="Name or folder of a model, instead of the family's.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="fast", show_default=True, help="How much care.")
 @click.option("--diameter", default="auto", show_default=True, help="Typical nucleus diameter in pixels, or 'auto'.")
 @click.option(
@@ -50,6 +50,8 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
     Writes NAME_labels.tif for each image, objects.csv and run.json. An image that cannot be used does not stop the
     others; it is listed at the end and the exit code is 3. The preset 'balanced' looks at four mirrored views of each
     image, 'best' at all eight mirrored and turned ones; both take up to as many times as long as there are views.
+    'nucdl models list' shows the models that --model takes by name; run.json warns of images unlike those that the
+    model was made for.
 
     With --csv instead of files, whole plates are done, several images at a time, as screens are: checked before the
     work, resumed by the same command, with merged tables and a report. Exit codes are those of 'nucdl screen run'.
@@ -89,7 +91,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
 @click.option("--images", type=EXISTING_FOLDER, required=True, help="Folder of images.")
 @click.option("--labels", type=EXISTING_FOLDER, required=True, help="Folder of label images: objects of any method.")
 @click.option("--output", type=FOLDER, required=True, help="Folder for label images, objects.csv and run.json.")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Bundled model, or folder of a model.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or folder of a model.")
 @click.option("--views", type=click.Choice(VIEWS), default="flips", show_default=True, help="Views to look at.")
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
 @click.option("--split", is_flag=True, help="Part objects that hold several nuclei.")
@@ -119,6 +121,11 @@ def report_records(records: Sequence[ImageRecord], output: Path) -> None:
     failed = [record.error for record in records if record.error is not None]
     nuclei = sum(record.nuclei or 0 for record in records)
     click.echo(f"{len(records) - len(failed)} of {len(records)} images, {nuclei} nuclei in {output}")
+    warned = [record for record in records if record.warnings]
+    if warned:
+        first = f"{warned[0].file}: {'; '.join(warned[0].warnings)}"
+        others = f" (images with warnings in run.json: {len(warned)})" if len(warned) > 1 else ""
+        click.echo(f"warning: {first}{others}", err=True)
     exit_with_failures(failed)
 
 

@@ -22,12 +22,14 @@ from safetensors.numpy import load_file
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import BundleError
-from nucdl_core.files.writing import restore_folder, write_json
+from nucdl_core.files.writing import write_json
+from nucdl_core.model.fitness import MadeFor
+from nucdl_core.model.places import DESCRIPTION as DESCRIPTION
+from nucdl_core.model.places import MODELS_VARIABLE, brought_back, is_bundle, model_places, own_model, own_models
 from nucdl_core.steps.contours import Refinement
 from nucdl_core.steps.instances import Decision
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
-DESCRIPTION = "bundle.json"
 WEIGHTS = "weights.safetensors"
 TEST = "test.safetensors"
 # Only where a network can also be computed in 8-bit integers, see `networks.int8`.
@@ -85,6 +87,8 @@ class BundleDescription:
         Largest difference to the expected test output that is accepted.
     training, metrics : dict
         The training data and settings, and what the model reached on which images.
+    made_for : MadeFor or None
+        What kind of images it learnt from; None where that was not recorded.
     """
 
     format: int
@@ -103,6 +107,7 @@ class BundleDescription:
     tolerance: float = 0.05
     training: Dict[str, Any] = field(default_factory=dict)
     metrics: Dict[str, Any] = field(default_factory=dict)
+    made_for: Optional[MadeFor] = None
 
     def __post_init__(self) -> None:
         require(
@@ -149,7 +154,8 @@ def find_bundle(name_or_folder: str) -> Path:
     Parameters
     ----------
     name_or_folder : str
-        Name of a bundled model, or path of a folder.
+        Name of a bundled model; else name of an own model, see `places.own_model`; else path of a folder. The first
+        one that there is counts, so that a bundled model means the same on every computer.
 
     Returns
     -------
@@ -160,17 +166,29 @@ def find_bundle(name_or_folder: str) -> Path:
     ------
     BundleError
         If there is none.
+    NucDLError
+        If it cannot be brought back.
     """
     if name_or_folder in list_bundles():
         return ZOO / name_or_folder
-    folder = Path(name_or_folder)
-    if not folder.exists():
-        restore_folder(folder)
-    if (folder / DESCRIPTION).is_file():
+    own = own_model(name_or_folder)
+    if own is not None:
+        return own
+    folder = brought_back(Path(name_or_folder))
+    if is_bundle(folder):
         return folder
-    raise BundleError(
-        f"model {name_or_folder!r} is neither a bundled model ({', '.join(list_bundles()) or 'none is installed'}) "
-        f"nor a folder with a {DESCRIPTION}; choose one of these names or give the path of a model folder"
+    raise BundleError(_not_found(name_or_folder))
+
+
+def _not_found(name_or_folder: str) -> str:
+    """Say what came, where was looked, and what to do."""
+    bundled = ", ".join(list_bundles()) or "none is installed"
+    own = ", ".join(dict.fromkeys(folder.name for folder, _ in own_models())) or "none"
+    places = ", ".join(str(place.folder) for place in model_places()) or "none is named"
+    return (
+        f"model {name_or_folder!r} is neither a bundled model ({bundled}) nor one of your own (found: {own}; looked "
+        f"in: {places}) nor a folder with a {DESCRIPTION}; choose one of these names, give the path of a model folder, "
+        f"or name the folder that holds the model in {MODELS_VARIABLE} or by 'nucdl models add FOLDER'"
     )
 
 
@@ -198,6 +216,21 @@ def read_description(folder: Path) -> BundleDescription:
         If it cannot be understood.
     """
     return _parse(folder / DESCRIPTION, _read(folder))
+
+
+def read_card(folder: Path) -> str:
+    """Read the card of a bundle: Markdown, for people.
+
+    Raises
+    ------
+    BundleError
+        If it has none, or it cannot be read.
+    """
+    path = folder / CARD
+    try:
+        return path.read_bytes()[:LONGEST_DESCRIPTION].decode("utf-8", "replace")
+    except OSError as error:
+        raise BundleError(f"the model has no card that can be shown ({path}: {error.strerror})") from error
 
 
 def require_family(description: BundleDescription, family: str) -> None:

@@ -54,6 +54,78 @@ size within one image are found where there are many of each size; single ones m
 """
 
 
+OWN_CARD_TEXT = """# {name}
+
+{description}. Licence: {licence}.
+
+## Use
+
+For images like those it was taught with. Images are rescaled so that a typical nucleus is {diameter:g} px across;
+{estimator} estimates that size.
+
+## Training
+
+{images} annotated images, inverted where their nuclei are dark{simulated_part}; at most {steps} steps of {batch} crops
+of {crop} px, scaled to nuclei of about {canonical:g} px, and for {any_scale:.0%} of the crops to any size from
+{smallest:g} to {largest:g} px; begun with {begun}. Of the states that it went through, the one with the best mean F1 on
+the validation images was kept.
+Network: `{architecture}` with the arguments `{arguments}`. All settings are in `bundle.json`.
+
+## Decision
+
+Begun with a decision that is known to be good; a number leaves its value only if the gain on the {validation}
+validation images, which were not trained on, is larger than its standard error: `{decision}`.
+
+## Reached on the validation images, size estimated
+
+| measure | value |
+| --- | --- |
+{metrics}
+
+A score is the mean over images; `missed`, `merges`, `splits` and the numbers of nuclei are sums. The moment to stop was
+chosen on these images, so that new ones are segmented slightly less well.
+
+## Limits
+
+Outlines follow those who annotated these images. On other images it may be worse than the bundled models; it was not
+tried.
+"""
+
+
+def own_card(description: BundleDescription) -> str:
+    """Write the card of a model that was made of a laboratory's own images; see `model_card`."""
+    config, metrics = description.training["config"], description.metrics
+    smallest, largest = config["diameter_range"]
+    simulated = config["simulated_share"]
+    return OWN_CARD_TEXT.format(
+        name=description.name,
+        description=description.description,
+        licence=description.licence,
+        diameter=description.canonical_diameter,
+        estimator=_estimator(description),
+        images=description.training["images"],
+        simulated_part=f", and {simulated:.0%} simulated crops" if simulated else "",
+        steps=config["steps"],
+        batch=config["batch"],
+        crop=config["crop_size"],
+        canonical=config["canonical_diameter"],
+        any_scale=config["any_scale_share"],
+        smallest=smallest,
+        largest=largest,
+        begun=f"the weights of `{config['initial']}`" if config["initial"] else "chance",
+        architecture=description.architecture,
+        arguments=description.arguments,
+        validation=metrics["validation_images"],
+        decision=description.decision,
+        metrics=_rows(metrics["validation"]),
+    )
+
+
+def _estimator(description: BundleDescription) -> str:
+    companion = description.companion
+    return "the model itself" if companion is None else f"the model `{companion.name}`"
+
+
 def model_card(description: BundleDescription) -> str:
     """Write the card of a calibrated model from its description.
 
@@ -69,13 +141,12 @@ def model_card(description: BundleDescription) -> str:
     """
     config, metrics = description.training["config"], description.metrics
     smallest, largest = config["diameter_range"]
-    companion = description.companion
     return CARD_TEXT.format(
         name=description.name,
         description=description.description,
         licence=description.licence,
         diameter=description.canonical_diameter,
-        estimator="the model itself" if companion is None else f"the model `{companion.name}`",
+        estimator=_estimator(description),
         initial=f", beginning with the weights of `{config['initial']}`" if config.get("initial") else "",
         images=description.training["images"],
         simulated=config["simulated_share"],

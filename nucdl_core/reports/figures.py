@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +165,38 @@ def scores_by_category(evaluation: Evaluation, category: str) -> Figure:
     axes.invert_yaxis()
     axes.set(xlabel="mean F1 (number of images in brackets)", xlim=(0, 1))
     _finish(axes, legend=True, grid="x")
+    return figure
+
+
+def learning_curves(curves: Mapping[str, List[Dict[str, float]]], start: float) -> Figure:
+    """Draw the loss and the score on the validation images against the step, for everything that was trained.
+
+    Parameters
+    ----------
+    curves : mapping of str to list of dict
+        Lines of a training's log: "step", "total" (the loss) and, where the validation images were looked at,
+        "validation".
+    start : float
+        Score of the model before.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (losses, scores) = _figure(2, height=3.2)
+    for label, style in _styles(list(curves)):
+        lines = curves[label]
+        losses.plot([line["step"] for line in lines], [line["total"] for line in lines], label=label, **style)
+        looks = [(line["step"], line["validation"]) for line in lines if "validation" in line]
+        if looks:
+            scores.plot(*zip(*looks), label=label, **style)
+            best = max(looks, key=lambda look: look[1])
+            scores.plot(*best, marker="o", markersize=9, color=style["color"])
+    scores.axhline(start, color="0.4", linestyle="--", linewidth=1)
+    losses.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    scores.set(xlabel="step", ylabel="mean F1, validation images")
+    _finish(losses)
+    _finish(scores, legend=len(curves) > 1)
     return figure
 
 

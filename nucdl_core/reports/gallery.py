@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Dict, List, Mapping
 
 import numpy as np
 
@@ -14,12 +16,52 @@ from nucdl_core.files.folders import PairOfFiles
 from nucdl_core.files.reading import read_image, read_labels, read_partner
 from nucdl_core.labels import relabel
 from nucdl_core.overlap import overlap
+from nucdl_core.reports.methods import Evaluation
 from nucdl_core.reports.overlay import error_overlay
-from nucdl_core.scores.object_errors import object_errors
+from nucdl_core.scores.object_errors import COLOURS, object_errors
 
 # Larger images are cut, smaller ones enlarged by a whole number, so that outlines are one pixel of the picture wide.
 SIDE = 520
 _QUALITY = 88
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Files by which a page shows the nuclei that each method found.
+
+    Attributes
+    ----------
+    images : mapping of str to Path
+        Images by name.
+    files : mapping of str to mapping of str to (Path, Path or None)
+        True and predicted label image by method and image, see `methods.pair_methods`.
+    """
+
+    images: Mapping[str, Path]
+    files: Mapping[str, Mapping[str, PairOfFiles]]
+
+    def row(self, evaluation: Evaluation, image: str) -> Dict[str, Any]:
+        """Draw an image as each method segmented it, with its scores, as the templates take it."""
+        cells: List[Dict[str, Any]] = []
+        for method in evaluation.methods:
+            scores = evaluation.scores
+            row = scores[(scores["method"] == method) & (scores["image"] == image)].iloc[0]
+            picture = gallery_picture(self.images[image], self.files[method][image])
+            cells.append(
+                {
+                    "method": method,
+                    "link": picture_link(picture),
+                    "mean_f1": f"{row['mean_f1']:.3f}",
+                    "f1": f"{row['f1_0.70']:.3f}",
+                    "missing": bool(row["missing"]),
+                }
+            )
+        return {"image": image, "nuclei": int(row["n_truth"]), "cells": cells}
+
+
+def legend() -> Dict[str, str]:
+    """Return the colour of each error class as pages write it."""
+    return {kind.name.lower(): "#{:02x}{:02x}{:02x}".format(*colour) for kind, colour in COLOURS.items()}
 
 
 def gallery_picture(image_file: Path, files: PairOfFiles) -> AnyArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from nucdl_core import __version__
 from nucdl_core.errors import ConfigError
@@ -13,7 +13,7 @@ from nucdl_core.files.folders import PathLike
 from nucdl_core.files.writing import replaced_folder, write_atomically, write_table
 from nucdl_core.reports.data import NucleusCollector, choose_images, image_files_by_stem, image_times
 from nucdl_core.reports.figures import CATEGORY_FIGURE, all_figures, error_counts, figure_bytes
-from nucdl_core.reports.gallery import data_link, gallery_picture, picture_link
+from nucdl_core.reports.gallery import Pictures, data_link, legend
 from nucdl_core.reports.methods import (
     TABLE_NAMES,
     Evaluation,
@@ -23,7 +23,6 @@ from nucdl_core.reports.methods import (
     write_method_tables,
 )
 from nucdl_core.reports.tables import area_rows, comparison_rows, error_rows, main_rows, size_rows, strata_rows
-from nucdl_core.scores.object_errors import COLOURS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,17 +111,15 @@ def write_method_report(config: ReportConfig) -> Evaluation:
     nuclei = collector.table()
     with replaced_folder(config.files_folder, _is_of_report) as folder:
         figures = _write_files(folder, evaluation, nuclei, times)
-        chosen = choose_images(evaluation, config.pictures)
+        chosen, pictures = choose_images(evaluation, config.pictures), Pictures(images, files)
         galleries = [
-            {
-                "title": GALLERY_TITLES[kind],
-                "rows": [_gallery_row(evaluation, images[image], files, image) for image in stems],
-            }
+            {"title": GALLERY_TITLES[kind], "rows": [pictures.row(evaluation, image) for image in stems]}
             for kind, stems in chosen.items()
         ]
         page = _page(evaluation, nuclei, times)
         text = render_page(
-            {**page, "figures": figures, "galleries": galleries, "files_folder": config.files_folder.name}
+            "report.html",
+            {**page, "figures": figures, "galleries": galleries, "files_folder": config.files_folder.name},
         )
     write_atomically(config.output, lambda stream: stream.write(text.encode("utf-8")))
     return evaluation
@@ -166,24 +163,6 @@ def _write_bytes(path: Path, content: bytes) -> None:
     write_atomically(path, lambda stream: stream.write(content))
 
 
-def _gallery_row(evaluation: Evaluation, image_file: Path, files: Any, image: str) -> Dict[str, Any]:
-    cells: List[Dict[str, Any]] = []
-    for method in evaluation.methods:
-        scores = evaluation.scores
-        row = scores[(scores["method"] == method) & (scores["image"] == image)].iloc[0]
-        picture = gallery_picture(image_file, files[method][image])
-        cells.append(
-            {
-                "method": method,
-                "link": picture_link(picture),
-                "mean_f1": f"{row['mean_f1']:.3f}",
-                "f1": f"{row['f1_0.70']:.3f}",
-                "missing": bool(row["missing"]),
-            }
-        )
-    return {"image": image, "nuclei": int(row["n_truth"]), "cells": cells}
-
-
 def _page(evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFrame) -> Dict[str, Any]:
     first = evaluation.overall(evaluation.methods[0])
     categories = evaluation.strata.kinds if evaluation.strata is not None else ()
@@ -202,15 +181,17 @@ def _page(evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFrame) -> 
             for number, name in enumerate(categories, start=1)
         ],
         "missing": evaluation.missing,
-        "colours": {kind.name.lower(): "#{:02x}{:02x}{:02x}".format(*colour) for kind, colour in COLOURS.items()},
+        "colours": legend(),
     }
 
 
-def render_page(values: Dict[str, Any]) -> str:
-    """Fill the template of the page; text from outside is escaped.
+def render_page(template: str, values: Dict[str, Any]) -> str:
+    """Fill the template of a page; text from outside is escaped.
 
     Parameters
     ----------
+    template : str
+        Name of its file.
     values : dict of str to object
         What the template names.
 
@@ -223,4 +204,4 @@ def render_page(values: Dict[str, Any]) -> str:
 
     loader = jinja2.FileSystemLoader(str(_TEMPLATES))
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.get_template("report.html").render(values)
+    return environment.get_template(template).render(values)

@@ -74,7 +74,7 @@ class RefineConfig:
     Attributes
     ----------
     model : str
-        Name of a bundled model or path of a bundle folder.
+        Name or folder of a model, see `bundle.find_bundle`.
     views : str
         See `config.SegmentConfig`; the four switches below go by the majority of the views.
     refinement : Refinement or None

@@ -34,11 +34,28 @@ def intensity_range(image: AnyArray, mask: Optional[Mask] = None) -> Tuple[float
     low, high : float
         1st and 99.8th percentile; both 0 where no pixel counts.
     """
-    values = _sample(image) if mask is None else _sample_inside(image, mask)
+    values = sample_pixels(image, mask)
     if values.size == 0:
         return 0.0, 0.0
     low, high = np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE))
     return float(low), float(high)
+
+
+def sample_pixels(image: AnyArray, mask: Optional[Mask] = None) -> AnyArray:
+    """Take about `SAMPLED_PIXELS` of the pixels that count, which tell as much about intensities as all of them.
+
+    Parameters
+    ----------
+    image : array (H, W)
+    mask : bool array (H, W), optional
+        Only pixels where it is true count.
+
+    Returns
+    -------
+    array (h, w), or (K,) with a mask
+        Of the type of `image`; empty where no pixel counts.
+    """
+    return _sample(image) if mask is None else _sample_inside(image, mask)
 
 
 def _step(size: int) -> int:

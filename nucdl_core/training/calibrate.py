@@ -43,6 +43,7 @@ INSTANCE_CHOICES: Dict[str, Choices] = {
 }
 """Choices for networks that find nuclei one by one."""
 ROUNDS = 2
+FEWEST_JUDGES = 3
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,27 @@ def is_clear(gains: NDArray[np.float64], weights: NDArray[np.float64]) -> bool:
     mean = np.average(gains, weights=weights)
     error = np.sqrt(np.sum((weights * (gains - mean)) ** 2)) / weights.sum()
     return bool(mean > error)
+
+
+def recalibrate(images: Sequence[PredictedTruth], predictor: Predictor, decision: Decision) -> Decision:
+    """Let the numbers of a decision that is known to be good leave their values only for a clear gain.
+
+    Parameters
+    ----------
+    images : sequence of PredictedTruth
+        See `calibrate`. Fewer than `FEWEST_JUDGES` cannot tell a gain from chance, and the decision stays.
+    predictor : Predictor
+    decision : Decision
+
+    Returns
+    -------
+    Decision
+        With the same decoder.
+    """
+    if len(images) < FEWEST_JUDGES:
+        return decision
+    choices = load_part(family_of(predictor.description.family).calibration)[decision.decoder]
+    return climb(decision, choices, Jury(images, predictor), clear_only=True)
 
 
 def calibrate(

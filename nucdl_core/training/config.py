@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from nucdl_core.config import DEFAULT_MODEL, require
 from nucdl_core.model.registry import DEFAULT_FAMILY, family_of
+from nucdl_core.training.augment import ALL, classes_of
 
 PARTS = ("all", "late", "heads")
 
@@ -40,8 +41,8 @@ class TrainConfig:
 
     Attributes
     ----------
-    name : str
-        Name of the bundle that comes out.
+    name, description, licence : str
+        Of the bundle that comes out, as people see them.
     architecture, arguments : str, dict
         Registered network and its arguments.
     modality : str
@@ -65,6 +66,10 @@ class TrainConfig:
         of this sharpness and brightness, which blur and gamma would hide.
     validation_parts : int
         One image of so many is kept for validation.
+    validation_images : int or None
+        Instead of `validation_parts`: how many images are kept for validation, see `split.choose_validation`.
+    augmentation : str
+        Which classes of changes training crops undergo, see `augment.classes_of`.
     initial : str
         Name of a bundled model or path of a bundle folder, whose weights the network starts from as far as the two
         have parts of the same name; empty starts from chance.
@@ -74,6 +79,14 @@ class TrainConfig:
         The U-Net by which a Mask R-CNN estimates sizes: a bundled model's name or a path.
     crop_size, batch, steps, learning_rate, weight_decay, averaging, seed
         The optimization; `averaging` is the decay of the moving average of the weights.
+    warm_up : int
+        Steps over which the learning rate rises.
+    falling : bool
+        Whether the learning rate falls to nearly 0 along a half cosine; otherwise it stays, so that a training may end
+        at any step.
+    validate_every, patience : int
+        Steps between two looks at the validation images, and how many looks may pass without a better score before the
+        training ends; 0 looks never, or never ends early.
     checkpoint_every : int
         Steps between two checkpoints.
     """
@@ -91,6 +104,8 @@ class TrainConfig:
     superposed_share: float = 0.25
     plain_share: float = 0.35
     validation_parts: int = 8
+    validation_images: Optional[int] = None
+    augmentation: str = ALL
     initial: str = ""
     stages: Tuple[Stage, ...] = ()
     companion: str = DEFAULT_MODEL
@@ -100,8 +115,14 @@ class TrainConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     averaging: float = 0.999
+    warm_up: int = 200
+    falling: bool = True
+    validate_every: int = 0
+    patience: int = 0
     seed: int = 1
     checkpoint_every: int = 250
+    description: str = "Nuclei in fluorescence images, of any size and from any laboratory"
+    licence: str = "BSD-3-Clause"
 
     def __post_init__(self) -> None:
         require(self.name.isidentifier(), f"name is {self.name!r}; use letters, digits and underscores")
@@ -113,9 +134,15 @@ class TrainConfig:
             self.prediction_diameter is None or self.prediction_diameter > 0,
             f"prediction_diameter is {self.prediction_diameter}; it must be positive",
         )
-        for key in ("crop_size", "batch", "steps", "checkpoint_every"):
+        for key in ("crop_size", "batch", "steps", "warm_up", "checkpoint_every"):
             require(getattr(self, key) >= 1, f"{key} is {getattr(self, key)}; it must be at least 1")
-        require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
+        for key in ("validate_every", "patience", "seed"):
+            require(getattr(self, key) >= 0, f"{key} is {getattr(self, key)}; it must be 0 or more")
+        require(
+            self.validation_images is None or self.validation_images >= 1,
+            f"validation_images is {self.validation_images}; give at least 1",
+        )
+        classes_of(self.augmentation)
         smallest, largest = self.diameter_range
         require(
             0 < smallest <= largest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Collection, Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from nucdl_core.arrays import Floats
 from nucdl_core.simulate.field import random_config
 from nucdl_core.steps.normalize import normalize
-from nucdl_core.training.augment import augment_intensity, rescale_intensity
+from nucdl_core.training.augment import CLASSES, augment_intensity, classes_of, rescale_intensity
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defocus import defocus, simulate_annotated
 from nucdl_core.training.sources import AnnotatedImage, kind_weights, prepare
@@ -81,7 +81,7 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
         """Return one crop, as `finish` makes it."""
         rng = np.random.default_rng([self.config.seed, self.indices[position]])
         diameter = draw_diameter(rng, self.config)
-        if rng.random() < self.config.simulated_share:
+        if rng.random() < self.config.simulated_share and "simulated" in classes_of(self.config.augmentation):
             source = simulated_source(rng, diameter, self.config.crop_size)
         else:
             choice = int(np.searchsorted(self.cumulated, rng.random() * self.cumulated[-1], side="right"))
@@ -91,6 +91,8 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
 
 def draw_diameter(rng: np.random.Generator, config: TrainConfig) -> float:
     """Draw the typical nucleus diameter of a crop: mostly near the canonical one, often far from it."""
+    if "scale" not in classes_of(config.augmentation):
+        return config.canonical_diameter
     if rng.random() < config.any_scale_share:
         return float(np.exp(rng.uniform(*np.log(config.diameter_range))))
     return float(config.canonical_diameter * np.exp(rng.normal(0, config.scale_jitter)))
@@ -114,20 +116,28 @@ def take_crop(
     finish: Finish = unet_crop,
 ) -> Dict[str, Tensor]:
     """Cut a crop in which the source's typical nucleus is `diameter` px across, changed at random."""
-    layers = cut(source, diameter, config.crop_size, rng)
-    if not source.simulated and rng.random() < config.superposed_share:
-        layers = superpose(layers, cut(source, diameter, config.crop_size, rng), diameter, rng)
+    classes = classes_of(config.augmentation)
+    layers = cut(source, diameter, config.crop_size, rng, classes)
+    if not source.simulated and rng.random() < config.superposed_share and "overlap" in classes:
+        layers = superpose(layers, cut(source, diameter, config.crop_size, rng, classes), diameter, rng)
     if source.simulated or rng.random() < config.plain_share:
-        image = rescale_intensity(layers.image, rng)
+        image = rescale_intensity(layers.image, rng) if "contrast" in classes else layers.image
     else:
-        layers = defocus(layers, min(diameter, config.crop_size / 2), rng)
-        image = augment_intensity(layers.image, layers.labels, rng)
+        if "blur" in classes:
+            layers = defocus(layers, min(diameter, config.crop_size / 2), rng)
+        image = augment_intensity(layers.image, layers.labels, rng, classes)
     return finish(image, layers, config)
 
 
-def cut(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Generator) -> Layers:
+def cut(
+    source: AnnotatedImage,
+    diameter: float,
+    size: int,
+    rng: np.random.Generator,
+    classes: Collection[str] = CLASSES,
+) -> Layers:
     """Cut a crop of `size` pixels at a random place, scaled to the given nucleus diameter, turned and deformed."""
-    plan = plan_crop(source, diameter, size, rng)
+    plan = plan_crop(source, diameter, size, rng, classes)
     grid = sampling_grid(plan, source.labels.shape[-2:], size, rng)
     level = int(np.clip(np.floor(np.log2(1 / plan.scale) + 0.3), 0, len(source.pyramid) - 1))
     labels = _sample(source.labels, grid, "nearest") * (_sample(source.foreground, grid, "bilinear") > 0.5)
@@ -140,14 +150,24 @@ def cut(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Gener
     )
 
 
-def plan_crop(source: AnnotatedImage, diameter: float, size: int, rng: np.random.Generator) -> CropPlan:
-    """Draw where and how to cut; see `CropPlan`."""
+def plan_crop(
+    source: AnnotatedImage,
+    diameter: float,
+    size: int,
+    rng: np.random.Generator,
+    classes: Collection[str] = CLASSES,
+) -> CropPlan:
+    """Draw where and how to cut; see `CropPlan`. Without "turns" and "deformation" a crop is as in its source."""
     height, width = source.labels.shape[-2:]
     scale = 1.0 if source.simulated else float(np.clip(diameter / source.diameter, 1 / 16, 8))
-    quarter_turns_only = source.simulated or rng.random() < 0.5
-    angle = rng.integers(4) * np.pi / 2 if quarter_turns_only else rng.uniform(0, 2 * np.pi)
-    stretching = np.ones(2) if quarter_turns_only else np.exp(rng.normal(0, 0.08, 2))
+    undeformed = source.simulated or rng.random() < 0.5
+    angle = rng.integers(4) * np.pi / 2 if undeformed else rng.uniform(0, 2 * np.pi)
+    stretching = np.ones(2) if undeformed else np.exp(rng.normal(0, 0.08, 2))
     mirror = rng.choice([-1.0, 1.0])
+    if "turns" not in classes:
+        angle, mirror = 0.0, 1.0
+    if "deformation" not in classes:
+        undeformed, stretching = True, np.ones(2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = turn @ np.diag([stretching[0], stretching[1] * mirror]) / scale
     # The centres from which the crop stays inside the source, or else holds all of it.
@@ -157,7 +177,7 @@ def plan_crop(source: AnnotatedImage, diameter: float, size: int, rng: np.random
         centre = rng.uniform(*limits)
     else:
         centre = np.clip(_pixel_of_a_nucleus(source, rng) + rng.uniform(-size / 4, size / 4, 2) / scale, *limits)
-    elastic = 0.0 if quarter_turns_only else float(rng.uniform(0, 0.06) * diameter / scale)
+    elastic = 0.0 if undeformed else float(rng.uniform(0, 0.06) * diameter / scale)
     return CropPlan(scale, (float(centre[0]), float(centre[1])), matrix, elastic)
 
 

@@ -7,8 +7,9 @@ import json
 import logging
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import torch
 from torch import nn
@@ -17,19 +18,42 @@ from tqdm import tqdm
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.model.registry import build_network
-from nucdl_core.training.checkpoint import load_checkpoint, save_checkpoint
+from nucdl_core.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nucdl_core.training.config import PARTS, Stage, TrainConfig
 from nucdl_core.training.crops import CropDataset, collate
 from nucdl_core.training.lessons import Batch, Lesson, lesson_of, start_from
 from nucdl_core.training.sources import AnnotatedImage
 
 _LOGGER = logging.getLogger(__name__)
-WARM_UP = 200
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who looks at a network while it learns, and when it must end.
+
+    Attributes
+    ----------
+    score : callable
+        Takes a network and returns its score on the validation images; it must not change the network.
+    start : float
+        Score of the starting model, to show beside it.
+    seconds : float
+        How long the training may take.
+    """
+
+    score: Callable[[nn.Module], float]
+    start: float = math.nan
+    seconds: float = math.inf
+
+
 def train_network(
-    config: TrainConfig, sources: Sequence[AnnotatedImage], folder: Path, device: str, workers: int = 1
+    config: TrainConfig,
+    sources: Sequence[AnnotatedImage],
+    folder: Path,
+    device: str,
+    workers: int = 1,
+    watch: Optional[Watch] = None,
 ) -> Path:
     """Train a network, going on from the checkpoint in `folder` if there is one.
 
@@ -39,11 +63,13 @@ def train_network(
     sources : sequence of AnnotatedImage
         Training images only.
     folder : Path
-        Receives the checkpoint and ``log.jsonl``, one line every 50 steps.
+        Receives the checkpoint and ``log.jsonl``, one line every 50 steps and at each look at the validation images.
     device : str
         "cpu" or "cuda".
     workers : int
         Processes that make crops.
+    watch : Watch, optional
+        Looks at the validation images every `TrainConfig.validate_every` steps; the weights of the best look are kept.
 
     Returns
     -------
@@ -57,32 +83,81 @@ def train_network(
     NucDLError
         If checkpoint or log cannot be written.
     """
+    checkpoint, lesson = folder / CHECKPOINT, lesson_of(config.architecture)
+    state = begin(config, checkpoint, device)
+    clock, losses = _Clock(state.seconds), _Losses(folder)
+    with tqdm(initial=state.step, total=config.steps, unit="step") as bar:
+        _show(bar, state, watch)
+        for batch in _batches(config, sources, state.step, workers, lesson):
+            if _is_over(config, state, watch):
+                break
+            # A Mask R-CNN draws at random which of its proposals it learns from.
+            torch.manual_seed(config.seed + state.step)
+            set_pace(state.network, state.optimizer, config, state.step)
+            losses.add(_optimize(state, {key: value.to(device) for key, value in batch.items()}, lesson))
+            state.step += 1
+            update_average(state.average, state.network, min(config.averaging, (state.step + 1) / (state.step + 10)))
+            bar.update()
+            looks = watch is not None and config.validate_every > 0 and state.step % config.validate_every == 0
+            if looks:
+                state.look(watch.score(state.average))  # type: ignore[union-attr]
+                _show(bar, state, watch)
+            state.seconds = clock.seconds()
+            if looks or state.step % 50 == 0:
+                losses.write(state)
+            if looks or state.step % config.checkpoint_every == 0 or state.step == config.steps:
+                save_checkpoint(checkpoint, state)
+    if watch is not None and not state.looks:
+        state.look(watch.score(state.average))
+        save_checkpoint(checkpoint, state)
+    return checkpoint
+
+
+def begin(config: TrainConfig, checkpoint: Path, device: str) -> TrainingState:
+    """Make a network that has learnt nothing, or what it starts from, or go on from a checkpoint that is there.
+
+    Raises
+    ------
+    BundleError
+        If the checkpoint, or the model to start from, is damaged or belongs to another network.
+    """
     torch.manual_seed(config.seed)
-    lesson = lesson_of(config.architecture)
     network = build_network(config.architecture, config.arguments).to(device)
-    checkpoint = folder / CHECKPOINT
     if config.initial and not checkpoint.exists():
         start_from(network, config.initial)
-    average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    step = load_checkpoint(checkpoint, network, average, optimizer) if checkpoint.exists() else 0
-    losses: List[Dict[str, float]] = []
-    began = time.monotonic()
-    batches = _batches(config, sources, step, workers, lesson)
-    for batch in tqdm(batches, initial=step, total=config.steps, unit="step"):
-        # A Mask R-CNN draws at random which of its proposals it learns from.
-        torch.manual_seed(config.seed + step)
-        set_pace(network, optimizer, config, step)
-        batch = {key: value.to(device) for key, value in batch.items()}
-        losses.append(_optimize(network, batch, optimizer, lesson))
-        step += 1
-        update_average(average, network, min(config.averaging, (step + 1) / (step + 10)))
-        if step % 50 == 0:
-            _log(folder, step, time.monotonic() - began, losses)
-            losses.clear()
-        if step % config.checkpoint_every == 0 or step == config.steps:
-            save_checkpoint(checkpoint, step, network, average, optimizer)
-    return checkpoint
+    state = TrainingState(network, copy.deepcopy(network).eval(), optimizer)
+    if checkpoint.exists():
+        load_checkpoint(checkpoint, state)
+    return state
+
+
+def _is_over(config: TrainConfig, state: TrainingState, watch: Optional[Watch]) -> bool:
+    """Tell whether the time is up, or `TrainConfig.patience` looks went by without a better score."""
+    if watch is None:
+        return False
+    tired = False
+    if config.patience and state.looks:
+        tired = state.step - state.best_look[0] >= config.patience * config.validate_every
+    return tired or state.seconds >= watch.seconds
+
+
+class _Clock:
+    """Seconds of a training, those before an interruption included."""
+
+    def __init__(self, before: float) -> None:
+        self._start = time.monotonic() - before
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+
+def _show(bar: Any, state: TrainingState, watch: Optional[Watch]) -> None:
+    """Show the scores beside the progress bar."""
+    if watch is None:
+        return
+    own = f"{state.looks[-1][1]:.3f} (best {state.best_look[1]:.3f})" if state.looks else "not yet known"
+    bar.set_postfix_str(f"validation mean F1 {own}, before {watch.start:.3f}")
 
 
 def set_pace(network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -> None:
@@ -103,10 +178,12 @@ def stage_of(config: TrainConfig, step: int) -> Stage:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Rise linearly during the warm-up; then it is that of the stage, or falls to nearly 0 along a half cosine."""
-    warm = min(1.0, (step + 1) / WARM_UP)
+    """Rise linearly during the warm-up; then be that of the stage, stay, or fall to nearly 0 along a half cosine."""
+    warm = min(1.0, (step + 1) / config.warm_up)
     if config.stages:
         return stage_of(config, step).learning_rate * warm
+    if not config.falling:
+        return config.learning_rate * warm
     return config.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
 
 
@@ -120,12 +197,12 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
                 kept.copy_(current)
 
 
-def _optimize(network: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer, lesson: Lesson) -> Dict[str, float]:
-    losses = lesson.losses(network.train(), batch)
-    optimizer.zero_grad(set_to_none=True)
+def _optimize(state: TrainingState, batch: Batch, lesson: Lesson) -> Dict[str, float]:
+    losses = lesson.losses(state.network.train(), batch)
+    state.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(losses["total"])
-    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimizer.step()
+    nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
+    state.optimizer.step()
     return {key: float(value.detach()) for key, value in losses.items()}
 
 
@@ -141,13 +218,35 @@ def _batches(
     )
 
 
-def _log(folder: Path, step: int, seconds: float, losses: List[Dict[str, float]]) -> None:
-    means = {key: round(sum(loss[key] for loss in losses) / len(losses), 5) for key in losses[0]}
-    line = json.dumps({"step": step, "seconds": round(seconds), **means})
-    _LOGGER.info(line)
-    path = folder / LOG
-    try:
-        with path.open("a", encoding="utf-8") as log:
-            log.write(line + "\n")
-    except OSError as error:
-        raise NucDLError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
+class _Losses:
+    """The losses since the last line of the log."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOG
+        self._losses: List[Dict[str, float]] = []
+
+    def add(self, losses: Dict[str, float]) -> None:
+        self._losses.append(losses)
+
+    def write(self, state: TrainingState) -> None:
+        """Append a line with their means, and with the score of a look at this step.
+
+        Raises
+        ------
+        NucDLError
+            If the log cannot be written.
+        """
+        values: Dict[str, float] = {"step": state.step, "seconds": round(state.seconds)}
+        for key in self._losses[0]:
+            values[key] = round(sum(loss[key] for loss in self._losses) / len(self._losses), 5)
+        if state.looks and state.looks[-1][0] == state.step:
+            values["validation"] = round(state.looks[-1][1], 5)
+        self._losses.clear()
+        _LOGGER.info(json.dumps(values))
+        try:
+            with self._path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise NucDLError(
+                f"{self._path}: cannot be written ({error.strerror}); check the folder and the disk"
+            ) from error

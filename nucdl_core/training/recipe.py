@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import save
+from torch import nn
 
 from nucdl_core import __version__
 from nucdl_core.arrays import AnyArray
@@ -29,7 +31,7 @@ from nucdl_core.model.bundle import (
     read_bundle,
     write_description,
 )
-from nucdl_core.model.card import model_card
+from nucdl_core.model.card import model_card, own_card
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
@@ -40,20 +42,20 @@ from nucdl_core.segment import Job, segment_normalized
 from nucdl_core.simulate.field import random_config
 from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.normalize import HIGH_PERCENTILE, LOW_PERCENTILE, NormalizedImage
-from nucdl_core.training.calibrate import PredictedTruth, calibrate, predict_image
-from nucdl_core.training.checkpoint import load_average
+from nucdl_core.training.calibrate import PredictedTruth, calibrate, predict_image, recalibrate
+from nucdl_core.training.checkpoint import load_finished
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defocus import simulate_annotated
 from nucdl_core.training.loop import train_network
+from nucdl_core.training.reading import read_annotated_images
 from nucdl_core.training.sources import (
     AnnotatedImage,
     image_of,
-    is_validation,
     kind_weights,
     prepare,
-    read_annotated_images,
     truth_of,
 )
+from nucdl_core.training.split import group_weights, is_validation
 
 TEST_SIDE = 96
 # Simulated fields for calibration; training crops come from other seeds.
@@ -61,12 +63,23 @@ SIMULATED, SIMULATED_SEED = 40, 1_000_003
 
 
 def read_train_config(path: Path) -> TrainConfig:
-    """Read a training configuration, a JSON object with the attributes of `TrainConfig`.
+    """Read a training configuration, a JSON object with the attributes of `TrainConfig`; see `read_settings`.
 
     Raises
     ------
     ConfigError
-        If it is not JSON, or holds unknown keys or values out of range.
+        Also if it holds unknown keys or values out of range.
+    """
+    return from_mapping(TrainConfig, read_settings(path))
+
+
+def read_settings(path: Path) -> Dict[str, Any]:
+    """Read a JSON object with settings.
+
+    Raises
+    ------
+    ConfigError
+        If it is not one.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -74,7 +87,7 @@ def read_train_config(path: Path) -> TrainConfig:
         raise ConfigError(f"{path} is not a readable JSON file: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds a {type(values).__name__}; a JSON object with settings was expected")
-    return from_mapping(TrainConfig, values)
+    return values
 
 
 def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", workers: int = 1) -> Path:
@@ -126,7 +139,7 @@ def refuse_what_is_no_model(folder: Path) -> None:
 
 
 def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
-    """Part images into training and validation; see `TrainConfig.modality` and `training.sources.is_validation`."""
+    """Part images into training and validation; see `TrainConfig.modality` and `training.split.is_validation`."""
     held_out = [source for source in sources if is_validation(source.name, config.validation_parts)]
     validation = [source for source in held_out if config.modality in ("", source.modality)]
     training = [source for source in sources if not is_validation(source.name, config.validation_parts)]
@@ -139,42 +152,76 @@ def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[
 
 
 def make_bundle(
-    config: TrainConfig, checkpoint: Path, validation: Sequence[AnnotatedImage], folder: Path, trained_on: int
+    config: TrainConfig,
+    checkpoint: Path,
+    validation: Sequence[AnnotatedImage],
+    folder: Path,
+    trained_on: int,
+    decision: Optional[Decision] = None,
+    reached: Optional[Dict[str, Any]] = None,
 ) -> Path:
     """Turn a checkpoint into a bundle with a decision calibrated on the validation images.
 
     A model that is there already is replaced when the new one is finished and has passed its own test; if this process
     ends before, it stays as it was.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    checkpoint : Path
+    validation : sequence of AnnotatedImage
+        Images that the network was not trained on.
+    folder : Path
+        Of the bundle.
+    trained_on : int
+        Number of images that it was trained on.
+    decision : Decision, optional
+        A decision that is known to be good, which is left only for a clear gain; without one it is searched from the
+        ground, on simulated fields as well.
+    reached : dict, optional
+        What models of the same kind reached, where `validation` are images that this one has learnt from: it is then
+        neither calibrated nor judged on them.
+
+    Returns
+    -------
+    Path
+        The folder.
     """
     weights, network = half_precision(config, checkpoint), build_network(config.architecture, config.arguments)
     load_weights(network, weights, checkpoint)
     draft = draft_description(config)
     predictor = predictor_class(draft.family)(network, draft, "cpu", torch.float32)
     with predictor.recording() as recorded:
-        seen = predict_all(validation, predictor)
-    decision, decoders = calibrate(seen, predictor)
+        seen = predict_all(validation, predictor) if decision is None else predict_each(validation, predictor)
+    decoders: Dict[str, float] = {}
+    known = decision is not None
+    if decision is None:
+        decision, decoders = calibrate(seen, predictor)
+    elif reached is None:
+        decision = recalibrate(seen, predictor, decision)
     predictor.description = dataclasses.replace(draft, decision=decision)
-    rows = [
-        image_scores(truth_of(source), segment_normalized(Job(NormalizedImage(image_of(source)), predictor)).labels)
-        for source in validation
-    ]
-    metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows), "decoders": decoders}
+    metrics = reached or {**scores_on(validation, predictor), "decoders": decoders}
     training = {"images": trained_on, "config": dataclasses.asdict(config), "nucdl": __version__}
     description = dataclasses.replace(predictor.description, training=training, metrics=metrics)
     sample = np.ascontiguousarray(image_of(validation[0])[:TEST_SIDE, :TEST_SIDE])
     test = {name: values.astype(np.float16) for name, values in predictor.respond(sample).items()}
     files = {WEIGHTS: weights, TEST: {"input": sample, **test}, **recorded}
     with replaced_folder(folder) as new:
-        write_bundle(new, description, files)
+        write_bundle(new, description, files, own_card if known else model_card)
         load_model(new, "cpu").self_test(new)
     return folder
 
 
-def write_bundle(folder: Path, description: BundleDescription, files: Mapping[str, Mapping[str, AnyArray]]) -> None:
+def write_bundle(
+    folder: Path,
+    description: BundleDescription,
+    files: Mapping[str, Mapping[str, AnyArray]],
+    card: Callable[[BundleDescription], str] = model_card,
+) -> None:
     """Write tensors, model card and description into an empty folder."""
     for name, tensors in files.items():
         write_bytes(folder / name, save(dict(tensors)))
-    write_bytes(folder / CARD, model_card(description).encode("utf-8"))
+    write_bytes(folder / CARD, card(description).encode("utf-8"))
     write_description(folder, description)
 
 
@@ -198,6 +245,24 @@ def predict_all(validation: Sequence[AnnotatedImage], predictor: Predictor) -> L
     return [dataclasses.replace(image, simulated=n >= len(validation)) for n, image in enumerate(predicted)]
 
 
+def scores_on(validation: Sequence[AnnotatedImage], predictor: Predictor) -> Dict[str, Any]:
+    """Score a model on the validation images, as its bundle's metrics say it."""
+    rows = [
+        image_scores(truth_of(source), segment_normalized(Job(NormalizedImage(image_of(source)), predictor)).labels)
+        for source in validation
+    ]
+    return {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows)}
+
+
+def predict_each(validation: Sequence[AnnotatedImage], predictor: Predictor) -> List[PredictedTruth]:
+    """Predict the validation images, each group counting the same."""
+    weights = group_weights([source.group for source in validation])
+    return [
+        predict_image(image_of(source), truth_of(source), predictor, weight)
+        for source, weight in zip(validation, weights)
+    ]
+
+
 def companion_of(config: TrainConfig) -> Optional[Companion]:
     """Identify the model that a network without maps will rely on for sizes; None for other networks."""
     if family_of(config.architecture).gives_maps:
@@ -212,8 +277,8 @@ def draft_description(config: TrainConfig) -> BundleDescription:
     return BundleDescription(
         format=BUNDLE_FORMAT,
         name=config.name,
-        description="Nuclei in fluorescence images, of any size and from any laboratory",
-        licence="BSD-3-Clause",
+        description=config.description,
+        licence=config.licence,
         family=config.architecture,
         architecture=config.architecture,
         arguments=config.arguments,
@@ -225,17 +290,23 @@ def draft_description(config: TrainConfig) -> BundleDescription:
     )
 
 
+def finished_network(config: TrainConfig, network: nn.Module) -> nn.Module:
+    """Return a copy of a network that is being taught, as it will be used: its sizes relative to the diameter there."""
+    finished = copy.deepcopy(network)
+    if family_of(config.architecture).gives_maps and config.prediction_diameter is not None:
+        octaves = float(np.log2(config.canonical_diameter / config.prediction_diameter))
+        finished.shift_size(octaves)  # type: ignore[operator]
+    return finished
+
+
 def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]:
-    """Take the averaged weights of a checkpoint in half the size.
+    """Take the weights of a checkpoint that become the model, in half the size.
 
     Half precision suffices for the weights of convolutions and layers; the small vectors keep single precision.
     """
     network = build_network(config.architecture, config.arguments)
-    load_average(checkpoint, network)
-    if family_of(config.architecture).gives_maps and config.prediction_diameter is not None:
-        octaves = float(np.log2(config.canonical_diameter / config.prediction_diameter))
-        network.shift_size(octaves)  # type: ignore[operator]
+    load_finished(checkpoint, network)
     return {
         name: tensor.numpy().astype(np.float16) if tensor.ndim >= 2 else tensor.numpy()
-        for name, tensor in network.state_dict().items()
+        for name, tensor in finished_network(config, network).state_dict().items()
     }

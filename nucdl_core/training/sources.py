@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -17,9 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from nucdl_core.arrays import AnyArray, Floats, Labels
-from nucdl_core.errors import ImageError
-from nucdl_core.files.folders import image_files
-from nucdl_core.files.reading import read_image, read_labels
 from nucdl_core.labels import equivalent_diameters, relabel, touches_border
 from nucdl_core.steps.normalize import normalize
 from nucdl_core.training.targets import normalized_distance
@@ -44,8 +38,8 @@ class AnnotatedImage:
         cuts, whose size is not known.
     diameter : float
         Median equivalent diameter of all nuclei.
-    modality : str
-        As ``index.csv`` names it; empty where there is none.
+    modality, group : str
+        As ``index.csv`` names them; empty where there is none. A group is a plate, a cell type or an experiment.
     simulated : bool
         Whether it was simulated at the size, with the noise and the blur that a crop is to have.
     """
@@ -59,10 +53,11 @@ class AnnotatedImage:
     diameter: float
     modality: str = ""
     simulated: bool = False
+    group: str = ""
 
 
 def prepare(
-    name: str, image: AnyArray, labels: AnyArray, modality: str = "", simulated: bool = False
+    name: str, image: AnyArray, labels: AnyArray, modality: str = "", simulated: bool = False, group: str = ""
 ) -> AnnotatedImage:
     """Prepare one annotated image; see `AnnotatedImage`."""
     numbered = relabel(labels)
@@ -82,6 +77,7 @@ def prepare(
         diameter=float(np.median(diameters)),
         modality=modality,
         simulated=simulated,
+        group=group,
     )
 
 
@@ -101,73 +97,28 @@ def is_dark_on_bright(image: AnyArray, labels: Labels) -> bool:
     return bool(inside.any() and not inside.all() and image[inside].mean() < image[~inside].mean())
 
 
-def read_annotated_images(folder: Path) -> List[AnnotatedImage]:
-    """Read ``images/NAME.*`` and ``masks/NAME.*`` of a folder; images with dark nuclei are inverted.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds the folders ``images`` and ``masks`` and, optionally, ``index.csv`` with the columns ``id`` and
-        ``modality``.
-
-    Raises
-    ------
-    ImageError
-        If an image has no mask, or an image and its mask differ in shape.
-    """
-    masks = {path.stem: path for path in image_files([folder / "masks"])}
-    modalities = _modalities(folder / "index.csv")
-    sources = []
-    for path in image_files([folder / "images"]):
-        if path.stem not in masks:
-            raise ImageError(f"{path} has no mask of the same name in {folder / 'masks'}; add it or remove the image")
-        image, labels = read_image(path), read_labels(masks[path.stem])
-        if image.shape != labels.shape:
-            raise ImageError(f"{path} is {image.shape} but its mask is {labels.shape}; both must have the same shape")
-        if is_dark_on_bright(image, labels):
-            image = image.max() - image
-        if labels.max() > 0:
-            sources.append(prepare(path.stem, image, labels, modalities.get(path.stem, "")))
-    return sources
-
-
-def _modalities(index: Path) -> Dict[str, str]:
-    if not index.exists():
-        return {}
-    with open(index, encoding="utf-8", newline="") as file:
-        return {row["id"]: row["modality"] for row in csv.DictReader(file)}
-
-
-def is_validation(name: str, parts: int) -> bool:
-    """Tell whether the image `name` is kept for validation, as one in `parts` images is.
-
-    It depends on the name alone, so all crops of an image and all training runs agree.
-    """
-    return draw_of(name) % parts == 0
-
-
-def draw_of(name: str) -> int:
-    """Return a number that depends on the name alone and looks drawn at random."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16)
-
-
 def kind_weights(sources: Sequence[AnnotatedImage], evenness: float = 0.5) -> NDArray[np.float64]:
-    """Let rare kinds of images count more: weight (number of images of the same shape and modality) ** -evenness.
+    """Let rare kinds of images count more: weight (number of images of the same kind) ** -evenness.
 
-    Images of one experiment share their shape, so a shape stands for a laboratory.
+    A kind is a group, where ``index.csv`` names groups, and these count the same. Otherwise it is a modality and a
+    shape: images of one experiment share their shape, so a shape stands for a laboratory.
 
     Parameters
     ----------
     sources : sequence of AnnotatedImage
     evenness : float
-        0: each image counts the same; 1: each kind counts the same.
+        0: each image counts the same; 1: each kind counts the same. Groups always do.
 
     Returns
     -------
     float64 array (N,)
         One weight per source.
     """
-    kinds = [(source.modality, *source.labels.shape) for source in sources]
+    if any(source.group for source in sources):
+        kinds: List[Any] = [source.group for source in sources]
+        evenness = 1.0
+    else:
+        kinds = [(source.modality, *source.labels.shape) for source in sources]
     counts = Counter(kinds)
     return np.array([counts[kind] ** -evenness for kind in kinds], np.float64)
 

@@ -29,7 +29,9 @@ from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement, refine_objects
 from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.views import VIEW_SETS
 from nucdl_core.training.calibrate import PredictedTruth
-from nucdl_core.training.sources import AnnotatedImage, draw_of, image_of, read_annotated_images, truth_of
+from nucdl_core.training.reading import read_annotated_images
+from nucdl_core.training.sources import AnnotatedImage, image_of, truth_of
+from nucdl_core.training.split import draw_of
 
 # Where each number is searched.
 DECISION_RANGES: Dict[str, Tuple[float, float]] = {

@@ -17,7 +17,7 @@ from nucdl_core.segment import Job, segment, segment_normalized, segment_tiles
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.steps.normalize import NormalizedImage
-from nucdl_core.training.sources import is_validation
+from nucdl_core.training.split import is_validation
 
 
 def fluorescence_images(folder):

@@ -142,11 +142,21 @@ def written_by():
     return columns_written
 
 
+class DrawnTitle:
+    """What matplotlib draws of a figure: its title."""
+
+    title = None
+
+    def suptitle(self, text, fontsize, color):
+        self.title = text
+
+
 class DrawnFigure:
     """A figure of CellProfiler that keeps what is drawn: each method takes what CellProfiler's own takes."""
 
     def __init__(self):
         self.layout, self.places, self.titles, self.outlines, self.table = None, [], [], [], {}
+        self.figure = DrawnTitle()
 
     def set_subplots(self, dimensions):
         self.layout = dimensions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ SHOWN_AT_FIRST = [
     "Select the input image",
     "Name the nuclei to be identified",
     "Select the model",
+    "What is this model made for?",
     "Estimate the nucleus diameter automatically?",
     "Search again where nuclei differ strongly in size?",
     "Discard nuclei outside a diameter range?",
@@ -23,13 +26,13 @@ SHOWN_AT_FIRST = [
 
 @pytest.fixture
 def zoo(tmp_path, monkeypatch):
-    """A zoo in which the default model is a folder that looks like a bundle."""
+    """A zoo in which the default model is a folder with nothing but its description."""
     from nucdl_core.config import DEFAULT_MODEL
     from nucdl_core.model import bundle
 
     folder = tmp_path / "zoo" / DEFAULT_MODEL
     folder.mkdir(parents=True)
-    (folder / bundle.DESCRIPTION).write_text("{}")
+    shutil.copy(bundle.ZOO / DEFAULT_MODEL / bundle.DESCRIPTION, folder)
     monkeypatch.setattr(bundle, "ZOO", folder.parent)
     return folder.parent
 

@@ -24,10 +24,10 @@ def test_a_run_with_an_unaltered_model_may_start(prepare, tiny_bundle):
 
 
 def test_a_run_with_a_damaged_description_is_refused_before_the_first_image(prepare, tiny_bundle):
-    from nucdl_core.errors import BundleError
+    from cellprofiler_core.setting import ValidationError
 
     (tiny_bundle / "bundle.json").write_text("{}")
-    with pytest.raises(BundleError, match=r"bundle\.json"):
+    with pytest.raises(ValidationError, match=r"bundle\.json"):
         prepare(tiny_bundle)
 
 
@@ -64,13 +64,13 @@ def test_a_run_on_a_missing_gpu_is_refused_before_the_first_image(module, prepar
         prepare(tiny_bundle)
 
 
-def test_the_bundled_models_are_offered_with_the_default_one_first(cellprofiler):
+def test_the_bundled_models_are_offered_with_the_default_one_first(cellprofiler, no_own_models):
     import _nucdl_engine
 
     from nucdl_core.config import DEFAULT_MODEL
     from nucdl_core.model.bundle import list_bundles
 
-    offered = _nucdl_engine.bundled_models()
+    offered = _nucdl_engine.offered_models()
     assert offered[0] == DEFAULT_MODEL == _nucdl_engine.FALLBACK_MODEL
     assert sorted(offered) == sorted(list_bundles())
 
@@ -79,7 +79,7 @@ def test_without_the_engine_a_module_still_has_a_model_and_presets_without_value
     import _nucdl_engine
 
     monkeypatch.setattr(_nucdl_engine, "engine_problem", lambda: "it is missing")
-    assert _nucdl_engine.bundled_models() == ("nuclei_unet",)
+    assert _nucdl_engine.offered_models() == ("nuclei_unet",)
     assert _nucdl_engine.preset_values("best") == {}
 
 

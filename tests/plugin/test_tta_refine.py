@@ -225,6 +225,17 @@ def test_the_table_counts_what_has_changed(refiner, run, nuclei_grid):
     assert [table[name] for name in changes] == ["1", "1", "1"]
 
 
+def test_the_figure_warns_of_an_image_unlike_those_that_the_model_was_made_for(
+    refiner, run, nuclei_grid, drawn, tiny_bundle
+):
+    edit_description(tiny_bundle, made_for={"diameter_range": [100, 120]})
+    refiner.model.value = "Folder"
+    refiner.model_folder.value = f"Elsewhere...|{tiny_bundle}"
+    refiner.show_window = True
+    refiner.display(run(nuclei_grid(5), nuclei_grid(5), [1, 2, 3, 4, 5]), drawn)
+    assert "a typical nucleus of this image is 5.64 px across" in " ".join(drawn.figure.title.split())
+
+
 def test_the_figure_shows_old_and_new_outlines(refiner, run, nuclei_grid, drawn):
     refiner.show_window = True
     given = nuclei_grid(5)
@@ -285,7 +296,8 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(refiner):
 def test_the_model_folder_is_shown_when_it_counts(refiner):
     assert "Model folder" not in [setting.text for setting in refiner.visible_settings()]
     refiner.model.value = "Folder"
-    assert [id(setting) for setting in refiner.visible_settings()] == [id(setting) for setting in refiner.settings()]
+    shown = [setting for setting in refiner.visible_settings() if setting is not refiner.card_button]
+    assert [id(setting) for setting in shown] == [id(setting) for setting in refiner.settings()]
 
 
 def test_a_model_of_another_family_is_refused_at_its_setting(refiner, pipeline_of, tiny_bundle):

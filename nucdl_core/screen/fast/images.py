@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -16,6 +16,7 @@ from nucdl_core.batch.segment_files import object_table
 from nucdl_core.config import VIEWS
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.model.batching import Group
+from nucdl_core.model.fitness import MadeFor, misfits, traits_of
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.results import Segmentation
@@ -33,6 +34,8 @@ from nucdl_core.segment import segment_unfiltered
 from nucdl_core.steps.filters import filter_nuclei
 
 NUCLEUS_AGREEMENT, TYPICAL_DIAMETER = "NucDL_Agreement", "NucDL_Diameter"
+UNLIKE_MODEL = "_unlike_model"
+"""End of the flags of an image that differs from those that its model was made for."""
 LoadModel = Callable[[Path, str], Predictor]
 
 
@@ -100,12 +103,15 @@ class ImageWork:
         See `batching.Group`.
     tell : Tell
         Told which images are being read.
+    made_for : MadeFor or None
+        What the model was made for, where it says so; images of another kind get flags.
     """
 
     settings: FastSettings
     limits: ScreenLimits
     turn: ContextManager[Any]
     tell: Tell = tell_nobody
+    made_for: Optional[MadeFor] = None
 
 
 def do_batch(images: Sequence[ImageSet], work: ImageWork) -> List[DoneImageSet]:
@@ -169,6 +175,7 @@ def do_image_set(image: ImageSet, work: ImageWork, load: LoadModel = load_model)
             with watch.step("segmentation"):
                 found = segment_unfiltered(pixels, settings.config, load=load)
                 found = filter_nuclei(found, settings.config).segmentation
+                inspection = flag_misfits(inspection, pixels, found.diameter, work.made_for)
             with watch.step("tables and label images"):
                 described = image_row(image, inspection.images[0], found)
                 nuclei = nuclei_table(found, settings.config.views != VIEWS[0])
@@ -201,6 +208,31 @@ def read_channel(image: ImageSet, work: ImageWork) -> Tuple[ImageSetInspection, 
     except (ScreenError, ImageError) as error:
         return ImageSetInspection((), f"{channel}: {error}"), None
     return ImageSetInspection((facts,)), pixels
+
+
+def flag_misfits(
+    inspection: ImageSetInspection, pixels: AnyArray, diameter: float, made_for: Optional[MadeFor]
+) -> ImageSetInspection:
+    """Add a flag to an image for each way in which it differs from those that its model was made for.
+
+    Parameters
+    ----------
+    inspection : ImageSetInspection
+        Of the one image that was read.
+    pixels : array (H, W)
+        The image as it was read.
+    diameter : float
+        Typical nucleus diameter in pixels, NaN where there is none.
+    made_for : MadeFor or None
+        See `ImageWork`.
+
+    Returns
+    -------
+    ImageSetInspection
+    """
+    (facts,) = inspection.images
+    flags = tuple(f"{name}{UNLIKE_MODEL}" for name in misfits(made_for, traits_of(pixels, diameter)))
+    return replace(inspection, images=(replace(facts, flags=facts.flags + flags),))
 
 
 def image_row(image: ImageSet, facts: ImageFacts, found: Segmentation) -> Dict[str, Any]:

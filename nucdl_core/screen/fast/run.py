@@ -116,14 +116,14 @@ def run_fast(
     settings = read_settings(folder)
     threads = choose_threads(settings.device, workers)
     # Loaded here, before several workers would do it at once.
-    load_model(find_bundle(settings.config.model), settings.device)
+    made_for = load_model(find_bundle(settings.config.model), settings.device).description.made_for
     with stop_on_signals(), lock_screen(folder), network_threads(threads.of_network):
         remove_leftovers(folder)
         if retry_failed:
             discard_failed_chunks(folder)
             forget_culprits(folder)
         tell(WORKERS, [threads.workers])
-        work = ImageWork(settings, plan.limits, threading.Lock(), tell)
+        work = ImageWork(settings, plan.limits, threading.Lock(), tell, made_for)
         unfinished = run_chunks(folder, plan, Workers(work, threads.workers, progress))
         return ScreenEnd(unfinished) if unfinished else merge_and_report(folder)
 

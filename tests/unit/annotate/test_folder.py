@@ -15,7 +15,7 @@ from nucdl_core.annotate.session import Annotated
 from nucdl_core.errors import AnnotationError, ImageError, NucDLError
 from nucdl_core.exchange import read_annotations
 from nucdl_core.files.reading import read_image
-from nucdl_core.training.sources import read_annotated_images
+from nucdl_core.training.reading import read_annotated_images
 
 IMAGE = np.random.default_rng(0).integers(0, 4000, (40, 50)).astype(np.uint16)
 LABELS = np.zeros((40, 50), np.int32)

@@ -5,7 +5,7 @@ import pytest
 
 from nucdl_core.annotate.drawing import inside_box
 from nucdl_core.annotate.session import AnnotationSession
-from nucdl_core.annotate.suggest import DRAWN, INTENSITY, MODEL, Guide
+from nucdl_core.annotate.suggest import AS_DRAWN, BY_INTENSITY, BY_MODEL, Guide
 from nucdl_core.errors import AnnotationError
 
 SHAPE = (60, 90)
@@ -31,7 +31,7 @@ def session():
 
 
 def test_a_drawn_contour_waits_until_it_is_accepted(session):
-    assert session.draw(FIRST_BOX).source == MODEL
+    assert session.draw(FIRST_BOX).source == BY_MODEL
     assert (session.count, session.changed) == (3, True)
     assert session.accept() == 6
     assert np.array_equal(session.labels == 6, TRUTH & (np.arange(90) < 50))
@@ -57,7 +57,7 @@ def test_drawing_elsewhere_accepts_what_is_pending_and_drawing_over_it_takes_its
 
 
 def test_a_new_contour_leaves_other_nuclei_as_they_are(session):
-    session.assist = DRAWN
+    session.assist = AS_DRAWN
     session.draw(inside_box((8, 5), (22, 15), SHAPE))
     session.accept()
     assert (session.labels == 1).sum() == 100
@@ -69,7 +69,7 @@ def test_a_nucleus_is_redrawn_with_its_number_and_class(session):
     session.select(5)
     session.classify("mitotic")
     assert session.redraw() == session.redrawn == 5
-    session.assist = DRAWN
+    session.assist = AS_DRAWN
     session.draw(inside_box((30, 40), (40, 70), SHAPE))
     session.accept()
     assert session.redrawn == 0
@@ -110,7 +110,7 @@ def test_suggested_contours_start_with_the_offset_that_was_set_but_drawn_ones_do
     session = made(offset=1.0)
     assert session.draw(FIRST_BOX).placed.mask.shape == (14, 14)
     session.discard()
-    session.assist = DRAWN
+    session.assist = AS_DRAWN
     assert session.draw(FIRST_BOX).placed.mask.shape == (16, 16)
 
 
@@ -301,10 +301,10 @@ def test_the_result_is_numbered_without_gaps_and_holds_what_is_pending(session):
 
 
 def test_the_kinds_of_help_take_turns_and_without_a_model_there_are_two(session):
-    assert [session.next_assist() for _ in range(3)] == [INTENSITY, DRAWN, MODEL]
+    assert [session.next_assist() for _ in range(3)] == [BY_INTENSITY, AS_DRAWN, BY_MODEL]
     without = made(guide=Guide(np.zeros(SHAPE, np.uint8)))
-    assert without.assist == INTENSITY
-    assert [without.next_assist() for _ in range(2)] == [DRAWN, INTENSITY]
+    assert without.assist == BY_INTENSITY
+    assert [without.next_assist() for _ in range(2)] == [AS_DRAWN, BY_INTENSITY]
 
 
 @pytest.mark.parametrize("action", ["delete", "redraw"])

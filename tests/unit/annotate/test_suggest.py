@@ -5,7 +5,7 @@ import pytest
 
 from nucdl_core.annotate.changes import pasted
 from nucdl_core.annotate.drawing import inside_box, inside_line
-from nucdl_core.annotate.suggest import DRAWN, INTENSITY, MODEL, Guide, suggest
+from nucdl_core.annotate.suggest import AS_DRAWN, BY_INTENSITY, BY_MODEL, Guide, suggest
 from nucdl_core.errors import AnnotationError
 
 SHAPE = (60, 80)
@@ -35,7 +35,7 @@ BRIGHT = np.where(NUCLEUS, 200, 20).astype(np.uint8)
 @pytest.mark.parametrize("drawn", [inside_line(circle(31, 29, 8), SHAPE), inside_box((20, 19), (41, 42), SHAPE)])
 def test_a_rough_line_or_box_gives_the_contour_of_the_model(drawn):
     found = suggest(drawn, GUIDE, NOTHING)
-    assert found.source == MODEL
+    assert found.source == BY_MODEL
     assert np.array_equal(whole(found), NUCLEUS)
 
 
@@ -56,7 +56,7 @@ def test_a_touching_neighbour_that_the_model_knows_stays_out():
 def test_a_part_of_what_the_model_takes_for_one_nucleus_can_be_drawn():
     pair = NUCLEUS | disk(30, 46, 9)
     found = suggest(inside_line(circle(30, 30, 10), SHAPE), Guide(FLAT, pair.astype(np.float32), pair * 1), NOTHING)
-    assert found.source == MODEL
+    assert found.source == BY_MODEL
     assert not whole(found)[30, 46]
     assert whole(found)[30, 30]
 
@@ -65,7 +65,7 @@ def test_a_small_part_of_a_clump_that_the_model_takes_for_one_nucleus_can_be_dra
     clump = np.zeros(SHAPE, bool)
     clump[5:55, 5:75] = True
     found = suggest(inside_box((24, 34), (36, 46), SHAPE), Guide(FLAT, clump.astype(np.float32), clump * 1), NOTHING)
-    assert found.source == MODEL
+    assert found.source == BY_MODEL
     assert 144 <= found.placed.mask.sum() <= 20 * 20
 
 
@@ -86,24 +86,24 @@ def test_the_threshold_decides_where_the_contour_runs():
 @pytest.mark.parametrize("image", [BRIGHT, 255 - BRIGHT, BRIGHT.astype(np.uint16) * 200, BRIGHT / np.float32(255)])
 def test_without_a_model_the_region_grows_to_half_height_in_any_bit_depth(image):
     found = suggest(inside_box((18, 18), (43, 43), SHAPE), Guide(image), NOTHING)
-    assert found.source == INTENSITY
+    assert found.source == BY_INTENSITY
     assert (whole(found) & NUCLEUS).sum() / (whole(found) | NUCLEUS).sum() > 0.93
 
 
 def test_where_the_model_sees_nothing_the_intensities_are_tried():
     drawn = inside_line(circle(30, 30, 10), SHAPE)
-    assert suggest(drawn, Guide(BRIGHT, FLAT), NOTHING).source == INTENSITY
+    assert suggest(drawn, Guide(BRIGHT, FLAT), NOTHING).source == BY_INTENSITY
 
 
 def test_where_nothing_differs_it_is_what_was_drawn():
     drawn = inside_line(circle(30, 30, 10), SHAPE)
     found = suggest(drawn, Guide(FLAT, FLAT), NOTHING)
-    assert found.source == DRAWN
+    assert found.source == AS_DRAWN
     assert np.array_equal(whole(found), pasted(drawn, (slice(0, 60), slice(0, 80))))
 
 
 def test_the_line_itself_can_be_asked_for():
-    found = suggest(inside_box((20, 20), (40, 40), SHAPE), GUIDE, NOTHING, DRAWN)
+    found = suggest(inside_box((20, 20), (40, 40), SHAPE), GUIDE, NOTHING, AS_DRAWN)
     assert whole(found).sum() == 400
 
 

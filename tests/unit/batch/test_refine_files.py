@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from conftest import edit_description
 from drawings import field
 
 from nucdl_core.batch import refine_files as refine_module
@@ -114,3 +115,12 @@ def test_a_row_tells_where_a_nucleus_is_and_what_became_of_it():
     assert (row["ImageNumber"], row["ObjectNumber"], row["Parent_Number"]) == (7, 1, 0)
     assert (row["NucDL_Agreement"], row["NucDL_ProbabilityMean"]) == (0.75, 0.5)
     assert np.isnan(row["NucDL_ContourShift"])
+
+
+def test_the_record_warns_of_images_unlike_those_that_the_model_was_made_for(folders, tmp_path, tiny_bundle):
+    edit_description(tiny_bundle, made_for={"diameter_range": [100, 200], "bits": [32]})
+    config = RefineConfig(model=str(tiny_bundle), views="none", device="cpu")
+    good = next(record for record in refine_files(*folders, tmp_path / "out", config) if record.error is None)
+    size, bits = json.loads((tmp_path / "out" / "run.json").read_text())["results"][1]["warnings"]
+    assert (size, bits) == good.warnings
+    assert "px across, but the model was made for 100 to 200 px" in size and "32 bits" in bits

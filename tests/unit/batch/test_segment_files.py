@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from conftest import edit_description
 from drawings import field
 
 from nucdl_core.batch.segment_files import OBJECT_COLUMNS, object_table, segment_files
@@ -81,3 +82,26 @@ def test_positions_are_those_of_the_pixels():
     row = object_table(found, 7, "a.tif").iloc[0]
     assert (row["Location_Center_X"], row["Location_Center_Y"], row["AreaShape_Area"]) == (5, 3, 9)
     assert (row["ImageNumber"], row["ObjectNumber"], row["NucDL_Confidence"]) == (7, 1, 0.75)
+
+
+NARROW = {"diameter_range": [60, 90], "bits": [32], "modality": "fluorescence"}
+
+
+def test_the_record_warns_of_images_unlike_those_that_the_model_was_made_for(images, tmp_path, tiny_bundle):
+    bright = field()[0]
+    tifffile.imwrite(images[1], (bright.max() - bright).astype(np.uint16))
+    config = SegmentConfig(model=str(tiny_bundle), diameter=20, device="cpu")
+    edit_description(tiny_bundle, made_for=NARROW)
+    black, dark, good = segment_files(images, tmp_path / "out", config)
+    assert [len(record.warnings) for record in (black, dark, good)] == [2, 3, 2]
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["warned"] == 3
+    size, bits, modality = run["results"][1]["warnings"]
+    assert "20 px across, but the model was made for 60 to 90 px" in size
+    assert "16 bits" in bits and "darker than its background" in modality
+
+
+def test_a_model_that_does_not_say_what_it_was_made_for_gives_no_warning(images, tmp_path, tiny_bundle):
+    segment_files(images, tmp_path / "out", SegmentConfig(model=str(tiny_bundle), diameter=20, device="cpu"))
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["warned"] == 0 and [result["warnings"] for result in run["results"]] == [[], [], []]

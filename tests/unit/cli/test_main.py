@@ -40,5 +40,5 @@ def test_every_command_is_there():
         "tune",
     ]
     assert sorted(main.commands) == commands
-    assert sorted(main.commands["models"].commands) == ["check", "list"]
+    assert sorted(main.commands["models"].commands) == ["add", "check", "list", "remove"]
     assert sorted(main.commands["screen"].commands) == ["chunk", "plan", "report", "resume", "run", "status"]

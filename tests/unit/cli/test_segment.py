@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from commands import nucdl
+from conftest import edit_description
 from drawings import field
 
 from nucdl_core.cli import segment as cli
@@ -128,3 +129,25 @@ def test_tiles_are_counted_on_a_screen_and_logged_without_one(monkeypatch, scree
     monkeypatch.setattr(sys, "stderr", type("Stream", (), {"isatty": lambda self: screen})())
     told = cli.tile_progress()
     assert told is cli.show_tiles if screen else isinstance(told, LoggedProgress)
+
+
+def test_an_image_unlike_those_that_the_model_was_made_for_is_named(tmp_path, tiny_bundle):
+    edit_description(tiny_bundle, made_for={"diameter_range": [100, 200]})
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((40, 40), np.uint8))
+    files = [tmp_path / f"{name}.tif" for name in "ab"]
+    options = ("--model", tiny_bundle, "--device", "cpu", "--output", tmp_path / "out")
+    result = nucdl("segment", *files, *options, "--diameter", 20)
+    assert result.exit_code == 0
+    assert f"warning: {tmp_path / 'a.tif'}: a typical nucleus of this image is 20 px across" in result.output
+    assert "(images with warnings in run.json: 2)" in result.output
+    assert "warning" not in nucdl("segment", *files, *options, "--diameter", 120).output
+
+
+def test_an_own_model_is_used_by_its_name_and_its_folder_need_not_be_named(tmp_path, tiny_bundle, monkeypatch):
+    monkeypatch.setenv("NUCDL_MODELS", str(tiny_bundle.parent))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 40), np.uint8))
+    options = ("--model", "tiny", "--device", "cpu", "--diameter", 20)
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["config"]["model"] == "tiny"

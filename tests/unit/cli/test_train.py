@@ -1,8 +1,13 @@
-"""nucdl tune."""
+"""nucdl train and nucdl tune."""
 
 import json
 
+import numpy as np
+import pytest
+import tifffile
 from commands import nucdl
+
+from nucdl_core.cellprofiler.headless import HeadlessError
 
 
 def test_a_tuned_model_is_used_with_all_choices_of_a_segmentation(tmp_path):
@@ -20,3 +25,80 @@ def test_a_tuned_model_is_used_with_all_choices_of_a_segmentation(tmp_path):
     run = json.loads((tmp_path / "found" / "run.json").read_text())
     assert run["model"]["name"] == "mine"
     assert [run["config"][key] for key in ("refine", "views", "contour_offset")] == [True, "flips", 0.5]
+
+
+@pytest.fixture
+def fields(tmp_path):
+    """Three simulated fields in the folders images and masks."""
+    assert nucdl("simulate", "--output", tmp_path / "data", "--fields", 3, "--size", "120x140").exit_code == 0
+    (tmp_path / "data" / "labels").rename(tmp_path / "data" / "masks")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """A configuration of a training that takes an instant."""
+    values = {"name": "mine", "initial": "nuclei_unet", "arguments": {"widths": [32, 64, 128, 192, 256]}, "steps": 2}
+    values.update({"canonical_diameter": 28, "crop_size": 64, "batch": 1, "validate_every": 1, "warm_up": 1})
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps(values | {"validation_images": 1}))
+    return path
+
+
+def without_classic(monkeypatch):
+    def missing(images):
+        raise HeadlessError("no CellProfiler here")
+
+    monkeypatch.setattr("nucdl_core.cellprofiler.classic.classic_nuclei", missing)
+
+
+def test_a_model_of_ones_own_is_made_judged_and_reported(tmp_path, fields, settings, monkeypatch):
+    without_classic(monkeypatch)
+    folders = ("--images", fields / "images", "--masks", fields / "masks", "--output", tmp_path / "mine")
+    result = nucdl("train", *folders, "--config", settings, "--workers", 0, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "on the validation image the mean F1 is" in result.output
+    place = tmp_path / ("mine" if "Use your model" in result.output else "mine_training/model")
+    assert (place / "bundle.json").is_file() and f"use it with --model {place}" in result.output
+    page = (tmp_path / "mine_training" / "report.html").read_text()
+    assert "Not compared with the classic pipeline: no CellProfiler here." in page
+
+
+def test_a_recipe_is_trained_as_before(tmp_path, fields, settings, monkeypatch):
+    monkeypatch.setattr("nucdl_core.training.recipe.SIMULATED", 1)
+    first = min(path.stem for path in (fields / "images").iterdir())
+    monkeypatch.setattr("nucdl_core.training.recipe.is_validation", lambda name, parts: name == first)
+    result = nucdl("train", settings, "--data", fields, "--output", tmp_path / "out", "--workers", 0, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert f"the model is in {tmp_path / 'out' / 'mine'}" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        ((), "give the folders of your images (--images) and of their annotations (--masks)"),
+        (("--images", "DATA"), "give the folders of your images"),
+        (("--data", "DATA", "--images", "DATA"), "--data was given with --images or --masks"),
+        (("RECIPE", "--images", "DATA", "--masks", "DATA"), "a recipe is trained with --data"),
+        (("RECIPE", "--data", "DATA", "--start", "none"), "a recipe is trained with --data"),
+        (("--data", "DATA", "--architecture", "resnet"), "architecture 'resnet' is not known"),
+        (("--data", "DATA", "--augmentation", "-rotation"), "augmentation is '-rotation'"),
+        (("--data", "DATA", "--validation-images", "3"), "3 of 3 annotated images are to judge"),
+        (("--data", "DATA", "--max-minutes", "0"), "max_minutes is 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(tmp_path, fields, settings, arguments, reason):
+    places = {"DATA": fields, "RECIPE": settings}
+    result = nucdl("train", *(places.get(each, each) for each in arguments), "--output", tmp_path / "mine")
+    assert result.exit_code == 1
+    assert reason in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_a_mask_of_foreground_is_refused_before_anything_is_computed(tmp_path, fields):
+    path = next((fields / "masks").iterdir())
+    tifffile.imwrite(path, (255 * (tifffile.imread(path) > 0)).astype(np.uint8))
+    result = nucdl("train", "--data", fields, "--output", tmp_path / "mine")
+    assert result.exit_code == 1
+    assert "--from binary" in result.output
+    assert not (tmp_path / "mine_training").exists()

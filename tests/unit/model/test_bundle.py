@@ -18,6 +18,7 @@ from nucdl_core.model.bundle import (
     find_bundle,
     list_bundles,
     read_bundle,
+    read_card,
     read_description,
     read_tensors,
     write_description,
@@ -45,6 +46,12 @@ def test_an_unknown_model_is_refused_with_the_names_that_are_known():
 def test_a_description_is_read_without_verifying_the_files(tiny_bundle):
     (tiny_bundle / WEIGHTS).write_bytes(b"altered")
     assert read_description(tiny_bundle).name == "tiny"
+
+
+def test_the_card_of_a_model_is_read_and_a_missing_one_is_told():
+    assert read_card(ZOO / DEFAULT_MODEL).startswith(f"# {DEFAULT_MODEL}")
+    with pytest.raises(BundleError, match="no card that can be shown .*README.md: No such file"):
+        read_card(ZOO)
 
 
 def test_a_companion_is_described_by_name_and_identity(tiny_bundle):

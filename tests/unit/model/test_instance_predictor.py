@@ -194,6 +194,13 @@ def test_another_version_of_the_companion_is_refused(tiny_instance_bundle):
         load_model(tiny_instance_bundle, "cpu")
 
 
+def test_a_companion_of_one_s_own_is_found_by_its_name(tiny_instance_bundle, tiny_bundle, monkeypatch):
+    monkeypatch.setenv("NUCDL_MODELS", str(tiny_bundle.parent))
+    companion = {"name": "tiny", "sha256": read_bundle(tiny_bundle).sha256}
+    edit_description(tiny_instance_bundle, companion=companion)
+    assert load_model(tiny_instance_bundle, "cpu").size_model.description.name == "tiny"
+
+
 def test_a_model_without_companion_is_refused(tiny_instance_bundle):
     edit_description(tiny_instance_bundle, companion=None)
     with pytest.raises(BundleError, match="names no other model"):

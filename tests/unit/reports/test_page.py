@@ -152,4 +152,4 @@ def test_the_template_asks_for_nothing_that_it_is_not_given():
     import jinja2
 
     with pytest.raises(jinja2.UndefinedError):
-        render_page({})
+        render_page("report.html", {})

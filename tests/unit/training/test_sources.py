@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from drawings import annotated_disks
 
-from nucdl_core.training.sources import is_validation, kind_weights, prepare
+from nucdl_core.training.sources import kind_weights, prepare
 
 
 def test_the_size_of_a_nucleus_cut_by_the_image_border_is_not_taught():
@@ -27,8 +27,7 @@ def test_each_kind_of_image_can_count_the_same():
     assert weights[:4].sum() == pytest.approx(weights[4])
 
 
-def test_the_split_depends_on_the_name_alone():
-    names = [f"image{number}" for number in range(1000)]
-    chosen = [name for name in names if is_validation(name, 8)]
-    assert 90 < len(chosen) < 160
-    assert chosen == [name for name in names if is_validation(name, 8)]
+def test_groups_of_images_count_the_same():
+    images = [annotated_disks(group="hela")] * 4 + [annotated_disks(group="u2os")]
+    weights = kind_weights(images)
+    assert weights[:4].sum() == pytest.approx(weights[4])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nucdl_core.model.bundle import read_bundle
 from nucdl_core.screen.cellprofiler import pipeline_rules
 from nucdl_core.screen.cellprofiler.pipeline_file import format_pipeline, parse_pipeline
 from nucdl_core.screen.cellprofiler.pipeline_rules import adapt_pipeline, used_models
@@ -156,3 +157,8 @@ def test_a_model_folder_must_be_a_full_path(modules):
 def test_a_model_that_cannot_be_read_is_named_with_its_module(modules):
     with pytest.raises(ScreenError, match="module 1, IdentifyNucleiDL: model 'none' is neither"):
         used_models(modules(model("none")))
+
+
+def test_an_own_model_is_identified_by_its_name(modules, tiny_bundle, monkeypatch):
+    monkeypatch.setenv("NUCDL_MODELS", str(tiny_bundle.parent))
+    assert used_models(modules(model("tiny"))) == (PlannedModel("tiny", read_bundle(tiny_bundle).sha256),)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from conftest import edit_description
 from fast_folders import CONFIG, make_plate, merged_bytes, plan, run, write_list
 from screen_folders import PROGRAMS
 
@@ -75,6 +76,15 @@ def test_an_image_that_cannot_be_read_is_named_and_has_no_rows(tmp_path):
     assert (told["succeeded"], told["failed"], told["pipeline"]) == (2, 1, "segmentation.json")
     assert [well["empty"] for well in told["wells"]] == [0, 1]
     assert "cellprofiler" not in told["versions"]
+
+
+def test_images_unlike_those_that_the_model_was_made_for_are_flagged(tmp_path, tiny_bundle):
+    edit_description(tiny_bundle, made_for={"diameter_range": [100, 200], "bits": [32], "modality": "fluorescence"})
+    config = dataclasses.replace(CONFIG, model=str(tiny_bundle))
+    folder, _ = run(make_plate(tmp_path / "plate", ["good", "black"]), tmp_path / "out", config=config)
+    flags = pd.read_csv(folder.merged / "inspection.csv", keep_default_na=False)["flags"]
+    unlike = "diameter_range_unlike_model;bits_unlike_model"
+    assert list(flags) == [unlike, f"empty;{unlike}"]
 
 
 def test_a_plate_of_which_nothing_can_be_read_ends_with_failures(tmp_path):

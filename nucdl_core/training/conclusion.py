@@ -1,0 +1,140 @@
+"""The end of a training on own images: is the new model better, where does it go, and the page that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Mapping, Sequence
+
+import numpy as np
+
+from nucdl_core.errors import NucDLError
+from nucdl_core.model.bundle import Bundle
+from nucdl_core.reports.training_page import TrainingPage, write_training_page
+from nucdl_core.scores.matching import summarize
+from nucdl_core.scores.significance import bootstrap_interval
+from nucdl_core.training.examination import IMAGES, OWN, Examination, Finder, scores_of_method
+from nucdl_core.training.plan import APART, REPORT
+from nucdl_core.training.recipe import make_bundle, refuse_what_is_no_model
+from nucdl_core.training.runs import Run, Workshop, copy_model, train_on_everything
+from nucdl_core.training.verdict import Verdict, judge
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training.
+
+    Attributes
+    ----------
+    model : Path
+        The new model: at the output, or, where it is not better than the one before, in the training's folder.
+    page : Path
+        The report.
+    verdict : Verdict
+    """
+
+    model: Path
+    page: Path
+    verdict: Verdict
+
+
+def conclude(
+    output: Path,
+    shop: Workshop,
+    exam: Examination,
+    runs: Sequence[Run],
+    before: Bundle,
+    others: Mapping[str, Finder],
+) -> Outcome:
+    """Compare the new model with the one before and with other ways, put it in its place, and write the page.
+
+    Parameters
+    ----------
+    output : Path
+        Where a better model goes.
+    shop : Workshop
+    exam : Examination
+        With the nuclei that the new model and the one before found.
+    runs : sequence of Run
+    before : Bundle
+    others : mapping of str to Finder
+        Other ways to find nuclei, by the name they are shown with.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    NucDLError
+        If something cannot be written.
+    """
+    notes = try_others(exam, others)
+    evaluation, nuclei = exam.evaluation()
+    name, names = before.description.name, sorted(exam.judges)
+    own, old = (np.array(scores_of_method(evaluation, method, names)) for method in (OWN, name))
+    verdict = judge(own, old, name)
+    model = output if verdict.better else shop.folder / APART
+    refuse_what_is_no_model(model)
+    best = max(runs, key=lambda run: run.score)
+    if len(shop.parts) == 1:
+        copy_model(best.models[0], model)
+    else:
+        scores = evaluation.scores[evaluation.scores["method"] == OWN]
+        reached = {"validation": summarize(scores), "validation_images": len(names), "decoders": {}}
+        learn_from_all(shop, best, model, reached)
+        notes.append(
+            "Of your two images, each one judged a model that had learnt from the other. Your model learnt from both."
+        )
+    page = TrainingPage(
+        name=shop.config.name,
+        sentence=verdict.sentence,
+        better=verdict.better,
+        before=name,
+        facts={**facts(shop, runs), "model": str(model)},
+        notes=notes,
+        curves={label: lines for run in runs for label, lines in run.curves.items()},
+        start=float(old.mean()),
+    )
+    write_training_page(shop.folder / REPORT, page, evaluation, nuclei.table(), exam.pictures())
+    return Outcome(model, shop.folder / REPORT, verdict)
+
+
+def learn_from_all(shop: Workshop, best: Run, model: Path, reached: Dict[str, object]) -> None:
+    """Make the model from all images, with the scores that were reached where each image judged once."""
+    checkpoint = train_on_everything(shop, best)
+    everything = list(shop.sources.values())
+    make_bundle(shop.config, checkpoint, everything, model, len(everything), shop.decision, reached)
+
+
+def try_others(exam: Examination, others: Mapping[str, Finder]) -> List[str]:
+    """Let other ways find the nuclei; return a sentence about each one that could not."""
+    notes = []
+    for method, finder in others.items():
+        try:
+            exam.add(method, finder(exam.folder / IMAGES))
+        except NucDLError as error:
+            notes.append(f"Not compared with the {method}: {error}.")
+    return notes
+
+
+def facts(shop: Workshop, runs: Sequence[Run]) -> Dict[str, str]:
+    """Say in a few words what was done."""
+    config, best = shop.config, max(runs, key=lambda run: run.score)
+    learnt, judged = ([len(part.training) for part in shop.parts], [len(part.validation) for part in shop.parts])
+    seconds = sum(lines[-1]["seconds"] for run in runs for lines in run.curves.values() if lines)
+    told = {
+        "begun with": config.initial or "chance",
+        "network": config.architecture,
+        "images": f"{max(learnt)} taught, {sum(judged)} judged" + (" (in turn)" if len(shop.parts) > 1 else ""),
+        "nuclei": f"{sum(len(source.sizes) - 1 for source in shop.sources.values())} annotated",
+        "steps": f"{best.steps} of at most {config.steps}, {config.batch} crops each",
+        "time": f"{seconds / 60:.0f} minutes of learning",
+    }
+    if len(runs) > 1:
+        scores = np.array([[run.score] for run in runs])
+        low, high = (float(bound[0]) for bound in bootstrap_interval(scores))
+        told["repeats"] = (
+            f"{len(runs)}, mean F1 {scores.mean():.3f} [{low:.3f}, {high:.3f}], the best of them is your model"
+        )
+    return told

@@ -1,0 +1,232 @@
+"""A laboratory's own images: from a few annotated fields to a model, and to the knowledge of how much better it is.
+
+The folder ``NAME_training`` beside the model ``NAME`` holds all that comes about: the settings and the split
+(``plan.json``), a folder per run with its checkpoint, log and model, the validation images with the nuclei of each
+method, and the page (``report.html``). A training that was stopped goes on there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Mapping, Optional
+
+from nucdl_core.config import from_mapping, require
+from nucdl_core.errors import ConfigError
+from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, read_bundle
+from nucdl_core.model.device import resolve_device
+from nucdl_core.model.loading import load_model
+from nucdl_core.model.registry import DEFAULT_FAMILY, default_model, family_of
+from nucdl_core.training.conclusion import Outcome, conclude
+from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.defaults import model_name, own_config
+from nucdl_core.training.examination import OWN, Examination, Finder
+from nucdl_core.training.plan import VALIDATION, Plan, digest_of, working_folder
+from nucdl_core.training.reading import read_annotated
+from nucdl_core.training.recipe import read_settings, refuse_what_is_no_model, split
+from nucdl_core.training.runs import Workshop, train_run
+from nucdl_core.training.sources import AnnotatedImage
+from nucdl_core.training.split import Part, parts_of
+
+NO_START = "none"
+# Share of the time that is left for calibration, for the comparison and for the page.
+LEFT_FOR_THE_END = 0.2
+
+
+@dataclass(frozen=True)
+class OwnImages:
+    """What a person wants a model to be made of.
+
+    Attributes
+    ----------
+    images, masks : Path
+        See `reading.read_annotated`.
+    output : Path
+        Folder of the new model.
+    start : str or None
+        Model to begin with: a bundled one's name or a folder; "none" begins with chance, None with the bundled model of
+        the architecture.
+    architecture : str or None
+        A key of `model.registry.FAMILIES`; None takes that of the model to begin with.
+    max_minutes : float or None
+        How long it may take.
+    validation_images : int or None
+        How many images judge, see `split.parts_of`.
+    repeats : int
+        How often it is trained, each time with other chance; the best one becomes the model.
+    augmentation : str
+        See `augment.classes_of`.
+    config : Path or None
+        A configuration file, whose settings are taken instead of those that follow from the number of nuclei.
+    masks_format : str or None
+        Format of the masks where it cannot be recognized.
+    device : str
+        "auto", "cpu" or "cuda".
+    workers : int
+        Processes that make crops.
+    """
+
+    images: Path
+    masks: Path
+    output: Path
+    start: Optional[str] = None
+    architecture: Optional[str] = None
+    max_minutes: Optional[float] = None
+    validation_images: Optional[int] = None
+    repeats: int = 1
+    augmentation: Optional[str] = None
+    config: Optional[Path] = None
+    masks_format: Optional[str] = None
+    device: str = "auto"
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.repeats >= 1, f"repeats is {self.repeats}; give at least 1")
+        require(
+            self.max_minutes is None or self.max_minutes > 0,
+            f"max_minutes is {self.max_minutes}; give a positive number of minutes",
+        )
+        require(
+            self.validation_images is None or self.validation_images >= 1,
+            f"validation_images is {self.validation_images}; give at least 1",
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where everything but the finished model goes."""
+        return working_folder(self.output)
+
+
+def train_on_own_images(request: OwnImages, others: Mapping[str, Finder] = {}) -> Outcome:
+    """Train a model on own images, judge it on images that it did not learn from, and report.
+
+    Parameters
+    ----------
+    request : OwnImages
+    others : mapping of str to Finder
+        Other ways to find nuclei, to compare with, such as the classic pipeline, by the name they are shown with.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    ConfigError, BundleError, DeviceError
+        If a setting, a model or the device cannot be used, or the output holds something else.
+    ImageError
+        If the annotated images cannot be used.
+    NucDLError
+        If something cannot be written.
+    """
+    # What is wrong is said before the images are read, and what is wrong with them before anything is computed.
+    refuse_what_is_no_model(request.output)
+    start, device = starting_model(request), resolve_device(request.device)
+    settings_for(request, start, nuclei=1)
+    sources = {source.name: source for source in read_annotated(request.images, request.masks, request.masks_format)}
+    parts = parts_for(request, sources)
+    config = settings_for(request, start, min(nuclei_of(sources[name] for name in part.training) for part in parts))
+    before = start or read_bundle(find_bundle(default_model(config.architecture)))
+    images = {name: digest_of(source) for name, source in sources.items()}
+    Plan(config, parts, images, before.sha256).keep(request.folder)
+
+    exam = Examination(request.folder / VALIDATION, [sources[name] for part in parts for name in part.validation])
+    exam.find(before.description.name, load_model(before.folder, device))
+    shop = Workshop(
+        config=config,
+        parts=parts,
+        sources=sources,
+        folder=request.folder,
+        device=device,
+        workers=request.workers,
+        seconds=seconds_for_each(request, len(parts)),
+        decision=None if request.config and start is None else before.description.decision,
+        before=exam.scores(before.description.name),
+    )
+    runs = [train_run(shop, number) for number in range(request.repeats)]
+    best = max(runs, key=lambda run: run.score)
+    for part, folder in zip(parts, best.models):
+        exam.find(OWN, load_model(folder, device), part.validation)
+    return conclude(request.output, shop, exam, runs, before, others)
+
+
+def starting_model(request: OwnImages) -> Optional[Bundle]:
+    """Find the model to begin with; None begins with chance.
+
+    Raises
+    ------
+    BundleError
+        If there is no such model or architecture.
+    ConfigError
+        If the model is of another architecture than the one that is wanted.
+    """
+    if request.architecture is not None:
+        family_of(request.architecture)
+    if request.start == NO_START:
+        return None
+    wanted = request.start
+    if wanted is None and request.config is not None:
+        wanted = from_mapping(TrainConfig, read_settings(request.config)).initial
+        if not wanted:
+            return None
+    bundle = read_bundle(find_bundle(wanted or default_model(request.architecture or DEFAULT_FAMILY)))
+    if request.architecture not in (None, bundle.description.architecture):
+        raise ConfigError(
+            f"the model {bundle.description.name} to begin with is a {bundle.description.architecture}, but the "
+            f"architecture {request.architecture} is wanted; name a model of it, or begin with none"
+        )
+    return bundle
+
+
+def settings_for(request: OwnImages, start: Optional[Bundle], nuclei: int) -> TrainConfig:
+    """Put together the settings: what a person chose, else a configuration file, else what the nuclei suggest.
+
+    Raises
+    ------
+    ConfigError
+        If one of them cannot be used.
+    """
+    chosen: Dict[str, Any] = {}
+    if request.augmentation is not None:
+        chosen["augmentation"] = request.augmentation
+    if request.validation_images is not None:
+        chosen["validation_images"] = request.validation_images
+    if start is not None:
+        bundled = start.folder.parent == ZOO
+        chosen["initial"] = start.description.name if bundled else str(start.folder)
+    if request.config is not None:
+        return dataclasses.replace(from_mapping(TrainConfig, read_settings(request.config)), **chosen)
+    if start is None and request.architecture is not None:
+        chosen["architecture"] = request.architecture
+    return own_config(model_name(request.output.name), nuclei, None if start is None else start.description, **chosen)
+
+
+def parts_for(request: OwnImages, sources: Mapping[str, AnnotatedImage]) -> List[Part]:
+    """Part the images: as a configuration file says, or see `split.parts_of`.
+
+    Raises
+    ------
+    ImageError
+        If there are too few.
+    """
+    if request.config is not None and request.validation_images is None:
+        config = from_mapping(TrainConfig, read_settings(request.config))
+        if config.validation_images is None:
+            training, validation = split(list(sources.values()), config)
+            return [Part(tuple(source.name for source in training), tuple(source.name for source in validation))]
+    return parts_of({name: source.group for name, source in sources.items()}, request.validation_images)
+
+
+def nuclei_of(sources: Iterable[AnnotatedImage]) -> int:
+    """Count the annotated nuclei of images."""
+    return sum(len(source.sizes) - 1 for source in sources)
+
+
+def seconds_for_each(request: OwnImages, parts: int) -> float:
+    """Return how long each network may learn, so that all of them and what follows keep the time that was given."""
+    if request.max_minutes is None:
+        return math.inf
+    networks = request.repeats * parts + (1 if parts > 1 else 0)
+    return request.max_minutes * 60 * (1 - LEFT_FOR_THE_END) / networks

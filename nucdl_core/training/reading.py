@@ -1,0 +1,163 @@
+"""Reading annotated images for training: image and nuclei belong together, or a person is told what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import numpy as np
+from scipy import ndimage
+
+from nucdl_core.arrays import Labels
+from nucdl_core.errors import ImageError
+from nucdl_core.exchange.annotations import read_annotations
+from nucdl_core.files.folders import image_files, image_stem, refuse_same_names
+from nucdl_core.files.reading import read_image
+from nucdl_core.labels import highest, relabel
+from nucdl_core.training.sources import AnnotatedImage, is_dark_on_bright, prepare
+
+_LOGGER = logging.getLogger(__name__)
+INDEX = "index.csv"
+# Columns of the index that name a group, the first one that is there counts.
+GROUP_COLUMNS = ("group", "cell_type", "cell_line", "plate", "experiment")
+_NAMED_AT_MOST = 3
+# A label image with so few numbers, each in pieces, tells classes of pixels rather than nuclei.
+_FEW_NUMBERS = 3
+_CORNERS_TOUCH = np.ones((3, 3), bool)
+
+
+def read_annotated_images(folder: Path) -> List[AnnotatedImage]:
+    """Read the folders ``images`` and ``masks`` of a folder; see `read_annotated`."""
+    return read_annotated(folder / "images", folder / "masks")
+
+
+def read_annotated(images: Path, masks: Path, kind: Optional[str] = None) -> List[AnnotatedImage]:
+    """Read annotated images; images with dark nuclei are inverted.
+
+    Parameters
+    ----------
+    images : Path
+        Folder of the images. An ``index.csv`` in it or beside it may name, by the name of the image without suffix in
+        the column ``id``, the ``modality`` and a group (one of `GROUP_COLUMNS`).
+    masks : Path
+        The annotations: a folder or file in any format of `nucdl_core.exchange`, by the names of the images.
+    kind : str, optional
+        Their format; without it it is recognized.
+
+    Returns
+    -------
+    list of AnnotatedImage
+        In the order of the images. Images without annotations are left out, which the log tells.
+
+    Raises
+    ------
+    ImageError
+        Naming the file, if an image or annotation cannot be read, the two do not belong together, or an annotation
+        holds no nuclei or no numbers of nuclei.
+    """
+    files = image_files([images])
+    refuse_same_names(files)
+    found = read_annotations(masks, images, kind)
+    check_names(files, found, masks)
+    rows = read_index(images)
+    sources = []
+    for path in (file for file in files if image_stem(file) in found):
+        name = image_stem(path)
+        image, labels = read_image(path), found[name]
+        if image.shape != labels.shape:
+            raise ImageError(f"{path} is {image.shape} but its mask is {labels.shape}; both must have the same shape")
+        check_nuclei(name, labels, kind)
+        if is_dark_on_bright(image, labels):
+            image = image.max() - image
+        row = rows.get(name, {})
+        group = next((row[column] for column in GROUP_COLUMNS if row.get(column)), "")
+        sources.append(prepare(name, image, labels, row.get("modality") or "", group=group))
+    return sources
+
+
+def check_names(files: List[Path], found: Dict[str, Labels], masks: Path) -> None:
+    """Refuse annotations without an image, and tell which images have no annotation.
+
+    Raises
+    ------
+    ImageError
+    """
+    names = {image_stem(file) for file in files}
+    without_image = sorted(set(found) - names)
+    if without_image:
+        raise ImageError(
+            f"{masks}: {_some(without_image)} {'has' if len(without_image) == 1 else 'have'} no image of the same name "
+            f"in {files[0].parent}, which holds {_some(sorted(names))}; give image and mask the same name"
+        )
+    without_mask = sorted(names - set(found))
+    if without_mask:
+        _LOGGER.warning("%d images have no mask and are left out: %s", len(without_mask), _some(without_mask))
+
+
+def check_nuclei(name: str, labels: Labels, kind: Optional[str]) -> None:
+    """Refuse an annotation that holds no nuclei, or classes of pixels instead of one number per nucleus.
+
+    Parameters
+    ----------
+    name : str
+        Of the image.
+    labels : int32 array (H, W)
+    kind : str or None
+        The format that a person named; who names it has seen what is in it.
+
+    Raises
+    ------
+    ImageError
+    """
+    if highest(labels) == 0:
+        raise ImageError(f"the mask of {name} holds no nuclei; annotate them, or take the image out")
+    numbers = relabel(labels)
+    count = highest(numbers)
+    if kind is not None or count > _FEW_NUMBERS:
+        return
+    pieces = [ndimage.label(numbers == number, _CORNERS_TOUCH)[1] for number in range(1, count + 1)]
+    if max(pieces) > 1:
+        raise ImageError(
+            f"the mask of {name} has {count} number{'s' if count > 1 else ''} for {sum(pieces)} separate parts, as if "
+            "it told foreground, or interior and boundary, and not which nucleus a pixel belongs to; give each nucleus "
+            "a number of its own. If each separate part is one nucleus and none touch, say --from binary; if the mask "
+            "is right as it is, --from labels"
+        )
+
+
+def read_index(images: Path) -> Dict[str, Dict[str, str]]:
+    """Read what ``index.csv``, in the folder of the images or beside it, says about each image.
+
+    Parameters
+    ----------
+    images : Path
+        Folder of the images.
+
+    Returns
+    -------
+    dict of str to dict
+        Row by the ``id`` of the image; empty without a file.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read, or lacks the column.
+    """
+    path = next((each for each in (images / INDEX, images.parent / INDEX) if each.is_file()), None)
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ImageError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from error
+    if rows and "id" not in rows[0]:
+        raise ImageError(f"{path} has the columns {', '.join(rows[0])}; one called id must name the images")
+    return {row["id"]: row for row in rows}
+
+
+def _some(names: List[str]) -> str:
+    others = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(names[:_NAMED_AT_MOST]) + others

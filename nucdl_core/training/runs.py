@@ -1,0 +1,163 @@
+"""One run of a training on own images: a network per part of the images, each finished as a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+from torch import nn
+
+from nucdl_core.files.writing import make_folder, replaced_folder, write_bytes
+from nucdl_core.model.bundle import BundleDescription
+from nucdl_core.model.device import fast_dtype
+from nucdl_core.model.registry import predictor_class
+from nucdl_core.steps.instances import Decision
+from nucdl_core.training.checkpoint import looks_in
+from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.examination import validation_score
+from nucdl_core.training.loop import LOG, Watch, train_network
+from nucdl_core.training.plan import RUN
+from nucdl_core.training.recipe import draft_description, finished_network, make_bundle
+from nucdl_core.training.sources import AnnotatedImage
+from nucdl_core.training.split import Part
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What all runs of a training share.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    parts : sequence of Part
+    sources : mapping of str to AnnotatedImage
+        All annotated images by name.
+    folder : Path
+        Of the training.
+    device : str
+        "cpu" or "cuda".
+    workers : int
+        Processes that make crops.
+    seconds : float
+        How long each network may learn.
+    decision : Decision or None
+        The decision to begin calibration with; None searches it from the ground.
+    before : mapping of str to float
+        Mean F1 of the model before on each validation image.
+    """
+
+    config: TrainConfig
+    parts: Sequence[Part]
+    sources: Mapping[str, AnnotatedImage]
+    folder: Path
+    device: str
+    workers: int
+    seconds: float
+    decision: Optional[Decision]
+    before: Mapping[str, float]
+
+    def images(self, names: Sequence[str]) -> List[AnnotatedImage]:
+        """Return the images of these names."""
+        return [self.sources[name] for name in names]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a run.
+
+    Attributes
+    ----------
+    name : str
+    models : list of Path
+        A model per part of the images.
+    score : float
+        Best mean F1 on the validation images, averaged over the parts.
+    steps : int
+        After how many steps that was, averaged over the parts.
+    curves : dict of str to list of dict
+        Lines of the log by the name of what was trained.
+    """
+
+    name: str
+    models: List[Path]
+    score: float
+    steps: int
+    curves: Dict[str, List[Dict[str, float]]]
+
+
+def train_run(shop: Workshop, number: int) -> Run:
+    """Train a network on each part of the images, with chance of its own for each run.
+
+    Parameters
+    ----------
+    shop : Workshop
+    number : int
+        From 0.
+
+    Returns
+    -------
+    Run
+    """
+    config = dataclasses.replace(shop.config, seed=shop.config.seed + number)
+    name = f"{RUN}{number + 1}"
+    models, best, curves = [], [], {}
+    for half, part in enumerate(shop.parts, start=1):
+        folder = shop.folder / (name if len(shop.parts) == 1 else f"{name}_half{half}")
+        make_folder(folder)
+        validation = shop.images(part.validation)
+        watch = watch_of(config, validation, shop)
+        training = shop.images(part.training)
+        checkpoint = train_network(config, training, folder, shop.device, shop.workers, watch)
+        models.append(make_bundle(config, checkpoint, validation, folder / MODEL, len(training), shop.decision))
+        best.append(max(looks_in(checkpoint), key=lambda look: look[1]))
+        curves[folder.name] = read_log(folder / LOG)
+    return Run(
+        name, models, float(np.mean([score for _, score in best])), round(np.mean([step for step, _ in best])), curves
+    )
+
+
+def train_on_everything(shop: Workshop, run: Run) -> Path:
+    """Train on all images for as many steps as were best where each image judged once; return the checkpoint."""
+    folder = shop.folder / f"{run.name}_all"
+    make_folder(folder)
+    config = dataclasses.replace(shop.config, steps=max(1, run.steps), validate_every=0)
+    return train_network(config, list(shop.sources.values()), folder, shop.device, shop.workers)
+
+
+def copy_model(model: Path, folder: Path) -> None:
+    """Put a copy of a finished model in its place, where one of that name is replaced once the copy is complete."""
+    with replaced_folder(folder) as new:
+        for path in model.iterdir():
+            write_bytes(new / path.name, path.read_bytes())
+
+
+def watch_of(config: TrainConfig, validation: Sequence[AnnotatedImage], shop: Workshop) -> Watch:
+    """Let a training be watched on its validation images, by the decision that calibration begins with."""
+    description = dataclasses.replace(draft_description(config), decision=shop.decision or Decision())
+    start = float(np.mean([shop.before[source.name] for source in validation]))
+    return Watch(functools.partial(_score, config, description, validation, shop.device), start, shop.seconds)
+
+
+def _score(
+    config: TrainConfig,
+    description: BundleDescription,
+    validation: Sequence[AnnotatedImage],
+    device: str,
+    network: nn.Module,
+) -> float:
+    finished = finished_network(config, network)
+    predictor = predictor_class(description.family)(finished, description, device, fast_dtype(device))
+    return validation_score(validation, predictor)
+
+
+def read_log(path: Path) -> List[Dict[str, float]]:
+    """Read the log of a training, a line for each step that was logged; of repeated steps the last one."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return sorted({line["step"]: line for line in lines}.values(), key=lambda line: line["step"])
