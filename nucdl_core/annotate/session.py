@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from nucdl_core.annotate.changes import merge, moved, split_by_line
 from nucdl_core.annotate.drawing import on_line
 from nucdl_core.annotate.editable import EditableLabels, Patch
-from nucdl_core.annotate.suggest import ASSISTS, AS_DRAWN, BY_MODEL, Guide, suggest
+from nucdl_core.annotate.suggest import AS_DRAWN, ASSISTS, BY_MODEL, Guide, suggest
 from nucdl_core.arrays import Labels
 from nucdl_core.errors import AnnotationError
 from nucdl_core.exchange.objects import PlacedMask, joined, trimmed
