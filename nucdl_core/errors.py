@@ -19,6 +19,10 @@ class ImageError(NucDLError, ValueError):
     """An image or a label image cannot be read or has a content that cannot be used."""
 
 
+class AnnotationError(NucDLError, ValueError):
+    """An annotation cannot be changed in the way that was asked for, or a saved one cannot be used."""
+
+
 class BundleError(NucDLError):
     """A model bundle is missing, damaged, altered or not understood."""
 

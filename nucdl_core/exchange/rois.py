@@ -9,7 +9,7 @@ import re
 import struct
 from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
@@ -142,11 +142,17 @@ class RoiSetWriter:
 
     A nucleus without holes that is one piece becomes a traced ROI, any other one a composite ROI. Its number is its
     name, as AnnotatorJ names ROIs; its class is a group, which ImageJ and AnnotatorJ show, and a property of the ROI.
+
+    Parameters
+    ----------
+    folder : Path
+    classes : sequence of str
+        Classes that have the first groups, in this order, also where the first images lack some of them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, classes: Sequence[str] = ()) -> None:
         self._folder = folder
-        self._groups: Dict[str, int] = {}
+        self._groups: Dict[str, int] = {name: group for group, name in enumerate(classes, start=1)}
 
     def add(self, annotated: AnnotatedObjects) -> Tuple[str, ...]:
         """Write the set of one image."""
@@ -165,7 +171,7 @@ class RoiSetWriter:
         if over:
             told.append(f"ROIs have {LARGEST_GROUP} groups; {len(over)} classes are properties only")
         texts = [text for found in annotated.objects for text in (found.category, found.name)]
-        if changed := sorted({text for text in texts if _property(text) != text}):
+        if changed := sorted({text for text in texts if property_text(text) != text}):
             told.append(f"{len(changed)} classes or names hold what ROIs cannot keep, as emoji ({first_few(changed)})")
         return tuple(told)
 
@@ -177,7 +183,7 @@ class RoiSetWriter:
         roi = ImagejRoi(version=_VERSION, name=f"{found.number:04}", group=self._group(found.category))
         roi.top, roi.left, roi.bottom, roi.right = row, col, row + mask.shape[0], col + mask.shape[1]
         lines = (("class", found.category), ("name", found.name))
-        roi.props = "".join(f"{key}: {_property(value)}\n" for key, value in lines if value)
+        roi.props = "".join(f"{key}: {property_text(value)}\n" for key, value in lines if value)
         polygons = polygons_of(found.placed)
         if len(polygons) == 1 and not polygons[0].holes:
             roi.roitype = ROI_TYPE.TRACED
@@ -201,7 +207,7 @@ class RoiSetWriter:
         return self._groups[category] if self._groups[category] <= LARGEST_GROUP else 0
 
 
-def _property(value: str) -> str:
+def property_text(value: str) -> str:
     """Return a text as a property of a ROI can hold it: on one line, in characters of 16 bits."""
     return "".join(letter if ord(letter) < 2**16 else "?" for letter in " ".join(value.split()))
 

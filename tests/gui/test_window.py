@@ -4,13 +4,8 @@ The first picture that it takes is the one in the README; renew that with
 ``NUCDL_WINDOW_PICTURE=docs/images/window.png make test ARGS=tests/gui``.
 """
 
-import importlib.util
-import json
 import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,30 +21,8 @@ from nucdl_core.simulate.image import simulate_field
 REPOSITORY = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).with_name("drive_window.py")
 SCREEN = (1700, 760)
-TIMEOUT = 1200
 
 pytestmark = pytest.mark.gui
-
-
-@pytest.fixture(scope="module")
-def screen():
-    """Number of a virtual screen, as the variable DISPLAY has it."""
-    if importlib.util.find_spec("cellprofiler") is None or importlib.util.find_spec("wx") is None:
-        pytest.skip("CellProfiler's window needs wxPython, which is not in this environment")
-    if shutil.which("Xvfb") is None:
-        pytest.skip("the virtual screen Xvfb is not installed")
-    reading, writing = os.pipe()
-    # Without -noreset Xvfb starts afresh when its only client closes its connection, and wxPython opens two in a row.
-    size = "{}x{}x24".format(*SCREEN)
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-wr", "-noreset", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
-    os.close(writing)
-    with os.fdopen(reading) as number:
-        display = number.readline().strip()
-    assert display, "Xvfb did not start"
-    yield f":{display}"
-    server.terminate()
-    server.wait()
 
 
 @pytest.fixture(scope="module")
@@ -58,30 +31,15 @@ def simulated():
 
 
 @pytest.fixture(scope="module")
-def window(screen, simulated, tmp_path_factory):
+def window(drive, simulated, tmp_path_factory):
     """What the window showed, and the folder of its pictures."""
     folder = tmp_path_factory.mktemp("window")
-    home = folder / "home"  # CellProfiler keeps a person's preferences there
-    home.mkdir()
     image = folder / "nuclei.tif"
     tifffile.imwrite(image, simulated.image)
     columns = {f"Image_FileName_{channel}": [image.name] for channel in ("DNA", "AGP")}
     columns.update({f"Image_PathName_{channel}": [str(folder)] for channel in ("DNA", "AGP")})
     pd.DataFrame(columns).to_csv(folder / "load_data.csv", index=False)
-    command = [sys.executable, DRIVER, image, folder, REPOSITORY, folder]
-    environment = {
-        **os.environ,
-        "DISPLAY": screen,
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home),
-        "GDK_BACKEND": "x11",
-    }
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
-    report = folder / "report.json"
-    assert report.is_file(), run.stderr[-3000:]
-    seen = json.loads(report.read_text())
-    assert run.returncode == 0, seen.get("failure", "") + run.stderr[-3000:]
-    return {**seen, "folder": folder}
+    return drive(DRIVER, SCREEN, folder, [image, folder, REPOSITORY, folder])
 
 
 def test_the_modules_are_offered_beside_those_of_cellprofiler(window):

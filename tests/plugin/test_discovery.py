@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-MODULES = ("IdentifyNucleiDL", "TTARefine", "CompareNuclei")
+MODULES = ("IdentifyNucleiDL", "TTARefine", "CompareNuclei", "AnnotateNuclei")
 
 LOAD = """
 import sys
@@ -100,7 +100,9 @@ def test_the_modules_are_there_and_say_what_is_missing(load, missing):
     lines = [line.split("|") for line in printed.splitlines() if "|" in line]
     assert [line[:3] for line in lines] == [
         [name, when, setting]
-        for name, setting in zip(MODULES, ("Select the model", "Select the model", "Select what to measure"))
+        for name, setting in zip(
+            MODULES, ("Select the model", "Select the model", "Select what to measure", "Select the model")
+        )
         for when in ("VALIDATION", "RUN")
     ]
     for _, _, _, message in lines:

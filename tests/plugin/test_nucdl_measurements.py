@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-MODULES = ["IdentifyNucleiDL", "TTARefine", "CompareNuclei"]
+MODULES = ["IdentifyNucleiDL", "TTARefine", "CompareNuclei", "AnnotateNuclei"]
 
 
 @pytest.fixture(params=MODULES)

@@ -11,12 +11,14 @@ INPUTS = {
     "IdentifyNucleiDL": {"x_name": "DNA"},
     "TTARefine": {"image_name": "DNA", "x_name": "Nuclei"},
     "CompareNuclei": {"first_name": "Classic", "second_name": "Deep"},
+    "AnnotateNuclei": {"x_name": "DNA"},
 }
 WITH_MODEL = ["IdentifyNucleiDL", "TTARefine"]
 CITED = {
     "IdentifyNucleiDL": ["Caicedo", "Hollandi", "Moshkov", "Zaki"],
     "TTARefine": ["Hollandi", "Moshkov"],
     "CompareNuclei": ["Caicedo", "Data Science Bowl"],
+    "AnnotateNuclei": ["Hollandi", "AnnotatorJ"],
 }
 
 

@@ -32,6 +32,7 @@ PACKAGES = [
     "model",
     "segment",
     "refine",
+    "annotate",
     "scores",
     "reports",
     "simulate",

@@ -1,0 +1,1 @@
+"""Annotation of nuclei by a person whom the model helps: contours from rough lines, edits, what is saved and shown."""
