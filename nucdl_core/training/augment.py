@@ -19,7 +19,7 @@ from nucdl_core.arrays import Floats, Labels
 from nucdl_core.errors import ConfigError
 from nucdl_core.steps.normalize import normalize, stretch
 
-ALL_CLASSES, NO_CLASS = "all", "none"
+ALL_CLASSES, NO_CLASSES = "all", "none"
 # What changes a crop, in the order in which it happens to it; the first five are made where it is cut.
 CLASSES = (
     "simulated",
@@ -62,13 +62,13 @@ def classes_of(text: str) -> FrozenSet[str]:
     words = [word.strip() for word in text.split(",")]
     if words == [ALL_CLASSES]:
         return frozenset(CLASSES)
-    if words == [NO_CLASS]:
+    if words == [NO_CLASSES]:
         return frozenset()
     without = [word.startswith("-") for word in words]
     names = {word.removeprefix("-") for word in words}
     if not names <= set(CLASSES) or any(without) != all(without):
         raise ConfigError(
-            f"augmentation is {text!r}; give {ALL_CLASSES}, {NO_CLASS}, or classes of {', '.join(CLASSES)} with commas "
+            f"augmentation is {text!r}; give {ALL_CLASSES}, {NO_CLASSES}, or classes of {', '.join(CLASSES)} with commas "
             "between them, either those that are wanted or, each with a - before it, those that are not"
         )
     return frozenset(set(CLASSES) - names if all(without) else names)

@@ -245,11 +245,12 @@ def test_a_model_says_for_which_images_it_was_made(data, tmp_path, monkeypatch):
     assert own.bits == (8,)
     smallest, largest = own.diameter_range
     assert 10 < smallest <= largest < 25
-    assert own.modality == ""
+    assert {source.modality for source in sources} == {"fluorescence", "other"}
+    assert own.modality == "fluorescence"
     general = training.purpose_of(CONFIG, sources, general=True)
     assert general.diameter_range == CONFIG.diameter_range
-    bright = [dataclasses.replace(source, modality="") for source in sources]
-    assert training.purpose_of(CONFIG, bright, general=False).modality == "fluorescence"
+    alike = [dataclasses.replace(source, modality="confocal") for source in sources]
+    assert training.purpose_of(CONFIG, alike, general=False).modality == "confocal"
     dark = [dataclasses.replace(source, modality="", inverted=True) for source in sources]
     assert training.purpose_of(CONFIG, dark, general=False).modality == ""
     bundle = read_bundle(train(CONFIG, data, tmp_path, "cpu", workers=0))
