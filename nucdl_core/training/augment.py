@@ -68,8 +68,8 @@ def classes_of(text: str) -> FrozenSet[str]:
     names = {word.removeprefix("-") for word in words}
     if not names <= set(CLASSES) or any(without) != all(without):
         raise ConfigError(
-            f"augmentation is {text!r}; give {ALL_CLASSES}, {NO_CLASSES}, or classes of {', '.join(CLASSES)} with commas "
-            "between them, either those that are wanted or, each with a - before it, those that are not"
+            f"augmentation is {text!r}; give {ALL_CLASSES}, {NO_CLASSES}, or classes of {', '.join(CLASSES)} with "
+            "commas between them, either those that are wanted or, each with a - before it, those that are not"
         )
     return frozenset(set(CLASSES) - names if all(without) else names)
 
