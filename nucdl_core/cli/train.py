@@ -43,8 +43,8 @@ def train_command(
 ) -> None:
     """Make a model of your own from annotated images, and see how much better it is.
 
-    From two annotated images on. The bundled model learns further from three quarters of them and is judged on the
-    others, beside the bundled model as it comes and the classic pipeline. What came of it is said in one line and on a
+    From two annotated images on. The bundled model learns further from them and is judged on some that it did not learn
+    from, beside the bundled model as it comes and the classic pipeline. What came of it is said in one line and on a
     page (OUTPUT_training/report.html). A model that is not better is kept apart. If the training is stopped, the same
     command goes on with it.
 

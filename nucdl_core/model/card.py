@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Union
+from typing import Any, Dict, Mapping, Union
 
 from nucdl_core.model.bundle import BundleDescription
 
@@ -95,30 +95,38 @@ tried.
 def own_card(description: BundleDescription) -> str:
     """Write the card of a model that was made of a laboratory's own images; see `model_card`."""
     config, metrics = description.training["config"], description.metrics
-    smallest, largest = config["diameter_range"]
     simulated = config["simulated_share"]
     return OWN_CARD_TEXT.format(
-        name=description.name,
-        description=description.description,
-        licence=description.licence,
-        diameter=description.canonical_diameter,
-        estimator=_estimator(description),
-        images=description.training["images"],
+        **_shared_facts(description),
         simulated_part=f", and {simulated:.0%} simulated crops" if simulated else "",
-        steps=config["steps"],
-        batch=config["batch"],
-        crop=config["crop_size"],
-        canonical=config["canonical_diameter"],
-        any_scale=config["any_scale_share"],
-        smallest=smallest,
-        largest=largest,
         begun=f"the weights of `{config['initial']}`" if config["initial"] else "chance",
-        architecture=description.architecture,
-        arguments=description.arguments,
         validation=metrics["validation_images"],
-        decision=description.decision,
         metrics=_rows(metrics["validation"]),
     )
+
+
+def _shared_facts(description: BundleDescription) -> Dict[str, Any]:
+    """Return what both cards say of a model and its training."""
+    config = description.training["config"]
+    smallest, largest = config["diameter_range"]
+    return {
+        "name": description.name,
+        "description": description.description,
+        "licence": description.licence,
+        "diameter": description.canonical_diameter,
+        "estimator": _estimator(description),
+        "images": description.training["images"],
+        "steps": config["steps"],
+        "batch": config["batch"],
+        "crop": config["crop_size"],
+        "canonical": config["canonical_diameter"],
+        "any_scale": config["any_scale_share"],
+        "smallest": smallest,
+        "largest": largest,
+        "architecture": description.architecture,
+        "arguments": description.arguments,
+        "decision": description.decision,
+    }
 
 
 def _estimator(description: BundleDescription) -> str:
@@ -140,29 +148,13 @@ def model_card(description: BundleDescription) -> str:
         Markdown.
     """
     config, metrics = description.training["config"], description.metrics
-    smallest, largest = config["diameter_range"]
     return CARD_TEXT.format(
-        name=description.name,
-        description=description.description,
-        licence=description.licence,
-        diameter=description.canonical_diameter,
-        estimator=_estimator(description),
+        **_shared_facts(description),
         initial=f", beginning with the weights of `{config['initial']}`" if config.get("initial") else "",
-        images=description.training["images"],
         simulated=config["simulated_share"],
-        steps=config["steps"],
-        batch=config["batch"],
-        crop=config["crop_size"],
-        canonical=config["canonical_diameter"],
         superposed=config["superposed_share"],
         plain=config["plain_share"],
-        any_scale=config["any_scale_share"],
-        smallest=smallest,
-        largest=largest,
-        architecture=description.architecture,
-        arguments=description.arguments,
         validation=metrics["validation_images"],
-        decision=description.decision,
         decoders=_rows(metrics["decoders"]),
         metrics=_rows(metrics["validation"]),
     )

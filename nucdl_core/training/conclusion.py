@@ -85,7 +85,7 @@ def conclude(
         reached = {"validation": summarize(scores), "validation_images": len(names), "decoders": {}}
         learn_from_all(shop, best, model, reached)
         notes.append(
-            "Of your two images, each one judged a model that had learnt from the other. Your model learnt from both."
+            "Each half of your images judged a model that had learnt from the other half. Your model learnt from all."
         )
     page = TrainingPage(
         name=shop.config.name,

@@ -11,6 +11,8 @@ from nucdl_core.errors import ImageError
 
 # Of so many images one judges, where a person does not say how many.
 IMAGES_PER_JUDGE = 4
+# Of fewer images too few would judge: each half teaches once and judges once.
+FEWEST_APART = 6
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,13 @@ def parts_of(groups: Mapping[str, str], wanted: Optional[int] = None) -> List[Pa
     groups : mapping of str to str
         Group of each image, such as its plate or cell type, by the name of the image.
     wanted : int, optional
-        How many images judge; without it a quarter, at least one.
+        How many images judge; without it a quarter.
 
     Returns
     -------
     list of Part
-        One. Of two images, two: each image teaches once and judges once (cross-validation by halves).
+        One. Of fewer than `FEWEST_APART` images, where a person does not say how many judge, two: each half teaches
+        once and judges once (cross-validation by halves).
 
     Raises
     ------
@@ -59,11 +62,11 @@ def parts_of(groups: Mapping[str, str], wanted: Optional[int] = None) -> List[Pa
             f"{len(groups)} annotated image came; at least 2 are needed, one to learn from and one to judge by: "
             "annotate another one"
         )
-    if wanted is None and len(groups) == 2:
-        first, second = sorted(groups)
-        return [Part((first,), (second,)), Part((second,), (first,))]
-    chosen = choose_validation(groups, wanted or max(1, len(groups) // IMAGES_PER_JUDGE))
-    return [Part(tuple(sorted(set(groups) - set(chosen))), tuple(sorted(chosen)))]
+    halves = wanted is None and len(groups) < FEWEST_APART
+    count = len(groups) // 2 if halves else wanted or len(groups) // IMAGES_PER_JUDGE
+    chosen = choose_validation(groups, count)
+    part = Part(tuple(sorted(set(groups) - set(chosen))), tuple(sorted(chosen)))
+    return [part, Part(part.validation, part.training)] if halves else [part]
 
 
 def choose_validation(groups: Mapping[str, str], count: int) -> List[str]:

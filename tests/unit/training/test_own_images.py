@@ -121,7 +121,7 @@ def test_of_two_images_each_judges_and_both_teach_the_model(tmp_path, taught_fur
     description = read_bundle(outcome.model).description
     assert description.training["images"] == 2
     assert description.metrics["validation_images"] == 2
-    assert "Your model learnt from both" in outcome.page.read_text()
+    assert "Your model learnt from all" in outcome.page.read_text()
 
 
 def test_the_best_of_several_runs_becomes_the_model(data, tmp_path, taught_further):

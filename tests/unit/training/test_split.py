@@ -3,7 +3,7 @@
 import pytest
 
 from nucdl_core.errors import ImageError
-from nucdl_core.training.split import Part, choose_validation, group_weights, is_validation, parts_of
+from nucdl_core.training.split import choose_validation, group_weights, is_validation, parts_of
 
 NAMES = [f"image{number}" for number in range(1000)]
 
@@ -14,12 +14,17 @@ def test_the_split_depends_on_the_name_alone():
     assert chosen == [name for name in NAMES if is_validation(name, 8)]
 
 
-def test_of_two_images_each_one_teaches_once_and_judges_once():
-    assert parts_of({"b": "", "a": ""}) == [Part(("a",), ("b",)), Part(("b",), ("a",))]
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_of_few_images_each_half_teaches_once_and_judges_once(count):
+    names = sorted(NAMES[:count])
+    first, second = parts_of(dict.fromkeys(names, ""))
+    assert (first.training, first.validation) == (second.validation, second.training)
+    assert sorted(first.training + first.validation) == names
+    assert len(first.validation) == count // 2
 
 
-@pytest.mark.parametrize("count, judges", [(3, 1), (4, 1), (7, 1), (8, 2), (25, 6)])
-def test_a_quarter_of_the_images_judges_at_least_one(count, judges):
+@pytest.mark.parametrize("count, judges", [(6, 1), (7, 1), (8, 2), (25, 6)])
+def test_a_quarter_of_the_images_judges(count, judges):
     (part,) = parts_of(dict.fromkeys(NAMES[:count], ""))
     assert len(part.validation) == judges
     assert sorted(part.training + part.validation) == sorted(NAMES[:count])
