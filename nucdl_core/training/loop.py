@@ -98,9 +98,9 @@ def train_network(
             state.step += 1
             update_average(state.average, state.network, min(config.averaging, (state.step + 1) / (state.step + 10)))
             bar.update()
-            looks = watch is not None and config.validate_every > 0 and state.step % config.validate_every == 0
-            if looks:
-                state.look(watch.score(state.average))  # type: ignore[union-attr]
+            looks = config.validate_every > 0 and state.step % config.validate_every == 0
+            if looks and watch is not None:
+                state.look(watch.score(state.average))
                 _show(bar, state, watch)
             state.seconds = clock.seconds()
             if looks or state.step % 50 == 0:
