@@ -64,12 +64,14 @@ def train_command(
     images, masks = images or (data and data / "images"), masks or (data and data / "masks")
     if images is None or masks is None:
         raise ConfigError("give the folders of your images (--images) and of their annotations (--masks)")
+    if data is not None and not (images.is_dir() and masks.is_dir()):
+        raise ConfigError(f"{data} lacks a folder images or a folder masks; give both with --images and --masks")
     from nucdl_core.cellprofiler.classic import CLASSIC_NAME, classic_nuclei
     from nucdl_core.training.own_images import OwnImages, train_on_own_images
 
     request = OwnImages(images, masks, output, device=device, workers=workers, **settings)
     outcome = train_on_own_images(request, {CLASSIC_NAME: classic_nuclei})
-    click.echo(outcome.verdict.sentence)
+    click.echo("\n".join([outcome.verdict.sentence, *outcome.notes]))
     place = "is in" if outcome.verdict.better else "is kept apart, in"
     click.echo(f"Your model {place} {outcome.model}; use it with --model {outcome.model}. Look at {outcome.page}")
 
