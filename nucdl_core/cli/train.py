@@ -24,7 +24,12 @@ from nucdl_core.errors import ConfigError
 @click.option("--start", default=None, help="Name or folder of the model to begin with, or none.  [the bundled one]")
 @click.option("--architecture", default=None, help="Kind of network.  [that of the model to begin with]")
 @click.option("--max-minutes", type=float, default=None, help="How long it may take.")
-@click.option("--validation-images", type=int, default=None, help="How many images judge.  [a quarter]")
+@click.option(
+    "--validation-images",
+    type=int,
+    default=None,
+    help="How many images judge.  [a quarter; of fewer than 6 all, in turn]",
+)
 @click.option("--repeats", default=1, show_default=True, help="Train so often, with other chance; the best one counts.")
 @click.option("--augmentation", default=None, help="all, none, or classes: scale,turns or -blur,-noise.  [all]")
 @click.option("--config", type=EXISTING_FILE, default=None, help="JSON file with all settings.")

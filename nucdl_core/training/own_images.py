@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import ConfigError
-from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, read_bundle
+from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, list_bundles, read_bundle
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.registry import DEFAULT_FAMILY, default_model, family_of
@@ -83,6 +83,11 @@ class OwnImages:
     workers: int = 1
 
     def __post_init__(self) -> None:
+        require(
+            self.output.name not in list_bundles(),
+            f"the output is called {self.output.name}, as a bundled model, and --model {self.output.name} would take "
+            "that one; name another output",
+        )
         require(self.repeats >= 1, f"repeats is {self.repeats}; give at least 1")
         require(
             self.max_minutes is None or self.max_minutes > 0,

@@ -302,3 +302,8 @@ def test_the_number_of_validation_images_of_a_configuration_counts_also_with_few
     wanted = request(tmp_path, tmp_path, {**SETTINGS, "validation_images": 1}, validation_images=None)
     (part,) = parts_for(wanted, {name: annotated_disks() for name in "abc"})
     assert (len(part.training), len(part.validation)) == (2, 1)
+
+
+def test_an_output_called_like_a_bundled_model_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="called nuclei_unet, as a bundled model.*name another output"):
+        OwnImages(tmp_path, tmp_path, tmp_path / "nuclei_unet")
