@@ -24,7 +24,12 @@ from nucdl_core.errors import ConfigError
 @click.option("--start", default=None, help="Name or folder of the model to begin with, or none.  [the bundled one]")
 @click.option("--architecture", default=None, help="Kind of network.  [that of the model to begin with]")
 @click.option("--max-minutes", type=float, default=None, help="How long it may take.")
-@click.option("--validation-images", type=int, default=None, help="How many images judge.  [a quarter]")
+@click.option(
+    "--validation-images",
+    type=int,
+    default=None,
+    help="How many images judge.  [a quarter; of fewer than 6 all, in turn]",
+)
 @click.option("--repeats", default=1, show_default=True, help="Train so often, with other chance; the best one counts.")
 @click.option("--augmentation", default=None, help="all, none, or classes: scale,turns or -blur,-noise.  [all]")
 @click.option("--config", type=EXISTING_FILE, default=None, help="JSON file with all settings.")
@@ -64,12 +69,14 @@ def train_command(
     images, masks = images or (data and data / "images"), masks or (data and data / "masks")
     if images is None or masks is None:
         raise ConfigError("give the folders of your images (--images) and of their annotations (--masks)")
+    if data is not None and not (images.is_dir() and masks.is_dir()):
+        raise ConfigError(f"{data} lacks a folder images or a folder masks; give both with --images and --masks")
     from nucdl_core.cellprofiler.classic import CLASSIC_NAME, classic_nuclei
     from nucdl_core.training.own_images import OwnImages, train_on_own_images
 
     request = OwnImages(images, masks, output, device=device, workers=workers, **settings)
     outcome = train_on_own_images(request, {CLASSIC_NAME: classic_nuclei})
-    click.echo(outcome.verdict.sentence)
+    click.echo("\n".join([outcome.verdict.sentence, *outcome.notes]))
     place = "is in" if outcome.verdict.better else "is kept apart, in"
     click.echo(f"Your model {place} {outcome.model}; use it with --model {outcome.model}. Look at {outcome.page}")
 

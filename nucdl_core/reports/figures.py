@@ -196,7 +196,7 @@ def learning_curves(curves: Mapping[str, List[Dict[str, float]]], start: float) 
     losses.set(xlabel="step", ylabel="loss", ylim=(0, None))
     scores.set(xlabel="step", ylabel="mean F1, validation images")
     _finish(losses)
-    _finish(scores, legend=len(curves) > 1)
+    _finish(scores, legend=len(curves) > 1 and bool(scores.get_legend_handles_labels()[0]))
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Sequence
@@ -32,11 +33,14 @@ class Outcome:
     page : Path
         The report.
     verdict : Verdict
+    notes : sequence of str
+        What a person must know beside it.
     """
 
     model: Path
     page: Path
     verdict: Verdict
+    notes: Sequence[str]
 
 
 def conclude(
@@ -70,7 +74,7 @@ def conclude(
     NucDLError
         If something cannot be written.
     """
-    notes = [*notes_on(shop.sources.values()), *try_others(judging, others)]
+    notes = [*notes_on(shop.sources.values()), *notes_on_time(shop, runs), *try_others(judging, others)]
     evaluation, nuclei = judging.evaluation()
     name, names = before.description.name, sorted(judging.judges)
     own, old = (np.array(scores_of_method(evaluation, method, names)) for method in (OWN, name))
@@ -98,7 +102,7 @@ def conclude(
         start=float(old.mean()),
     )
     write_training_page(shop.folder / REPORT, page, evaluation, nuclei.table(), judging.pictures())
-    return Outcome(model, shop.folder / REPORT, verdict)
+    return Outcome(model, shop.folder / REPORT, verdict, notes)
 
 
 def learn_from_all(shop: Workshop, best: Run, model: Path, reached: Dict[str, object]) -> None:
@@ -116,6 +120,21 @@ def notes_on(sources: Iterable[AnnotatedImage]) -> List[str]:
     return [
         f"{dark} of your images show dark nuclei and were inverted for training. The model expects bright ones: invert "
         "such images before you use it (in CellProfiler with ImageMath)."
+    ]
+
+
+def notes_on_time(shop: Workshop, runs: Sequence[Run]) -> List[str]:
+    """Say if the time that was given was up before a network had learnt as long as it might."""
+    curves = [lines for run in runs for lines in run.curves.values()]
+    # A log has whole seconds.
+    if all(
+        lines and lines[-1]["seconds"] < math.floor(shop.seconds) for lines in curves if math.isfinite(shop.seconds)
+    ):
+        return []
+    steps = min(int(lines[-1]["step"]) if lines else 0 for lines in curves)
+    return [
+        f"The time that was given was up after {steps} of at most {shop.config.steps} steps. With more minutes the "
+        "model may become better: the same command with more of them goes on."
     ]
 
 

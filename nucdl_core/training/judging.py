@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 
 from nucdl_core.arrays import AnyArray, Floats, Labels
-from nucdl_core.files.folders import LABEL_SUFFIX, image_stem
+from nucdl_core.files.folders import LABEL_SUFFIX, label_images
 from nucdl_core.files.reading import read_labels
 from nucdl_core.files.writing import make_folder, write_atomically, write_labels
 from nucdl_core.model.predictor import Predictor
@@ -92,8 +92,7 @@ class Judging:
 
     def scores(self, method: str) -> Dict[str, float]:
         """Return the mean F1 of a method on each image that it was given."""
-        files = sorted(self.methods[method].iterdir())
-        found = {image_stem(file): read_labels(file) for file in files}
+        found = {name: read_labels(file) for name, file in label_images(self.methods[method]).items()}
         return {name: mean_f1(truth_of(self.judges[name]), labels) for name, labels in found.items()}
 
     def pictures(self) -> Pictures:

@@ -110,6 +110,7 @@ def train_network(
     if watch is not None and not state.looks:
         state.look(watch.score(state.average))
         save_checkpoint(checkpoint, state)
+    losses.finish(state)
     return checkpoint
 
 
@@ -227,6 +228,11 @@ class _Losses:
 
     def add(self, losses: Dict[str, float]) -> None:
         self._losses.append(losses)
+
+    def finish(self, state: TrainingState) -> None:
+        """Append a line for the steps since the last one, if there were any; see `write`."""
+        if self._losses:
+            self.write(state)
 
     def write(self, state: TrainingState) -> None:
         """Append a line with their means, and with the score of a look at this step.

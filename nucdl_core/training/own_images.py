@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import ConfigError
-from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, read_bundle
+from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, list_bundles, read_bundle
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.registry import DEFAULT_FAMILY, default_model, family_of
@@ -83,6 +83,11 @@ class OwnImages:
     workers: int = 1
 
     def __post_init__(self) -> None:
+        require(
+            self.output.name not in list_bundles(),
+            f"the output is called {self.output.name}, as a bundled model, and --model {self.output.name} would take "
+            "that one; name another output",
+        )
         require(self.repeats >= 1, f"repeats is {self.repeats}; give at least 1")
         require(
             self.max_minutes is None or self.max_minutes > 0,
@@ -160,22 +165,38 @@ def starting_model(request: OwnImages) -> Optional[Bundle]:
     BundleError
         If there is no such model or architecture.
     ConfigError
-        If the model is of another architecture than the one that is wanted.
+        If the model is of another architecture than the one that is wanted, or lies in the folder of this training.
     """
     if request.architecture is not None:
         family_of(request.architecture)
+    config = None if request.config is None else from_mapping(TrainConfig, settings_in(request.config))
+    if config is not None and request.architecture not in (None, config.architecture):
+        raise ConfigError(
+            f"the architecture {request.architecture} is wanted, but {request.config} says {config.architecture}; "
+            "say it in one place"
+        )
     if request.start == NO_START:
         return None
     wanted = request.start
-    if wanted is None and request.config is not None:
-        wanted = from_mapping(TrainConfig, settings_in(request.config)).initial
+    if wanted is None and config is not None:
+        wanted = config.initial
         if not wanted:
             return None
     bundle = read_bundle(find_bundle(wanted or default_model(request.architecture or DEFAULT_FAMILY)))
+    if request.folder.resolve() in bundle.folder.resolve().parents:
+        raise ConfigError(
+            f"the model to begin with lies in {request.folder}, the folder of this training, which would remove it; "
+            "copy it elsewhere, or name another output"
+        )
     if request.architecture not in (None, bundle.description.architecture):
         raise ConfigError(
             f"the model {bundle.description.name} to begin with is a {bundle.description.architecture}, but the "
             f"architecture {request.architecture} is wanted; name a model of it, or begin with none"
+        )
+    if config is not None and config.architecture != bundle.description.architecture:
+        raise ConfigError(
+            f"the model {bundle.description.name} to begin with is a {bundle.description.architecture}, but "
+            f"{request.config} says {config.architecture}; name a model of it, or begin with none"
         )
     return bundle
 
@@ -193,6 +214,8 @@ def settings_for(request: OwnImages, start: Optional[Bundle], nuclei: int) -> Tr
         chosen["augmentation"] = request.augmentation
     if request.validation_images is not None:
         chosen["validation_images"] = request.validation_images
+    if request.start == NO_START:
+        chosen["initial"] = ""
     if start is not None:
         bundled = start.folder.parent == ZOO
         chosen["initial"] = start.description.name if bundled else str(start.folder)
@@ -211,12 +234,14 @@ def parts_for(request: OwnImages, sources: Mapping[str, AnnotatedImage]) -> List
     ImageError
         If there are too few.
     """
-    if request.config is not None and request.validation_images is None:
+    wanted = request.validation_images
+    if request.config is not None and wanted is None:
         config = from_mapping(TrainConfig, settings_in(request.config))
         if config.validation_images is None:
             training, validation = split(list(sources.values()), config)
             return [Part(tuple(source.name for source in training), tuple(source.name for source in validation))]
-    return parts_of({name: source.group for name, source in sources.items()}, request.validation_images)
+        wanted = config.validation_images
+    return parts_of({name: source.group for name, source in sources.items()}, wanted)
 
 
 def nuclei_of(sources: Iterable[AnnotatedImage]) -> int:

@@ -65,7 +65,8 @@ class Plan:
         """
         now: Dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         path = folder / PLAN
-        if folder.is_dir() and any(folder.iterdir()):
+        # A hidden file is the system's, or what was being written when a training was killed.
+        if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
             before = _read(path)
             if before == now:
                 return

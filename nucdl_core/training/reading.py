@@ -63,6 +63,7 @@ def read_annotated(images: Path, masks: Path, kind: Optional[str] = None) -> Lis
     found = read_annotations(masks, images, kind)
     check_names(files, found, masks)
     rows = read_index(images)
+    check_index(files, rows)
     sources = []
     for path in (file for file in files if image_stem(file) in found):
         name = image_stem(path)
@@ -156,8 +157,23 @@ def read_index(images: Path) -> Dict[str, Dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ImageError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from error
     if rows and "id" not in rows[0]:
-        raise ImageError(f"{path} has the columns {', '.join(rows[0])}; one called id must name the images")
+        # What a row holds beyond the columns is listed under no name.
+        columns = ", ".join(name for name in rows[0] if name is not None)
+        raise ImageError(f"{path} has the columns {columns}; one called id must name the images")
     return {row["id"]: row for row in rows}
+
+
+def check_index(files: List[Path], rows: Dict[str, Dict[str, str]]) -> None:
+    """Tell if the index names none of the images, for example because it names them with their suffixes."""
+    names = {image_stem(file) for file in files}
+    if rows and not names & set(rows):
+        _LOGGER.warning(
+            "%s names %s in the column id, and none of the images (%s), so that it has no effect; give their names "
+            "without suffix",
+            INDEX,
+            _some(sorted(map(str, rows))),
+            _some(sorted(names)),
+        )
 
 
 def _some(names: List[str]) -> str:

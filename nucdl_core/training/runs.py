@@ -158,6 +158,15 @@ def _score(
 
 
 def read_log(path: Path) -> List[Dict[str, float]]:
-    """Read the log of a training, a line for each step that was logged; of repeated steps the last one."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    return sorted({line["step"]: line for line in lines}.values(), key=lambda line: line["step"])
+    """Read the log of a training, a line for each step that was logged; of repeated steps the last one.
+
+    A line that was being written when the training was killed is passed over.
+    """
+    by_step: Dict[int, Dict[str, float]] = {}
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        by_step[line["step"]] = line
+    return [by_step[step] for step in sorted(by_step)]

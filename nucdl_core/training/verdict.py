@@ -59,13 +59,15 @@ def judge(own: NDArray[np.float64], before: NDArray[np.float64], name: str) -> V
     if not better:
         return Verdict(False, f"Do not use your model: {figures}, so it is not clearly better. Keep {name}. {_ADVICE}")
     if len(own) < FEWEST_FOR_TEST:
-        return Verdict(True, f"Use your model: {figures}. So few images cannot prove it: look at the outlines below.")
+        return Verdict(
+            True, f"Use your model: {figures}. So few images cannot prove it: look at the outlines on the page."
+        )
     if found.p_value < SIGNIFICANT:
         return Verdict(True, f"Use your model: {figures}; this is hardly chance (Wilcoxon, p = {found.p_value:.2g}).")
     return Verdict(
         True,
         f"Use your model, but with an eye on it: {figures}; this may be chance (Wilcoxon, p = {found.p_value:.2g}). "
-        "Look at the outlines below.",
+        "Look at the outlines on the page.",
     )
 
 

@@ -102,3 +102,11 @@ def test_a_mask_of_foreground_is_refused_before_anything_is_computed(tmp_path, f
     assert result.exit_code == 1
     assert "--from binary" in result.output
     assert not (tmp_path / "mine_training").exists()
+
+
+def test_a_data_folder_without_images_or_masks_is_refused_in_one_line(tmp_path, fields):
+    (fields / "masks").rename(fields / "labels")
+    result = nucdl("train", "--data", fields, "--output", tmp_path / "mine")
+    assert result.exit_code == 1
+    assert "lacks a folder images or a folder masks; give both with --images and --masks" in result.output
+    assert len(result.output.strip().splitlines()) == 1

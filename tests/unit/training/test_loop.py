@@ -120,3 +120,9 @@ def test_a_training_that_is_killed_gives_the_same_weights_when_it_goes_on(tmp_pa
     assert int(found["step"]) == 20
     assert set(expected) == set(found)
     assert all(np.array_equal(expected[key], found[key]) for key in expected if key != "seconds")
+
+
+def test_the_last_steps_are_in_the_log_when_the_time_was_up_before_a_look(tmp_path):
+    train(tmp_path, [0.4], seconds=1e-6, validate_every=5)
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [(line["step"], line["validation"]) for line in lines] == [(1, 0.4)]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import make_tiny_bundle
+from drawings import annotated_disks
 
 from nucdl_core.errors import BundleError, ConfigError, ImageError, NucDLError
 from nucdl_core.model.bundle import read_bundle
@@ -19,11 +20,13 @@ from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defaults import FEWEST_STEPS, MOST_STEPS, model_name, own_config, steps_for
 from nucdl_core.training.own_images import (
     OwnImages,
+    parts_for,
     seconds_for_each,
     settings_for,
     starting_model,
     train_on_own_images,
 )
+from nucdl_core.training.runs import read_log
 from nucdl_core.training.split import parts_of
 from nucdl_core.training.verdict import Verdict
 
@@ -217,6 +220,24 @@ def test_from_chance_an_architecture_gets_the_usual_network(tmp_path):
     assert (config.validation_images, config.steps) == (3, 10 * steps_for(400))
 
 
+def test_to_begin_with_none_counts_more_than_the_model_of_a_configuration(tmp_path):
+    wanted = request(tmp_path, tmp_path, {**SETTINGS, "initial": "nuclei_unet"}, start="none")
+    assert starting_model(wanted) is None
+    assert settings_for(wanted, None, nuclei=1).initial == ""
+
+
+def test_an_architecture_that_contradicts_the_configuration_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"maskrcnn is wanted, but .*settings.json says unet; say it in one place"):
+        starting_model(request(tmp_path, tmp_path, SETTINGS, architecture="maskrcnn"))
+
+
+def test_a_model_to_begin_with_of_another_architecture_than_the_configuration_is_refused(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"nuclei_maskrcnn to begin with is a maskrcnn, but .*settings.json says unet"
+    ):
+        starting_model(request(tmp_path, tmp_path, SETTINGS, start="nuclei_maskrcnn"))
+
+
 def test_the_time_is_shared_by_all_networks(tmp_path):
     assert seconds_for_each(asked(tmp_path), 1) == float("inf")
     one = seconds_for_each(asked(tmp_path, max_minutes=10), 1)
@@ -253,3 +274,36 @@ def test_whoever_teaches_dark_nuclei_is_told_to_invert_images(tmp_path, taught_f
         tifffile.imwrite(path, 60_000 - tifffile.imread(path))
     page = train_on_own_images(request(dark, tmp_path, taught_further)).page.read_text()
     assert "3 of your images show dark nuclei and were inverted for training." in page
+
+
+def test_a_model_in_the_folder_of_the_training_is_not_begun_with_since_it_would_be_removed(tmp_path):
+    inside = make_tiny_bundle(tmp_path / "my model_training" / "model", TrainConfig("tiny"))
+    with pytest.raises(ConfigError, match="the folder of this training, which would remove it; copy it elsewhere"):
+        starting_model(asked(tmp_path, start=str(inside)))
+
+
+def test_who_gave_too_little_time_is_told(data, tmp_path, taught_further):
+    outcome = train_on_own_images(request(data, tmp_path, taught_further, max_minutes=1e-7))
+    (note,) = outcome.notes
+    assert note.startswith("The time that was given was up after 1 of at most 4 steps.")
+    assert note in outcome.page.read_text()
+
+
+def test_who_gave_enough_time_is_told_nothing(data, tmp_path, taught_further):
+    assert train_on_own_images(request(data, tmp_path, taught_further, max_minutes=60)).notes == []
+
+
+def test_a_line_of_the_log_that_was_being_written_when_a_training_was_killed_is_passed_over(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 2, "total": 1.0}\n{"step": 1, "total": 2.0}\n{"step": 4, "to')
+    assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [1, 2]
+
+
+def test_the_number_of_validation_images_of_a_configuration_counts_also_with_few_images(tmp_path):
+    wanted = request(tmp_path, tmp_path, {**SETTINGS, "validation_images": 1}, validation_images=None)
+    (part,) = parts_for(wanted, {name: annotated_disks() for name in "abc"})
+    assert (len(part.training), len(part.validation)) == (2, 1)
+
+
+def test_an_output_called_like_a_bundled_model_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="called nuclei_unet, as a bundled model.*name another output"):
+        OwnImages(tmp_path, tmp_path, tmp_path / "nuclei_unet")

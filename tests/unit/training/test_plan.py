@@ -44,3 +44,9 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(ConfigError, match="holds something else .* name another output"):
         NOW.keep(tmp_path)
+
+
+def test_what_was_being_written_when_a_training_was_killed_does_not_block_the_next_one(tmp_path):
+    (tmp_path / ".0123.tmp").touch()
+    NOW.keep(tmp_path)
+    assert (tmp_path / PLAN).is_file()

@@ -113,3 +113,18 @@ def test_an_index_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "index.csv").write_bytes(b"id\n\xff\xfe")
     with pytest.raises(ImageError, match="cannot be read as a table"):
         read_annotated_images(tmp_path)
+
+
+def test_an_index_with_more_values_than_columns_is_refused_if_none_names_images(tmp_path):
+    annotated(tmp_path, "a")
+    (tmp_path / "index.csv").write_text("image,group\na,x,y\n")
+    with pytest.raises(ImageError, match="has the columns image, group; one called id must name the images"):
+        read_annotated_images(tmp_path)
+
+
+def test_an_index_that_names_none_of_the_images_is_told(tmp_path, caplog):
+    annotated(tmp_path, "a")
+    (tmp_path / "index.csv").write_text("id,group\na.tif,x\n")
+    with caplog.at_level(logging.WARNING):
+        read_annotated_images(tmp_path)
+    assert "index.csv names a.tif in the column id, and none of the images (a)" in caplog.text

@@ -43,3 +43,11 @@ def test_on_a_single_image_a_small_gain_does_not_count(gain, better):
     verdict = judge(BEFORE[:1] + gain, BEFORE[:1], "nuclei_unet")
     assert verdict.better == better
     assert "on the validation image the mean F1" in verdict.sentence
+
+
+def test_a_sentence_makes_sense_in_a_terminal_too():
+    for gains in (np.full(3, 0.05), np.array([0.06, 0.05, -0.02, 0.04, -0.03, 0.05, 0.01, -0.01])):
+        assert (
+            "look at the outlines on the page"
+            in judge(BEFORE[: len(gains)] + gains, BEFORE[: len(gains)], "x").sentence.lower()
+        )
