@@ -11,6 +11,7 @@ from nucdl_core.cli.convert import FORMAT_NAMES
 from nucdl_core.cli.words import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER
 from nucdl_core.config import DEFAULT_MODEL, DEVICES
 from nucdl_core.errors import ConfigError
+from nucdl_core.model.registry import FAMILIES
 
 
 @click.command(name="train")
@@ -22,7 +23,7 @@ from nucdl_core.errors import ConfigError
 @click.option("--data", type=EXISTING_FOLDER, default=None, help="Instead of both: folder with 'images' and 'masks'.")
 @click.option("--output", type=FOLDER, required=True, help="Folder of the new model; its name is the model's.")
 @click.option("--start", default=None, help="Name or folder of the model to begin with, or none.  [the bundled one]")
-@click.option("--architecture", default=None, help="Kind of network.  [that of the model to begin with]")
+@click.option("--architecture", default=None, help=f"{' or '.join(FAMILIES)}.  [that of --start]")
 @click.option("--max-minutes", type=float, default=None, help="How long it may take.")
 @click.option(
     "--validation-images",
@@ -75,7 +76,10 @@ def train_command(
     from nucdl_core.training.own_images import OwnImages, train_on_own_images
 
     request = OwnImages(images, masks, output, device=device, workers=workers, **settings)
-    outcome = train_on_own_images(request, {CLASSIC_NAME: classic_nuclei})
+    try:
+        outcome = train_on_own_images(request, {CLASSIC_NAME: classic_nuclei})
+    except KeyboardInterrupt as error:
+        raise click.ClickException("stopped; the same command goes on with it") from error
     click.echo("\n".join([outcome.verdict.sentence, *outcome.notes]))
     place = "is in" if outcome.verdict.better else "is kept apart, in"
     click.echo(f"Your model {place} {outcome.model}; use it with --model {outcome.model}. Look at {outcome.page}")

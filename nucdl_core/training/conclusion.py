@@ -81,6 +81,8 @@ def conclude(
     verdict = judge(own, old, name)
     model = output if verdict.better else shop.folder / APART
     refuse_what_is_no_model(model)
+    if not verdict.better and output.exists():
+        notes.append(f"{output} still holds the model of an earlier training.")
     best = max(runs, key=lambda run: run.score)
     if len(shop.parts) == 1:
         copy_model(best.models[0], model)

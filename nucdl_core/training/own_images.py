@@ -31,8 +31,8 @@ from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.split import Part, parts_of
 
 NO_START = "none"
-# Share of the time that is left for calibration, for the comparison and for the page.
-LEFT_FOR_THE_END = 0.2
+# Share of the time, and seconds, that are left for reading, calibration, the comparison and the page.
+LEFT_FOR_THE_END, SECONDS_FOR_THE_END = 0.2, 20.0
 
 
 @dataclass(frozen=True)
@@ -254,4 +254,5 @@ def seconds_for_each(request: OwnImages, parts: int) -> float:
     if request.max_minutes is None:
         return math.inf
     networks = request.repeats * parts + (1 if parts > 1 else 0)
-    return request.max_minutes * 60 * (1 - LEFT_FOR_THE_END) / networks
+    given = request.max_minutes * 60
+    return max(given * (1 - LEFT_FOR_THE_END) - SECONDS_FOR_THE_END, given * LEFT_FOR_THE_END) / networks

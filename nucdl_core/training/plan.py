@@ -79,6 +79,8 @@ class Plan:
             _make_room(folder)
         make_folder(folder)
         write_json(path, now)
+        # Last of all: until then a run that is killed here is seen as one that makes room, and the next one goes on.
+        (folder / REPORT).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Dict[str, Any]:
@@ -107,9 +109,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> List[str]
 
 
 def _make_room(folder: Path) -> None:
-    """Remove what a training that has ended left in its folder."""
+    """Remove what a training that has ended left in its folder, but for its model, which may be in use."""
     for path in folder.iterdir():
-        if path.is_dir() and (path.name in (VALIDATION, APART) or path.name.startswith(RUN)):
+        if path.is_dir() and (path.name == VALIDATION or path.name.startswith(RUN)):
             shutil.rmtree(path)
-    for name in (REPORT, PLAN):
-        (folder / name).unlink(missing_ok=True)

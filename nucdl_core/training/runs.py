@@ -125,7 +125,7 @@ def train_run(shop: Workshop, number: int) -> Run:
 
 def train_on_everything(shop: Workshop, run: Run) -> Path:
     """Train on all images for as many steps as were best where each image judged once; return the checkpoint."""
-    folder = shop.folder / f"{run.name}_all"
+    folder = shop.folder / f"{run.name}_all_{run.steps}"
     make_folder(folder)
     config = dataclasses.replace(shop.config, steps=max(1, run.steps), validate_every=0)
     return train_network(config, list(shop.sources.values()), folder, shop.device, shop.workers)

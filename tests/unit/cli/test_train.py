@@ -110,3 +110,13 @@ def test_a_data_folder_without_images_or_masks_is_refused_in_one_line(tmp_path, 
     assert result.exit_code == 1
     assert "lacks a folder images or a folder masks; give both with --images and --masks" in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+def test_who_stops_a_training_is_told_how_it_goes_on(tmp_path, fields, settings, monkeypatch):
+    def stopped(request, others):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nucdl_core.training.own_images.train_on_own_images", stopped)
+    result = nucdl("train", "--data", fields, "--output", tmp_path / "mine", "--config", settings)
+    assert result.exit_code == 1
+    assert result.output == "Error: stopped; the same command goes on with it\n"

@@ -119,8 +119,8 @@ def test_of_two_images_each_judges_and_both_teach_the_model(tmp_path, taught_fur
     # A configuration says how the images are parted; without one two images are two halves.
     monkeypatch.setattr(own_images, "parts_for", lambda request, sources: parts_of(dict.fromkeys("ab", "")))
     outcome = train_on_own_images(asked)
-    folders = {path.name for path in (tmp_path / "mine_training").iterdir() if path.is_dir()}
-    assert folders == {"run1_half1", "run1_half2", "run1_all", "validation"}
+    folders = sorted(path.name for path in (tmp_path / "mine_training").iterdir() if path.is_dir())
+    assert [name.rstrip("0123456789") for name in folders] == ["run1_all_", "run1_half", "run1_half", "validation"]
     description = read_bundle(outcome.model).description
     assert description.training["images"] == 2
     assert description.metrics["validation_images"] == 2
@@ -307,3 +307,12 @@ def test_the_number_of_validation_images_of_a_configuration_counts_also_with_few
 def test_an_output_called_like_a_bundled_model_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="called nuclei_unet, as a bundled model.*name another output"):
         OwnImages(tmp_path, tmp_path, tmp_path / "nuclei_unet")
+
+
+def test_an_older_model_in_the_place_of_one_that_is_kept_apart_is_named(data, tmp_path):
+    asked = request(data, tmp_path, SETTINGS)
+    train_on_own_images(request(data, tmp_path, SETTINGS))
+    (tmp_path / "mine").mkdir()
+    outcome = train_on_own_images(asked)
+    assert not outcome.verdict.better
+    assert f"{tmp_path / 'mine'} still holds the model of an earlier training." in outcome.notes

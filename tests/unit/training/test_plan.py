@@ -37,7 +37,7 @@ def test_a_training_that_has_ended_makes_room_and_leaves_what_is_not_its_own(tmp
     (tmp_path / REPORT).touch()
     (tmp_path / "notes.txt").touch()
     CHANGED.keep(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "notes.txt", PLAN]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model", "notes.txt", PLAN]
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):
