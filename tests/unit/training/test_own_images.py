@@ -271,7 +271,8 @@ def test_settings_from_chance_are_a_configuration():
 def test_whoever_teaches_dark_nuclei_is_told_to_invert_images(tmp_path, taught_further):
     dark = make_fields(tmp_path / "dark", "abc")
     for path in (dark / "images").iterdir():
-        tifffile.imwrite(path, 60_000 - tifffile.imread(path))
+        image = tifffile.imread(path)
+        tifffile.imwrite(path, image.max() - image)
     page = train_on_own_images(request(dark, tmp_path, taught_further)).page.read_text()
     assert "3 of your images show dark nuclei and were inverted for training." in page
 
