@@ -9,13 +9,16 @@ from nucdl_core.errors import ConfigError
 from nucdl_core.model.bundle import BundleDescription
 from nucdl_core.training.config import TrainConfig
 
-# A network of its own: the usual one, with the settings that the bundled model was made with.
+# A network of its own. Own images come from one microscope: what blur, noise, light and other sizes do elsewhere need
+# not be learnt, by this one or by one that is taught further.
 FROM_CHANCE: Dict[str, Any] = {
-    "scale_jitter": 0.4,
-    "any_scale_share": 0.25,
-    "diameter_range": (5.0, 160.0),
-    "simulated_share": 0.1,
-    "superposed_share": 0.2,
+    "scale_jitter": 0.15,
+    "any_scale_share": 0.1,
+    "diameter_range": (8.0, 120.0),
+    "simulated_share": 0.0,
+    "superposed_share": 0.05,
+    "plain_share": 0.8,
+    "canonical_diameter": 28.0,
     "learning_rate": 2e-3,
     "warm_up": 100,
     "averaging": 0.99,
@@ -29,7 +32,6 @@ FINE_TUNING: Dict[str, Any] = {
     "diameter_range": (8.0, 120.0),
     "simulated_share": 0.0,
     "superposed_share": 0.05,
-    # Own images come from one microscope: what blur, noise and light do elsewhere need not be learnt here.
     "plain_share": 0.8,
     "learning_rate": 5e-4,
     "warm_up": 20,
