@@ -58,7 +58,7 @@ def train_command(
     from --data without being compared, as the bundled models were made: OUTPUT/NAME is the model then.
     """
     if recipe is not None:
-        if data is None or images or masks or any(settings[key] for key in settings if key != "repeats"):
+        if data is None or images or masks or settings.pop("repeats") != 1 or any(settings.values()):
             raise ConfigError("a recipe is trained with --data, --output, --device and --workers, and nothing else")
         from nucdl_core.training.recipe import read_train_config, train
 

@@ -9,16 +9,18 @@ from nucdl_core.errors import ConfigError
 from nucdl_core.model.bundle import BundleDescription
 from nucdl_core.training.config import TrainConfig
 
-# A network of its own. Own images come from one microscope: what blur, noise, light and other sizes do elsewhere need
-# not be learnt, by this one or by one that is taught further.
-FROM_CHANCE: Dict[str, Any] = {
+# Own images come from one microscope: what blur, noise, light and other sizes do elsewhere need not be learnt.
+AS_THEY_ARE: Dict[str, Any] = {
     "scale_jitter": 0.15,
     "any_scale_share": 0.1,
     "diameter_range": (8.0, 120.0),
     "simulated_share": 0.0,
     "superposed_share": 0.05,
     "plain_share": 0.8,
-    "canonical_diameter": 28.0,
+}
+# A network of its own.
+FROM_CHANCE: Dict[str, Any] = {
+    **AS_THEY_ARE,
     "learning_rate": 2e-3,
     "warm_up": 100,
     "averaging": 0.99,
@@ -27,12 +29,7 @@ FROM_CHANCE: Dict[str, Any] = {
 }
 # A model that knows nuclei already and learns how these look and how they are outlined here.
 FINE_TUNING: Dict[str, Any] = {
-    "scale_jitter": 0.15,
-    "any_scale_share": 0.1,
-    "diameter_range": (8.0, 120.0),
-    "simulated_share": 0.0,
-    "superposed_share": 0.05,
-    "plain_share": 0.8,
+    **AS_THEY_ARE,
     "learning_rate": 5e-4,
     "warm_up": 20,
     "averaging": 0.98,

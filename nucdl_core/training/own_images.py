@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import ConfigError
-from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, list_bundles, read_bundle
+from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, list_bundles, read_bundle, read_description
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.registry import DEFAULT_FAMILY, default_model, family_of
@@ -221,8 +221,10 @@ def settings_for(request: OwnImages, start: Optional[Bundle], nuclei: int) -> Tr
         chosen["initial"] = start.description.name if bundled else str(start.folder)
     if request.config is not None:
         return dataclasses.replace(from_mapping(TrainConfig, settings_in(request.config)), **chosen)
-    if start is None and request.architecture is not None:
-        chosen["architecture"] = request.architecture
+    if start is None:
+        family = request.architecture or DEFAULT_FAMILY
+        bundled_one = read_description(find_bundle(default_model(family)))
+        chosen.update(architecture=family, canonical_diameter=bundled_one.canonical_diameter)
     return own_config(model_name(request.output.name), nuclei, None if start is None else start.description, **chosen)
 
 

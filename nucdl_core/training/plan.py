@@ -43,7 +43,7 @@ class Plan:
     images : dict of str to str
         Fingerprint of each image, see `digest_of`.
     start : str
-        sha256 of the model that it begins with; empty for none.
+        sha256 of the model that it begins with, or, where it begins with chance, is compared with.
     """
 
     config: TrainConfig
@@ -66,7 +66,7 @@ class Plan:
         now: Dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         path = folder / PLAN
         # A hidden file is the system's, or what was being written when a training was killed.
-        if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        if folder.is_dir() and any(not each.name.startswith(".") for each in folder.iterdir()):
             before = _read(path)
             if before == now:
                 return

@@ -81,6 +81,7 @@ def test_a_recipe_is_trained_as_before(tmp_path, fields, settings, monkeypatch):
         (("--data", "DATA", "--images", "DATA"), "--data was given with --images or --masks"),
         (("RECIPE", "--images", "DATA", "--masks", "DATA"), "a recipe is trained with --data"),
         (("RECIPE", "--data", "DATA", "--start", "none"), "a recipe is trained with --data"),
+        (("RECIPE", "--data", "DATA", "--repeats", "2"), "a recipe is trained with --data"),
         (("--data", "DATA", "--architecture", "resnet"), "architecture 'resnet' is not known"),
         (("--data", "DATA", "--augmentation", "-rotation"), "augmentation is '-rotation'"),
         (("--data", "DATA", "--validation-images", "3"), "3 of 3 annotated images are to judge"),

@@ -218,6 +218,7 @@ def test_from_chance_an_architecture_gets_the_usual_network(tmp_path):
     config = settings_for(wanted, None, nuclei=400)
     assert (config.architecture, config.initial, config.augmentation) == ("maskrcnn", "", "none")
     assert (config.validation_images, config.steps) == (3, 10 * steps_for(400))
+    assert config.canonical_diameter == 32.0  # as the bundled Mask R-CNN, not as the U-Net
 
 
 def test_to_begin_with_none_counts_more_than_the_model_of_a_configuration(tmp_path):
