@@ -96,7 +96,8 @@ def train_command(
 def tune_command(data: Path, output: Path, **settings: Any) -> None:
     """Fit a model's decisions and contour correction to your annotated images, without training.
 
-    A quarter of the images judges the result and takes no part in the search.
+    A quarter of the images judges the result and takes no part in the search. Where the new numbers are not clearly
+    better there, the model keeps its own.
     """
     from tqdm import tqdm
 
@@ -110,7 +111,8 @@ def tune_command(data: Path, output: Path, **settings: Any) -> None:
             bar.update()
 
         result = tune(data, output, config, show)
+    numbers = "new numbers" if result.better else "numbers as before, since the new ones are not clearly better"
     click.echo(
         f"DSB score on {result.judges} images that took no part: {result.before:.3f} before, {result.after:.3f} after; "
-        f"the model is in {result.bundle}, use it with --model {result.bundle}"
+        f"the model, with {numbers}, is in {result.bundle}, use it with --model {result.bundle}"
     )

@@ -60,6 +60,7 @@ FAMILIES: Dict[str, Family] = {
         predictor="nucdl_core.model.map_predictor:MapPredictor",
         lesson="nucdl_core.training.lessons:MAP_LESSON",
         calibration="nucdl_core.training.calibrate:MAP_CHOICES",
+        staged=True,
         bundled="nuclei_unet",
     ),
     "maskrcnn": Family(

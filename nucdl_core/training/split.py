@@ -11,8 +11,9 @@ from nucdl_core.errors import ImageError
 
 # Of so many images one judges, where a person does not say how many.
 IMAGES_PER_JUDGE = 4
-# Of fewer images too few would judge: each half teaches once and judges once.
-FEWEST_APART = 6
+# Of fewer images a quarter would be fewer than six, too few for any test to tell a gain from chance: each half teaches
+# once and judges once, so that every image judges.
+FEWEST_APART = 24
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 The network stays as it is; what changes is how its maps become nuclei: the four numbers of the decision and the six
 of the contour correction (Hollandi et al., Cell Systems 2020, found theirs with a genetic algorithm that maximizes
-the score of the Data Science Bowl on the training images). The algorithm here is scipy's differential evolution.
+the score of the Data Science Bowl on the training images). The algorithm here is scipy's differential evolution. A
+decision is used with and without the correction, so that both count; and since ten numbers are soon fitted to a few
+images, they are taken only where they are clearly better on images that took no part.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from nucdl_core.training.calibrate import PredictedTruth
 from nucdl_core.training.reading import read_annotated_images
 from nucdl_core.training.sources import AnnotatedImage, image_of, truth_of
 from nucdl_core.training.split import draw_of
+from nucdl_core.training.verdict import is_better
 
 # Where each number is searched.
 DECISION_RANGES: Dict[str, Tuple[float, float]] = {
@@ -91,15 +94,18 @@ class Tuned:
     bundle : Path
         The new bundle.
     before, after : float
-        Mean DSB score of the old and the new numbers on the images that judge, both with contour correction.
+        Mean DSB score of the old and the new numbers on the images that judge, see `image_score`.
     judges : int
         How many images these are.
+    better : bool
+        Whether the new numbers are clearly better there; otherwise the bundle keeps the old ones.
     """
 
     bundle: Path
     before: float
     after: float
     judges: int
+    better: bool
 
 
 def tune(
@@ -136,12 +142,16 @@ def tune(
     old = bundle.description
     parts = [[predict_twice(source, predictor) for source in part] for part in (searching, judging)]
     decision, refinement = search(parts[0], predictor, config, progress)
-    before = mean_score(parts[1], predictor, old.decision, predictor.refinement(old.decision.foreground))
-    after = mean_score(parts[1], predictor, decision, refinement)
-    metrics = {**old.metrics, "tuned": {"images": len(searching), "judges": len(judging), "dsb_score": after}}
-    new = dataclasses.replace(old, name=output.name, decision=decision, refinement=refinement, metrics=metrics)
-    write_tuned(bundle.folder, output, new)
-    return Tuned(output, before, after, len(judging))
+    before = scores_both_ways(parts[1], predictor, old.decision, predictor.refinement(old.decision.foreground))
+    after = scores_both_ways(parts[1], predictor, decision, refinement)
+    better = is_better(after, before)
+    new = dataclasses.replace(old, name=output.name)
+    if better:
+        reached = {"images": len(searching), "judges": len(judging), "dsb_score": float(after.mean())}
+        metrics = {**old.metrics, "tuned": reached}
+        new = dataclasses.replace(new, decision=decision, refinement=refinement, metrics=metrics)
+    write_tuned(bundle.folder, output, new, tuned_card if better else _same_card)
+    return Tuned(output, float(before.mean()), float(after.mean()), len(judging), better)
 
 
 def split_for_tuning(sources: Sequence[AnnotatedImage]) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
@@ -175,7 +185,7 @@ def search(
     scores, start = [0.0], predictor.description.decision
 
     def loss(numbers: NDArray[np.float64]) -> float:
-        scores.append(mean_score(images, predictor, *from_numbers(numbers, start)))
+        scores.append(float(scores_both_ways(images, predictor, *from_numbers(numbers, start)).mean()))
         return -scores[-1]
 
     def report(best: NDArray[np.float64], convergence: float) -> None:
@@ -207,24 +217,32 @@ def from_numbers(numbers: NDArray[np.float64], start: Decision) -> Tuple[Decisio
     return decision, Refinement(**dict(zip(REFINEMENT_RANGES, rounded[len(DECISION_RANGES) :])))
 
 
-def mean_score(
+def scores_both_ways(
     images: Sequence[PredictedTruth], predictor: Predictor, decision: Decision, refinement: Refinement
-) -> float:
-    """Return the mean DSB score that a decision and the correction of outlines reach on images predicted twice."""
-    scores = []
-    for image in images:
-        found = predictor.find(image.prediction, decision).labels
-        refined = found if image.finer is None else refine_objects(found, image.finer, refinement)
-        scores.append(float(image_scores(image.truth, refined)["dsb_score"]))
-    return float(np.mean(scores))
+) -> NDArray[np.float64]:
+    """Return what a decision and the correction of outlines reach on each image, float64 array (N,)."""
+    return np.array([image_score(image, predictor, decision, refinement) for image in images])
 
 
-def write_tuned(source: Path, target: Path, description: BundleDescription) -> None:
-    """Write a bundle with the weights of another one and its own description and card."""
-    card = source / CARD
-    text = card.read_text(encoding="utf-8") if card.exists() else ""
+def image_score(image: PredictedTruth, predictor: Predictor, decision: Decision, refinement: Refinement) -> float:
+    """Return the DSB score of an image predicted twice, the mean of that without and that with correction."""
+    found = predictor.find(image.prediction, decision).labels
+    ways = [found] if image.finer is None else [found, refine_objects(found, image.finer, refinement)]
+    return float(np.mean([image_scores(image.truth, labels)["dsb_score"] for labels in ways]))
+
+
+def write_tuned(
+    source: Path, target: Path, description: BundleDescription, card: Callable[[BundleDescription, str], str]
+) -> None:
+    """Write a bundle with the weights of another one, its own description, and a card made from that of the other."""
+    path = source / CARD
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
     with replaced_folder(target) as folder:
         for name in description.files:
             write_bytes(folder / name, (source / name).read_bytes())
-        write_bytes(folder / CARD, tuned_card(description, text).encode("utf-8"))
+        write_bytes(folder / CARD, card(description, text).encode("utf-8"))
         write_description(folder, description)
+
+
+def _same_card(description: BundleDescription, text: str) -> str:
+    return text

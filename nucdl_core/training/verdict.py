@@ -32,6 +32,19 @@ class Verdict:
     sentence: str
 
 
+def is_better(own: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
+    """Tell whether the gain is larger than its standard error and, of a single image, than `SMALLEST_GAIN`.
+
+    Parameters
+    ----------
+    own, before : float64 arrays (N,)
+        Scores of the same images, in the same order; at least one.
+    """
+    gains = own - before
+    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else SMALLEST_GAIN
+    return bool(gains.mean() > 0 and gains.mean() >= error)
+
+
 def judge(own: NDArray[np.float64], before: NDArray[np.float64], name: str) -> Verdict:
     """Compare a new model with the one before on the same validation images.
 
@@ -45,12 +58,9 @@ def judge(own: NDArray[np.float64], before: NDArray[np.float64], name: str) -> V
     Returns
     -------
     Verdict
-        Better where the gain is larger than its standard error and, of a single image, than `SMALLEST_GAIN`.
+        Better where it `is_better`.
     """
-    found = compare_paired(own, before)
-    gains = own - before
-    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else SMALLEST_GAIN
-    better = found.difference > 0 and found.difference >= error
+    found, better = compare_paired(own, before), is_better(own, before)
     images = "the validation image" if len(own) == 1 else f"{len(own)} validation images"
     figures = (
         f"on {images} the mean F1 is {own.mean():.3f}, with {name} {before.mean():.3f} "

@@ -71,6 +71,12 @@ class UNet(MapNetwork):
         self.decoder = nn.ModuleList(ConvBlock(fine + coarse, fine) for fine, coarse in zip(widths[:-1], widths[1:]))
         self.head = nn.Conv2d(widths[0], len(MAPS) * BLOCK * BLOCK, 1)
 
+    def parts(self) -> Dict[str, List[nn.Parameter]]:
+        """Parameters by the stage of training up to which they learn: "all", "late" or "heads"."""
+        early, late = self.encoder[:-2], self.encoder[-2:]
+        heads = [*self.decoder.parameters(), *self.head.parameters()]
+        return {"all": list(early.parameters()), "late": list(late.parameters()), "heads": heads}
+
     def shift_size(self, octaves: float) -> None:
         """See `MapNetwork`."""
         with torch.no_grad():

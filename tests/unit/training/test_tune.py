@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tifffile
@@ -6,10 +8,10 @@ from drawings import disks, ideal_maps
 
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.model.bundle import read_bundle
-from nucdl_core.steps.contours import CONTOURS_ONLY
+from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement
 from nucdl_core.steps.instances import Decision, MapPrediction, Maps
 from nucdl_core.training.calibrate import PredictedTruth
-from nucdl_core.training.tune import DECISION_RANGES, TuneConfig, mean_score, search, tune
+from nucdl_core.training.tune import DECISION_RANGES, TuneConfig, scores_both_ways, search, tune
 
 QUICK = TuneConfig(generations=1, population=5)
 
@@ -39,8 +41,8 @@ def test_the_search_finds_numbers_that_fit_the_annotators():
     start = Decision("distance", foreground=0.6)
     model = untrained_map_model(decision=start)
     decision, refinement = search([predicted()], model, TuneConfig(generations=6, population=20))
-    assert mean_score([predicted()], model, start, CONTOURS_ONLY) < 0.7
-    assert mean_score([predicted()], model, decision, refinement) > 0.95
+    assert scores_both_ways([predicted()], model, start, CONTOURS_ONLY).mean() < 0.7
+    assert scores_both_ways([predicted()], model, decision, refinement).mean() > 0.95
 
 
 def test_the_same_seed_finds_the_same_numbers():
@@ -55,7 +57,32 @@ def test_the_best_score_is_told_after_each_generation():
     assert 1 <= len(told) <= 3
 
 
-def test_tuning_writes_a_bundle_with_the_same_weights_and_new_numbers(data, tiny_bundle, tmp_path):
+def test_a_decision_counts_without_and_with_correction():
+    """The correction alone would make up for a threshold that leaves out the outermost ring."""
+    model, generous = untrained_map_model(), Refinement(1.0, 0.0, 0.4, 0.0, 3.0, 0.0)
+    image, tight = predicted(), Decision("distance", foreground=0.6, score=0.0)
+    alone = dataclasses.replace(image, finer=None)
+    without = scores_both_ways([alone], model, tight, generous)[0]
+    both = scores_both_ways([image], model, tight, generous)[0]
+    assert without < both < 1
+    assert both == pytest.approx((without + 1) / 2, abs=0.02)
+
+
+@pytest.fixture
+def always_better(monkeypatch):
+    monkeypatch.setattr("nucdl_core.training.tune.is_better", lambda after, before: True)
+
+
+def test_numbers_that_are_not_clearly_better_are_not_taken(data, tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("nucdl_core.training.tune.is_better", lambda after, before: False)
+    result = tune(data, tmp_path / "mine", TuneConfig(str(tiny_bundle), 1, 5))
+    old, new = read_bundle(tiny_bundle).description, read_bundle(result.bundle).description
+    assert not result.better
+    assert (new.name, new.decision, new.refinement) == ("mine", old.decision, old.refinement)
+    assert "tuned" not in new.metrics
+
+
+def test_tuning_writes_a_bundle_with_the_same_weights_and_new_numbers(data, tiny_bundle, tmp_path, always_better):
     result = tune(data, tmp_path / "mine", TuneConfig(str(tiny_bundle), 1, 5))
     old, new = read_bundle(tiny_bundle), read_bundle(result.bundle)
     assert new.description.name == "mine"
