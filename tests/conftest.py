@@ -41,14 +41,14 @@ def make_tiny_bundle(folder, config, decision=None):
 
     from nucdl_core.model.bundle import TEST, WEIGHTS, write_description
     from nucdl_core.model.registry import build_network, predictor_class
-    from nucdl_core.steps.instances import Decision
     from nucdl_core.training.recipe import draft_description
 
     folder.mkdir(parents=True)
     torch.manual_seed(0)
     network = build_network(config.architecture, config.arguments)
     save_file({name: tensor.numpy() for name, tensor in network.state_dict().items()}, folder / WEIGHTS)
-    description = replace(draft_description(config), decision=decision or Decision())
+    draft = draft_description(config)
+    description = draft if decision is None else replace(draft, decision=decision)
     predictor = predictor_class(config.architecture)(network, description, "cpu", torch.float32)
     sample = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     save_file({"input": sample, **predictor.respond(sample)}, folder / TEST)

@@ -23,7 +23,8 @@ FAMILY = Family(
     predictor=f"{__name__}:IslandPredictor",
     lesson=f"{__name__}:LESSON",
     calibration=f"{__name__}:CHOICES",
-    gives_maps=False,
+    decision={"decoder": "instances"},
+    tells_sizes=False,
 )
 CHOICES = {"instances": {"foreground": (0.4, 0.5, 0.6)}}
 
@@ -36,6 +37,9 @@ class IslandNetwork(nn.Module):
     def __init__(self, gain=8.0):
         super().__init__()
         self.gain, self.offset = nn.Parameter(torch.tensor([gain])), nn.Parameter(torch.tensor([-4.0]))
+
+    def parts(self):
+        return {"heads": [self.gain, self.offset]}
 
     def forward(self, images):
         return self.gain * images + self.offset

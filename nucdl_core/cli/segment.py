@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 @click.argument("inputs", nargs=-1, type=EXISTING, metavar="[IMAGES...]")
 @click.option("--output", type=FOLDER, required=True, help="Folder for label images, objects.csv and run.json.")
 @click.option(
-    "--family", type=click.Choice(list(FAMILIES)), default=None, help="Use its bundled model.  [default: unet]"
+    "--family",
+    type=click.Choice([name for name, family in FAMILIES.items() if family.bundled]),
+    default=None,
+    help="Use its bundled model.  [default: unet]",
 )
 @click.option("--model", default=None, help="Name or folder of a model, instead of the family's.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="fast", show_default=True, help="How much care.")

@@ -23,7 +23,7 @@ from nucdl_core.model.registry import FAMILIES
 @click.option("--data", type=EXISTING_FOLDER, default=None, help="Instead of both: folder with 'images' and 'masks'.")
 @click.option("--output", type=FOLDER, required=True, help="Folder of the new model; its name is the model's.")
 @click.option("--start", default=None, help="Name or folder of the model to begin with, or none.  [the bundled one]")
-@click.option("--architecture", default=None, help=f"{' or '.join(FAMILIES)}.  [that of --start]")
+@click.option("--architecture", default=None, help=f"One of {', '.join(FAMILIES)}.  [that of --start]")
 @click.option("--max-minutes", type=float, default=None, help="How long it may take.")
 @click.option(
     "--validation-images",

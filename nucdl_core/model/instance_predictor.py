@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from nucdl_core.arrays import Floats
 from nucdl_core.model.bundle import BundleDescription
-from nucdl_core.model.loading import load_companion
+from nucdl_core.model.guided import GuidedPredictor
 from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.model.networks.maskrcnn import Examination
-from nucdl_core.model.predictor import Gate, Predictor, Tensors, run_views
+from nucdl_core.model.predictor import Tensors, run_views
 from nucdl_core.results import Found
 from nucdl_core.steps.detections import Detections, InstancePrediction, decode_views, merge_views
 from nucdl_core.steps.instances import Decision
@@ -23,22 +23,15 @@ from nucdl_core.steps.views import View
 TESTED = ("objectness", "scores", "masks")
 
 
-class InstancePredictor(Predictor):
+class InstancePredictor(GuidedPredictor):
     """A network that gives boxes with small masks, on a device.
 
     Parameters
     ----------
     network : nn.Module
         Such as `networks.maskrcnn.NucleusMaskRCNN`.
-    description, device, dtype
-        See `Predictor`; boxes are always computed in float32.
-    size_model : MapPredictor, optional
-        The model that estimates sizes and corrects outlines; without it, the companion that the description names.
-
-    Raises
-    ------
-    BundleError
-        See `loading.load_companion`.
+    description, device, dtype, size_model
+        See `GuidedPredictor`; boxes are always computed in float32.
     """
 
     # Every nucleus of a tile is held as a mask of its own, so that tiles are smaller than those of maps. The halo need
@@ -55,14 +48,8 @@ class InstancePredictor(Predictor):
         dtype: torch.dtype,
         size_model: Optional[MapPredictor] = None,
     ) -> None:
-        super().__init__(network, description, device, dtype)
-        self._size_model = load_companion(description, device) if size_model is None else size_model
+        super().__init__(network, description, device, dtype, size_model)
         self.network = self.network.to(device).to(memory_format=torch.channels_last)
-
-    @property
-    def size_model(self) -> MapPredictor:
-        """The companion."""
-        return self._size_model
 
     def predict(self, image: Floats, diameter: float, views: Sequence[View]) -> InstancePrediction:
         """See `Predictor.predict`."""
@@ -96,12 +83,6 @@ class InstancePredictor(Predictor):
             result: Examination = self.network.examine(self._batch([image]), boxes.to(self.device))
         parts = (result.objectness.sigmoid(), result.scores, result.masks)
         return {name: part.cpu().numpy() for name, part in zip(TESTED, parts)}
-
-    def through(self, gate: Gate) -> InstancePredictor:
-        """Return a predictor of the same networks, the companion's included, that asks a gate to run them."""
-        other = super().through(gate)
-        other._size_model = self._size_model.through(gate)
-        return other
 
     def compute(self, images: Sequence[Floats]) -> List[Detections]:
         """Return the nuclei of each image; see `Predictor.compute`."""

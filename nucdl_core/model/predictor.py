@@ -172,7 +172,8 @@ class Predictor(abc.ABC):
                 raise BundleError(f"{folder / TEST} lacks the tensor {name!r}; install the model again")
             # Older bundles also hold maps that are not compared, at the end.
             expected = test[name][: len(values)].astype(np.float32)
-            difference = max(difference, float(np.abs(values - expected).max(initial=0)))
+            # Unlike max() this tells a NaN.
+            difference = float(np.maximum(difference, np.abs(values - expected).max(initial=0)))
         if not difference <= self.description.tolerance:
             raise BundleError(
                 f"{folder}: the model's output differs from its expected test output by {difference:.3f}, more than "

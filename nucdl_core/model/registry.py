@@ -8,7 +8,7 @@ them. A new family is one entry here, with a predictor and a network of its own 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type
 
 from nucdl_core.errors import BundleError
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from nucdl_core.model.predictor import Predictor
 
 NETWORKS = "nucdl_core.model.networks"
+# Decisions before calibration: as the authors made them, where they say so.
+THREE = {"decoder": "three_class", "seed": 0.5, "score": 0.5}
+SHRUNK = {"decoder": "distance", "seed": 0.5, "score": 0.5}
+DISTANCE = {"decoder": "distance", "score": 0.5}
+BORDER = {"decoder": "border", "seed": 0.6, "foreground": 0.2, "score": 0.0}
+MASK = {"decoder": "foreground", "seed": 0.5, "score": 0.5}
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,11 @@ class Family:
         How the network is taught, see `training.lessons.Lesson`.
     calibration : str
         Where the numbers of its decision are searched, see `training.calibrate.Choices`.
-    gives_maps : bool
+    decision : mapping
+        The decision before calibration: those numbers of `steps.instances.Decision` that are not the usual ones.
+    tells_sizes : bool
         Whether its predictor is a `map_predictor.MapPredictor`, which estimates sizes and corrects outlines; another
-        one needs a companion for that.
-    staged : bool
-        Whether its network has ``parts()`` that can learn in stages, see `training.config.Stage`.
+        one needs a companion for that, see `guided`.
     bundled : str or None
         Its model that comes with this version.
     """
@@ -49,9 +55,33 @@ class Family:
     predictor: str
     lesson: str
     calibration: str
-    gives_maps: bool = True
-    staged: bool = False
+    decision: Mapping[str, Any] = field(default_factory=dict)
+    tells_sizes: bool = True
     bundled: Optional[str] = None
+
+
+def published(network: str, lesson: str, calibration: str, **decision: Any) -> Family:
+    """Describe the family of a published network that tells something about each pixel.
+
+    Parameters
+    ----------
+    network : str
+        ``module:name`` in `networks`.
+    lesson : str
+        Name in `training.published`.
+    calibration : str
+        Name in `training.calibrate`.
+    **decision
+        See `Family`.
+    """
+    return Family(
+        network=f"{NETWORKS}.{network}",
+        predictor="nucdl_core.model.guided:GuidedPixelPredictor",
+        lesson=f"nucdl_core.training.published:{lesson}",
+        calibration=f"nucdl_core.training.calibrate:{calibration}",
+        decision=decision,
+        tells_sizes=False,
+    )
 
 
 FAMILIES: Dict[str, Family] = {
@@ -60,7 +90,6 @@ FAMILIES: Dict[str, Family] = {
         predictor="nucdl_core.model.map_predictor:MapPredictor",
         lesson="nucdl_core.training.lessons:MAP_LESSON",
         calibration="nucdl_core.training.calibrate:MAP_CHOICES",
-        staged=True,
         bundled="nuclei_unet",
     ),
     "maskrcnn": Family(
@@ -68,10 +97,27 @@ FAMILIES: Dict[str, Family] = {
         predictor="nucdl_core.model.instance_predictor:InstancePredictor",
         lesson="nucdl_core.training.lessons:INSTANCE_LESSON",
         calibration="nucdl_core.training.calibrate:INSTANCE_CHOICES",
-        gives_maps=False,
-        staged=True,
+        decision={"decoder": "instances"},
+        tells_sizes=False,
         bundled="nuclei_maskrcnn",
     ),
+    "maskrcnn_resnet": Family(
+        network=f"{NETWORKS}.maskrcnn_resnet:ResNetMaskRCNN",
+        predictor="nucdl_core.model.instance_predictor:InstancePredictor",
+        lesson="nucdl_core.training.lessons:INSTANCE_LESSON",
+        calibration="nucdl_core.training.calibrate:INSTANCE_CHOICES",
+        decision={"decoder": "instances", "score": 0.5},
+        tells_sizes=False,
+    ),
+    "unet_three_class": published("plain_unet:ThreeClassUNet", "THREE_CLASS_LESSON", "THREE_CLASS_CHOICES", **THREE),
+    "unet_shrunk": published("plain_unet:ShrunkUNet", "SHRUNK_LESSON", "DISTANCE_CHOICES", **SHRUNK),
+    "unet_resnet34": published("resnet_unet:ResNetUNet", "SHRUNK_LESSON", "DISTANCE_CHOICES", **SHRUNK),
+    "unet_positions": published("plain_unet:PositionUNet", "POSITION_LESSON", "DISTANCE_CHOICES", **DISTANCE),
+    "unet_mask": published("plain_unet:MaskUNet", "MASK_LESSON", "MASK_CHOICES", **MASK),
+    "fpn2": published("resnet_unet:TwoPyramids", "BORDER_LESSON", "BORDER_CHOICES", **BORDER),
+    "deepcell": published("windows:DeepCell", "THREE_CLASS_LESSON", "THREE_CLASS_CHOICES", **THREE),
+    "cnn": published("windows:SimpleCNN", "MASK_LESSON", "MASK_CHOICES", **MASK),
+    "resnet": published("resnet_unet:MaskResNet", "MASK_LESSON", "MASK_CHOICES", **MASK),
 }
 DEFAULT_FAMILY = "unet"
 
@@ -101,9 +147,10 @@ def default_model(family: str) -> str:
 
     name = family_of(family).bundled
     if name is None or name not in list_bundles():
+        recipe = f"training/{name}.json" if name else f"training/recipes/{family}.json"
         raise BundleError(
-            f"this version comes without a model of the family {family}; train one with 'nucdl train "
-            f"training/{name or family}.json --data FOLDER --output FOLDER', and name its folder with --model"
+            f"this version comes without a model of the family {family}; train one with 'nucdl train {recipe} --data "
+            "FOLDER --output FOLDER', and name its folder with --model"
         )
     return name
 
@@ -115,8 +162,8 @@ def require_maps(description: BundleDescription) -> None:
     ------
     BundleError
     """
-    if not family_of(description.family).gives_maps:
-        families = " or ".join(name for name, family in FAMILIES.items() if family.gives_maps)
+    if not family_of(description.family).tells_sizes:
+        families = " or ".join(name for name, family in FAMILIES.items() if family.tells_sizes)
         raise BundleError(
             f"the model {description.name} is of the family {description.family}, but one of the family {families} is "
             "needed here; choose another model"

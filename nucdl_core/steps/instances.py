@@ -1,13 +1,17 @@
 """From the network's maps to numbered nuclei.
 
-Three ways of splitting touching nuclei are offered; which one a model uses stands in its bundle, decided on
-validation data:
+Several ways of splitting touching nuclei are offered; which one a model uses stands in its bundle, decided on
+validation data where its network tells what several of them need:
 
 * ``three_class``: seeds are the components of the interior (foreground without boundary), grown back over the
   boundary (Caicedo et al., Cytometry A 2019);
 * ``distance``: seeds are where the normalized distance map exceeds a threshold, the map itself is the landscape
   of a watershed (after Zaki et al., Cytometry A 2020);
-* ``combined``: seeds are where distance times (1 - boundary) exceeds a threshold, the landscape is that product.
+* ``combined``: seeds are where distance times (1 - boundary) exceeds a threshold, the landscape is that product;
+* ``border``: seeds are where the distance exceeds a threshold, the boundary map upside down is the landscape (Zaki et
+  al. as they wrote it);
+* ``foreground``: seeds are where the foreground exceeds a higher threshold, which is also the landscape: for networks
+  that tell nothing else.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from nucdl_core.config import require
 from nucdl_core.labels import gapless, tidied
 from nucdl_core.results import Found
 
-DECODERS = ("three_class", "distance", "combined")
+DECODERS = ("three_class", "distance", "combined", "border", "foreground")
 # Networks that find nuclei one by one need no decoder for maps.
 ONE_BY_ONE = "instances"
 LEVELS = 16
@@ -103,12 +107,14 @@ class Decision:
 
 
 def seed_map(maps: Maps, decoder: str) -> Floats:
-    """Return the map (H, W) in [0, 1] whose islands are the nuclei and whose valleys part them."""
+    """Return the map (H, W) in [0, 1] whose islands are the seeds of nuclei."""
     if decoder == "three_class":
         return np.asarray(maps.foreground * (1 - maps.boundary), np.float32)
-    if decoder == "distance":
-        return maps.distance
-    return np.asarray(maps.distance * (1 - maps.boundary), np.float32)
+    if decoder == "foreground":
+        return maps.foreground
+    if decoder == "combined":
+        return np.asarray(maps.distance * (1 - maps.boundary), np.float32)
+    return maps.distance
 
 
 def on_image_pixels(
@@ -151,10 +157,11 @@ def find_instances(maps: Maps, decision: Decision, canonical_diameter: float) ->
     int32 array (H, W)
         1..N without gaps.
     """
-    landscape = seed_map(maps, decision.decoder)
+    sure = seed_map(maps, decision.decoder)
+    landscape = np.asarray(1 - maps.boundary, np.float32) if decision.decoder == "border" else sure
     mask = maps.foreground > decision.foreground
     smallest_area = np.pi / 4 * (decision.smallest * canonical_diameter) ** 2
-    labels = grow(find_seeds(mask & (landscape > decision.seed), 0.05 * smallest_area), landscape, mask)
+    labels = grow(find_seeds(mask & (sure > decision.seed), 0.05 * smallest_area), landscape, mask)
     # Most pixels are background, so that only those of the mask are looked at.
     pixels = np.flatnonzero(mask)
     numbers = labels.ravel()[pixels]

@@ -14,7 +14,7 @@ from nucdl_core.arrays import Floats, Labels
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.model.registry import family_of, load_part
 from nucdl_core.scores.matching import image_scores
-from nucdl_core.steps.instances import DECODERS, ONE_BY_ONE, Decision
+from nucdl_core.steps.instances import ONE_BY_ONE, Decision
 from nucdl_core.steps.views import VIEW_SETS
 
 _LOGGER = logging.getLogger(__name__)
@@ -24,16 +24,26 @@ Choices = Dict[str, Tuple[float, ...]]
 
 SMALLEST = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 # Each number is searched in turn while the others stay, `ROUNDS` times over.
-MAP_CHOICES: Dict[str, Choices] = {
-    decoder: {
-        "seed": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
-        "foreground": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
-        "smallest": SMALLEST,
-        "score": (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75),
-    }
-    for decoder in DECODERS
+PIXEL_NUMBERS: Choices = {
+    "seed": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
+    "foreground": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65),
+    "smallest": SMALLEST,
+    "score": (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75),
 }
+MAP_CHOICES: Dict[str, Choices] = dict.fromkeys(("three_class", "distance", "combined"), PIXEL_NUMBERS)
 """Choices for each way to decode maps."""
+THREE_CLASS_CHOICES: Dict[str, Choices] = {"three_class": PIXEL_NUMBERS}
+"""Choices for networks that tell interior and boundary."""
+DISTANCE_CHOICES: Dict[str, Choices] = {"distance": PIXEL_NUMBERS}
+"""Choices for networks that tell what is inside of each nucleus."""
+BORDER_CHOICES: Dict[str, Choices] = {
+    "border": {**PIXEL_NUMBERS, "foreground": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)}
+}
+"""Choices for two networks that tell distance and border, where the foreground stands for a distance."""
+MASK_CHOICES: Dict[str, Choices] = {
+    "foreground": {**PIXEL_NUMBERS, "seed": (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)}
+}
+"""Choices for networks that tell a mask and nothing else."""
 INSTANCE_CHOICES: Dict[str, Choices] = {
     ONE_BY_ONE: {
         "score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
 
 from nucdl_core.config import DEFAULT_MODEL, require
-from nucdl_core.model.registry import DEFAULT_FAMILY, family_of
+from nucdl_core.model.registry import DEFAULT_FAMILY
 from nucdl_core.training.augment import ALL_CLASSES, classes_of
+from nucdl_core.training.pretrained import PretrainedWeights
 
 PARTS = ("all", "late", "heads")
+OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training of a Mask R-CNN.
+    """A part of a training in which some of the network learns and the rest stays as it is.
 
     Attributes
     ----------
@@ -22,7 +24,7 @@ class Stage:
         Share of all steps after which it ends.
     learning_rate : float
     trains : str
-        What learns: "all", the "late" levels of the encoder and the heads, or the "heads" with the feature pyramid.
+        What learns: "all", the "late" levels of the encoder and all that follows, or the "heads", without the encoder.
     """
 
     until: float
@@ -73,10 +75,14 @@ class TrainConfig:
     initial : str
         Name of a bundled model or path of a bundle folder, whose weights the network starts from as far as the two
         have parts of the same name; empty starts from chance.
+    pretrained : PretrainedWeights or None
+        Weights of the encoder that were trained elsewhere.
     stages : sequence of Stage
-        Instead of `learning_rate`: how a Mask R-CNN learns in stages, one after the other.
+        Instead of `learning_rate`: how a network learns in stages, one after the other.
     companion : str
-        The U-Net by which a Mask R-CNN estimates sizes: a bundled model's name or a path.
+        The model by which one that cannot tell the size of nuclei knows it: a bundled model's name or a path.
+    optimizer : str
+        One of `OPTIMIZERS`.
     crop_size, batch, steps, learning_rate, weight_decay, averaging, seed
         The optimization; `averaging` is the decay of the moving average of the weights.
     warm_up : int
@@ -107,8 +113,10 @@ class TrainConfig:
     validation_images: Optional[int] = None
     augmentation: str = ALL_CLASSES
     initial: str = ""
+    pretrained: Optional[PretrainedWeights] = None
     stages: Tuple[Stage, ...] = ()
     companion: str = DEFAULT_MODEL
+    optimizer: str = "adamw"
     crop_size: int = 256
     batch: int = 8
     steps: int = 12000
@@ -142,6 +150,10 @@ class TrainConfig:
             self.validation_images is None or self.validation_images >= 1,
             f"validation_images is {self.validation_images}; give at least 1",
         )
+        require(
+            self.optimizer in OPTIMIZERS,
+            f"optimizer is {self.optimizer!r}; it must be one of {', '.join(OPTIMIZERS)}",
+        )
         classes_of(self.augmentation)
         smallest, largest = self.diameter_range
         require(
@@ -152,7 +164,6 @@ class TrainConfig:
 
     def _check_stages(self) -> None:
         if self.stages:
-            require(family_of(self.architecture).staged, f"architecture {self.architecture!r} learns without stages")
             ends = [stage.until for stage in self.stages]
             require(
                 ends == sorted(ends) and ends[-1] == 1,

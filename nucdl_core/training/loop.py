@@ -22,10 +22,12 @@ from nucdl_core.training.checkpoint import TrainingState, load_checkpoint, save_
 from nucdl_core.training.config import PARTS, Stage, TrainConfig
 from nucdl_core.training.crops import CropDataset, collate
 from nucdl_core.training.lessons import Batch, Lesson, lesson_of, start_from
+from nucdl_core.training.pretrained import give_pretrained
 from nucdl_core.training.sources import AnnotatedImage
 
 _LOGGER = logging.getLogger(__name__)
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,29 @@ def begin(config: TrainConfig, checkpoint: Path, device: str) -> TrainingState:
     """
     torch.manual_seed(config.seed)
     network = build_network(config.architecture, config.arguments).to(device)
-    if config.initial and not checkpoint.exists():
-        start_from(network, config.initial)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    if not checkpoint.exists():
+        if config.pretrained is not None:
+            left = give_pretrained(network, config.pretrained)
+            _LOGGER.info("%s: not taken: %s", config.pretrained.file, ", ".join(left) or "none")
+        if config.initial:
+            start_from(network, config.initial)
+    optimizer = make_optimizer(config, network)
     state = TrainingState(network, copy.deepcopy(network).eval(), optimizer)
     if checkpoint.exists():
         load_checkpoint(checkpoint, state)
     return state
+
+
+def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """Make the optimizer that a configuration names, with a momentum of 0.9 where it takes one."""
+    parameters, rate, decay = network.parameters(), config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=MOMENTUM, weight_decay=decay)
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, rate, weight_decay=decay)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(parameters, rate, weight_decay=decay)
+    return torch.optim.AdamW(parameters, rate, weight_decay=decay)
 
 
 def _is_over(config: TrainConfig, state: TrainingState, watch: Optional[Watch]) -> bool:

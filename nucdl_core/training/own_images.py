@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-from nucdl_core.config import from_mapping, require
+from nucdl_core.config import DEFAULT_MODEL, from_mapping, require
 from nucdl_core.errors import ConfigError
 from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, list_bundles, read_bundle, read_description
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.registry import DEFAULT_FAMILY, default_model, family_of
+from nucdl_core.steps.instances import Decision
 from nucdl_core.training.conclusion import Outcome, conclude
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defaults import model_name, own_config
@@ -47,7 +48,7 @@ class OwnImages:
         Folder of the new model.
     start : str or None
         Model to begin with: a bundled one's name or a folder; "none" begins with chance, None with the bundled model of
-        the architecture.
+        the architecture, or with chance where there is none.
     architecture : str or None
         A key of `model.registry.FAMILIES`; None takes that of the model to begin with.
     max_minutes : float or None
@@ -133,7 +134,7 @@ def train_on_own_images(request: OwnImages, others: Mapping[str, Finder] = {}) -
     sources = {source.name: source for source in read_annotated(request.images, request.masks, request.masks_format)}
     parts = parts_for(request, sources)
     config = settings_for(request, start, min(nuclei_of(sources[name] for name in part.training) for part in parts))
-    before = start or read_bundle(find_bundle(default_model(config.architecture)))
+    before = start or read_bundle(find_bundle(model_beside(config.architecture)))
     images = {name: digest_of(source) for name, source in sources.items()}
     Plan(config, parts, images, before.sha256).keep(request.folder)
 
@@ -147,7 +148,7 @@ def train_on_own_images(request: OwnImages, others: Mapping[str, Finder] = {}) -
         device=device,
         workers=request.workers,
         seconds=seconds_for_each(request, len(parts)),
-        decision=None if request.config and start is None else before.description.decision,
+        decision=known_decision(request, start, before, config),
         before=judging.scores(before.description.name),
     )
     runs = [train_run(shop, number) for number in range(request.repeats)]
@@ -182,6 +183,8 @@ def starting_model(request: OwnImages) -> Optional[Bundle]:
         wanted = config.initial
         if not wanted:
             return None
+    if wanted is None and family_of(request.architecture or DEFAULT_FAMILY).bundled is None:
+        return None
     bundle = read_bundle(find_bundle(wanted or default_model(request.architecture or DEFAULT_FAMILY)))
     if request.folder.resolve() in bundle.folder.resolve().parents:
         raise ConfigError(
@@ -223,9 +226,23 @@ def settings_for(request: OwnImages, start: Optional[Bundle], nuclei: int) -> Tr
         return dataclasses.replace(from_mapping(TrainConfig, settings_in(request.config)), **chosen)
     if start is None:
         family = request.architecture or DEFAULT_FAMILY
-        bundled_one = read_description(find_bundle(default_model(family)))
+        bundled_one = read_description(find_bundle(model_beside(family)))
         chosen.update(architecture=family, canonical_diameter=bundled_one.canonical_diameter)
     return own_config(model_name(request.output.name), nuclei, None if start is None else start.description, **chosen)
+
+
+def model_beside(family: str) -> str:
+    """Name the bundled model that a model of a family begins with or is compared with: its own, or the default one."""
+    return family_of(family).bundled or DEFAULT_MODEL
+
+
+def known_decision(
+    request: OwnImages, start: Optional[Bundle], before: Bundle, config: TrainConfig
+) -> Optional[Decision]:
+    """Return the decision that calibration begins with; None searches it from the ground."""
+    if start is None and (request.config is not None or before.description.family != config.architecture):
+        return None
+    return before.description.decision
 
 
 def parts_for(request: OwnImages, sources: Mapping[str, AnnotatedImage]) -> List[Part]:

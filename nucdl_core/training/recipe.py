@@ -278,7 +278,7 @@ def predict_each(validation: Sequence[AnnotatedImage], predictor: Predictor) -> 
 
 def companion_of(config: TrainConfig) -> Optional[Companion]:
     """Identify the model that a network without maps will rely on for sizes; None for other networks."""
-    if family_of(config.architecture).gives_maps:
+    if family_of(config.architecture).tells_sizes:
         return None
     bundle = read_bundle(find_bundle(config.companion))
     require_maps(bundle.description)
@@ -297,7 +297,7 @@ def draft_description(config: TrainConfig) -> BundleDescription:
         arguments=config.arguments,
         normalization={"name": "percentile", "low": LOW_PERCENTILE, "high": HIGH_PERCENTILE},
         canonical_diameter=config.prediction_diameter or config.canonical_diameter,
-        decision=Decision(),
+        decision=Decision(**family_of(config.architecture).decision),
         companion=companion_of(config),
         files={WEIGHTS: "", TEST: ""},
     )
@@ -306,7 +306,7 @@ def draft_description(config: TrainConfig) -> BundleDescription:
 def finished_network(config: TrainConfig, network: nn.Module) -> nn.Module:
     """Return a copy of a network that is being taught, as it will be used: its sizes relative to the diameter there."""
     finished = copy.deepcopy(network)
-    if family_of(config.architecture).gives_maps and config.prediction_diameter is not None:
+    if family_of(config.architecture).tells_sizes and config.prediction_diameter is not None:
         octaves = float(np.log2(config.canonical_diameter / config.prediction_diameter))
         finished.shift_size(octaves)  # type: ignore[operator]
     return finished

@@ -140,7 +140,9 @@ def copy_model(model: Path, folder: Path) -> None:
 
 def watch_of(config: TrainConfig, validation: Sequence[AnnotatedImage], shop: Workshop) -> Watch:
     """Let a training be watched on its validation images, by the decision that calibration begins with."""
-    description = dataclasses.replace(draft_description(config), decision=shop.decision or Decision())
+    description = draft_description(config)
+    if shop.decision is not None:
+        description = dataclasses.replace(description, decision=shop.decision)
     start = float(np.mean([shop.before[source.name] for source in validation]))
     return Watch(functools.partial(_score, config, description, validation, shop.device), start, shop.seconds)
 

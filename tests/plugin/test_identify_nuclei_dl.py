@@ -307,3 +307,24 @@ def test_the_model_is_loaded_once_for_all_images(module, make_workspace, tiny_bu
     for _ in range(3):
         module.run(make_workspace(module, blurred_disks([(80, 100)]).astype(np.float32)))
     assert loaded == [tiny_bundle]
+
+
+@pytest.mark.parametrize(
+    "family, arguments",
+    [
+        ("unet_three_class", {"widths": [4, 8]}),
+        ("fpn2", {"depth": 18, "channels": 8}),
+        ("deepcell", {"members": 2, "channels": 4, "dense": 8}),
+    ],
+)
+def test_a_published_network_is_used_like_any_model(module, make_workspace, tmp_path, family, arguments):
+    from conftest import make_tiny_bundle
+
+    from nucdl_core.training.config import TrainConfig
+
+    bundle = make_tiny_bundle(tmp_path / family, TrainConfig(f"tiny_{family}", family, arguments))
+    module.model.value = "Folder"
+    module.model_folder.value = f"Elsewhere...|{bundle}"
+    workspace = make_workspace(module, blurred_disks([(80, 100)]).astype(np.float32))
+    module.run(workspace)
+    assert workspace.object_set.get_objects(module.y_name.value).segmented.shape == (160, 200)

@@ -8,11 +8,12 @@ larger; everything is small enough for a CPU. torchvision is loaded when a netwo
 
 from __future__ import annotations
 
+import abc
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from torch import Tensor, nn
 
-from nucdl_core.errors import BundleError
+from nucdl_core.model.networks.resnet import require_torchvision
 from nucdl_core.model.networks.unet import encode, make_encoder
 
 # Anchors in pixels for each level of the pyramid from stride 4 on, and heights over widths.
@@ -47,48 +48,43 @@ class Examination(NamedTuple):
     masks: Tensor
 
 
-class NucleusMaskRCNN(nn.Module):
-    """Mask R-CNN with one class.
+class Detector(nn.Module, abc.ABC):
+    """A Mask R-CNN with one class, whatever its encoder.
 
     Parameters
     ----------
-    widths : sequence of int
-        Channels of the encoder's levels; see `unet.UNet`. One level for each stride of the pyramid, five in all.
-    channels : int
-        Of the feature pyramid and of the heads.
+    detector : torchvision's MaskRCNN
+        Whose proposals and heads are taken. Its transform is not used: the images are normalized and scaled already.
 
     Notes
     -----
     Coordinates are (column, row) as torchvision has them, in pixels, 0 at the outer edge of the first pixel. A mask at
     position x of its box tells about the pixel number x, whose centre is x + 0.5; `detections.enlarge` knows that.
-
-    Raises
-    ------
-    BundleError
-        If torchvision is not installed.
-    ValueError
-        If there are not five levels.
     """
 
-    def __init__(self, widths: Sequence[int] = (32, 64, 128, 192, 256), channels: int = 64) -> None:
+    stride: int
+
+    def __init__(self, detector: Any) -> None:
+        from torchvision.models.detection.image_list import ImageList
+
         super().__init__()
-        if len(widths) != len(ANCHORS) + 1:
-            raise ValueError(f"{len(widths)} widths came; the pyramid has {len(ANCHORS) + 1} levels")
-        parts = _torchvision_parts(list(widths), channels)
-        self.stride = 2 ** len(widths)
-        self.encoder = make_encoder(widths)
-        self.pyramid: nn.Module = parts["pyramid"]
-        self.rpn: nn.Module = parts["rpn"]
-        self.roi_heads: nn.Module = parts["roi_heads"]
-        self._listed = parts["image_list"]
+        self._listed = ImageList
+        self.rpn: nn.Module = detector.rpn
+        self.roi_heads: nn.Module = detector.roi_heads
         for head in (self.rpn.head, self.roi_heads.box_predictor, self.roi_heads.mask_predictor):
             head.register_forward_hook(_in_single_precision)
 
+    @abc.abstractmethod
     def parts(self) -> Dict[str, List[nn.Parameter]]:
         """Parameters by the stage of training up to which they learn: "all", "late" or "heads"."""
-        early, late = self.encoder[:-2], self.encoder[-2:]
-        heads = [*self.pyramid.parameters(), *self.rpn.parameters(), *self.roi_heads.parameters()]
-        return {"all": list(early.parameters()), "late": list(late.parameters()), "heads": heads}
+
+    @abc.abstractmethod
+    def features(self, images: Tensor) -> Dict[str, Tensor]:
+        """Return the levels of the feature pyramid for images (B, 1, H, W), the finest first."""
+
+    def proposing(self, features: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Return the levels that propose nuclei: all of them, unless a subclass says otherwise."""
+        return features
 
     def forward(
         self, images: Tensor, targets: Optional[Targets] = None
@@ -111,7 +107,7 @@ class NucleusMaskRCNN(nn.Module):
             The terms of the loss; empty outside training.
         """
         features, sizes = self._features(images), [(images.shape[-2], images.shape[-1])] * len(images)
-        proposals, first = self.rpn(self._listed(images, sizes), _without_finest(features), targets)
+        proposals, first = self.rpn(self._listed(images, sizes), self.proposing(features), targets)
         found, second = self.roi_heads(features, proposals, sizes, targets)
         return found, {**first, **second}
 
@@ -119,15 +115,58 @@ class NucleusMaskRCNN(nn.Module):
         """Say what the parts of the network make of an image (1, 1, H, W) and of given boxes (N, 4) in it."""
         features, sizes = self._features(image), [(image.shape[-2], image.shape[-1])]
         heads: Any = self.roi_heads
-        objectness, _ = self.rpn.head(list(_without_finest(features).values()))  # type: ignore[operator]
+        objectness, _ = self.rpn.head(list(self.proposing(features).values()))  # type: ignore[operator]
         logits, _ = heads.box_predictor(heads.box_head(heads.box_roi_pool(features, [boxes], sizes)))
         masks = heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(features, [boxes], sizes)))
         return Examination(objectness[0], logits.softmax(dim=1)[:, 1], masks[:, 1].sigmoid())
 
     def _features(self, images: Tensor) -> Dict[str, Tensor]:
-        levels = {str(number): level for number, level in enumerate(encode(self.encoder, images))}
         # Single precision from here on, since anchors take the number format of the features.
-        return {name: level.float() for name, level in self.pyramid(levels).items()}
+        return {name: level.float() for name, level in self.features(images).items()}
+
+
+class NucleusMaskRCNN(Detector):
+    """Mask R-CNN on the encoder of our U-Net.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Channels of the encoder's levels; see `unet.UNet`. One level for each stride of the pyramid, five in all.
+    channels : int
+        Of the feature pyramid and of the heads.
+
+    Raises
+    ------
+    BundleError
+        If torchvision is not installed.
+    ValueError
+        If there are not five levels.
+    """
+
+    def __init__(self, widths: Sequence[int] = (32, 64, 128, 192, 256), channels: int = 64) -> None:
+        if len(widths) != len(ANCHORS) + 1:
+            raise ValueError(f"{len(widths)} widths came; the pyramid has {len(ANCHORS) + 1} levels")
+        pyramid, detector = _small_detector(list(widths), channels)
+        super().__init__(detector)
+        self.stride = 2 ** len(widths)
+        self.encoder = make_encoder(widths)
+        self.pyramid = pyramid
+
+    def parts(self) -> Dict[str, List[nn.Parameter]]:
+        """See `Detector.parts`."""
+        early, late = self.encoder[:-2], self.encoder[-2:]
+        heads = [*self.pyramid.parameters(), *self.rpn.parameters(), *self.roi_heads.parameters()]
+        return {"all": list(early.parameters()), "late": list(late.parameters()), "heads": heads}
+
+    def features(self, images: Tensor) -> Dict[str, Tensor]:
+        """See `Detector.features`."""
+        levels = {str(number): level for number, level in enumerate(encode(self.encoder, images))}
+        pyramid: Dict[str, Tensor] = self.pyramid(levels)
+        return pyramid
+
+    def proposing(self, features: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Return all levels but the finest, which is there for masks only."""
+        return {name: level for name, level in features.items() if name != "0"}
 
 
 def _in_single_precision(module: nn.Module, inputs: Any, output: Any) -> Any:
@@ -137,22 +176,14 @@ def _in_single_precision(module: nn.Module, inputs: Any, output: Any) -> Any:
     return type(output)(_in_single_precision(module, inputs, part) for part in output)
 
 
-def _without_finest(features: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    return {name: level for name, level in features.items() if name != "0"}
+def _small_detector(widths: List[int], channels: int) -> Tuple[nn.Module, Any]:
+    """Make a small feature pyramid, and torchvision's Mask R-CNN on it."""
+    require_torchvision("maskrcnn")
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+    from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor
+    from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 
-
-def _torchvision_parts(widths: List[int], channels: int) -> Dict[str, Any]:
-    try:
-        from torchvision.models.detection.anchor_utils import AnchorGenerator
-        from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-        from torchvision.models.detection.image_list import ImageList
-        from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor
-        from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
-    except ImportError as error:
-        raise BundleError(
-            f"a model of the family maskrcnn needs torchvision, which does not work in this Python ({error}); install "
-            "the version that fits torch with 'python -m pip install torchvision', or choose a model of the family unet"
-        ) from error
     pyramid = FeaturePyramidNetwork(widths, channels)
     pyramid.out_channels = channels
     levels = [str(number) for number in range(len(widths))]
@@ -174,5 +205,4 @@ def _torchvision_parts(widths: List[int], channels: int) -> Dict[str, Any]:
         mask_head=MaskRCNNHeads(channels, (channels, channels), 1),
         mask_predictor=MaskRCNNPredictor(channels, channels, 2),
     )
-    # Its transform is not used: the images are normalized and scaled already.
-    return {"pyramid": pyramid, "rpn": detector.rpn, "roi_heads": detector.roi_heads, "image_list": ImageList}
+    return pyramid, detector

@@ -82,7 +82,7 @@ def test_a_recipe_is_trained_as_before(tmp_path, fields, settings, monkeypatch):
         (("RECIPE", "--images", "DATA", "--masks", "DATA"), "a recipe is trained with --data"),
         (("RECIPE", "--data", "DATA", "--start", "none"), "a recipe is trained with --data"),
         (("RECIPE", "--data", "DATA", "--repeats", "2"), "a recipe is trained with --data"),
-        (("--data", "DATA", "--architecture", "resnet"), "architecture 'resnet' is not known"),
+        (("--data", "DATA", "--architecture", "vit"), "architecture 'vit' is not known"),
         (("--data", "DATA", "--augmentation", "-rotation"), "augmentation is '-rotation'"),
         (("--data", "DATA", "--validation-images", "3"), "3 of 3 annotated images are to judge"),
         (("--data", "DATA", "--max-minutes", "0"), "max_minutes is 0"),

@@ -22,11 +22,12 @@ from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.model.registry import FAMILIES, build_network, family_of, load_part, predictor_class
 from nucdl_core.segment import Job, segment, segment_tiles, segment_unfiltered
-from nucdl_core.steps.instances import ONE_BY_ONE, Decision
+from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.normalize import NormalizedImage
 from nucdl_core.steps.views import VIEW_SETS
 from nucdl_core.training.calibrate import calibrate, predict_image
 from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.crops import CropDataset, collate
 from nucdl_core.training.lessons import Lesson, lesson_of
 from nucdl_core.training.loop import CHECKPOINT, train_network
 from nucdl_core.training.recipe import make_bundle
@@ -35,6 +36,16 @@ from nucdl_core.training.sources import prepare
 ARGUMENTS = {
     "unet": {"widths": [4, 8]},
     "maskrcnn": {"widths": [4, 4, 8, 8, 8], "channels": 8},
+    "maskrcnn_resnet": {"depth": 18, "channels": 8},
+    "unet_three_class": {"widths": [4, 8]},
+    "unet_shrunk": {"widths": [4, 8]},
+    "unet_resnet34": {"widths": [16, 16, 8, 8, 8], "depth": 18},
+    "unet_positions": {"widths": [4, 8], "channels": 4},
+    "unet_mask": {"widths": [4, 8]},
+    "fpn2": {"depth": 18, "channels": 8},
+    "deepcell": {"members": 2, "channels": 4, "dense": 8},
+    "cnn": {"widths": [4, 4]},
+    "resnet": {"depth": 18},
     made_up_family.NAME: {"gain": 8.0},
 }
 SMALL = {"steps": 2, "batch": 2, "crop_size": 64, "checkpoint_every": 1, "simulated_share": 0.0}
@@ -57,8 +68,7 @@ def config(family):
 
 @pytest.fixture
 def bundle(family, config, tmp_path):
-    decision = Decision() if family_of(family).gives_maps else Decision(ONE_BY_ONE)
-    return make_tiny_bundle(tmp_path / "bundle", config, decision)
+    return make_tiny_bundle(tmp_path / "bundle", config)
 
 
 @pytest.fixture
@@ -76,7 +86,7 @@ def test_every_registered_family_is_tried():
 def test_what_the_registry_names_exists(family):
     entry = family_of(family)
     assert issubclass(predictor_class(family), Predictor)
-    assert issubclass(predictor_class(family), MapPredictor) == entry.gives_maps
+    assert issubclass(predictor_class(family), MapPredictor) == entry.tells_sizes
     assert isinstance(lesson_of(family), Lesson)
     assert all(Decision(decoder) and choices for decoder, choices in load_part(entry.calibration).items())
 
@@ -95,7 +105,7 @@ def test_images_of_any_shape_give_nuclei_of_that_shape(predictor, shape, views):
     assert 0 <= found.probability.min() <= found.probability.max() <= 1
 
 
-def test_the_size_model_gives_maps_and_is_its_own(predictor):
+def test_the_size_model_tells_sizes_and_is_its_own(predictor):
     assert isinstance(predictor.size_model, MapPredictor)
     assert predictor.size_model.size_model is predictor.size_model
     assert predictor.size_model.estimate_diameters(field()[0] / np.float32(3000))[0] > 0
@@ -188,10 +198,36 @@ def test_two_steps_of_training_change_the_network_and_can_be_interrupted(config,
     parts = load_file(train_network(config, sources(), folders[1], "cpu", workers=0))
     assert int(whole["step"]) == int(parts["step"]) == 2
     network = build_network(config.architecture, config.arguments)
-    moved = [
-        name for name, value in network.state_dict().items() if not np.array_equal(value, whole[f"network.{name}"])
-    ]
-    assert moved
+    learns = {name for name, _ in network.named_parameters()}
+    start = {name: value for name, value in network.state_dict().items() if name in learns}
+    assert [name for name, value in start.items() if not np.array_equal(value, whole[f"network.{name}"])]
+
+
+def test_steps_of_training_lower_the_loss(config):
+    torch.manual_seed(0)
+    lesson, network = lesson_of(config.architecture), build_network(config.architecture, config.arguments)
+    crops = CropDataset(sources(), config, range(2), lesson.finish)
+    batch = collate([crops[0], crops[1]])
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
+    losses = []
+    for _ in range(8):
+        # A Mask R-CNN draws at random which of its proposals it learns from.
+        torch.manual_seed(1)
+        loss = lesson.losses(network.train(), batch)["total"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+def test_a_part_of_the_network_can_be_frozen(config):
+    """Each parameter belongs to one part."""
+    network = build_network(config.architecture, config.arguments)
+    parts = [id(parameter) for part in network.parts().values() for parameter in part]
+    assert sorted(parts) == sorted(id(parameter) for parameter in network.parameters())
+    assert network.parts()["heads"]
 
 
 def test_a_checkpoint_becomes_a_bundle_that_passes_its_test_and_replaces_an_older_one(config, tmp_path):
@@ -220,6 +256,6 @@ def test_a_decision_is_calibrated_among_what_the_registry_says(predictor, family
 
 def test_an_unknown_family_is_refused_with_those_that_are_known():
     with pytest.raises(
-        BundleError, match="architecture 'vit' is not known; this version knows islands, maskrcnn, unet"
+        BundleError, match="architecture 'vit' is not known; this version knows cnn, deepcell, fpn2, islands, maskrcnn"
     ):
         family_of("vit")

@@ -7,8 +7,8 @@ from safetensors.numpy import load_file, save_file
 from nucdl_core.errors import BundleError
 from nucdl_core.model.bundle import TEST, WEIGHTS, read_bundle, write_description
 from nucdl_core.model.loading import load_map_model, make_predictor
-from nucdl_core.model.map_predictor import mean_maps
 from nucdl_core.model.networks.unet import UNet
+from nucdl_core.model.pixel_predictor import mean_maps
 from nucdl_core.model.weights import fold_batch_norm
 from nucdl_core.steps.resampling import resize
 from nucdl_core.steps.views import VIEW_SETS, apply_view, undo_view

@@ -115,7 +115,6 @@ def test_stages_are_settings():
         ({"stages": [{"until": 1, "learning_rate": 0}]}, "the learning rate of a stage is 0"),
         ({"stages": [{"until": 1, "learning_rate": 1, "trains": "some"}]}, "a stage trains 'some'"),
         ({"stages": [{"until": 1, "rate": 1}]}, "unknown setting rate"),
-        ({"architecture": "unet"}, "architecture 'unet' learns without stages"),
     ],
 )
 def test_impossible_stages_are_refused_with_the_reason(changes, reason):

@@ -87,6 +87,6 @@ def test_another_number_of_levels_than_five_is_refused():
 
 
 def test_without_torchvision_it_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision.models.detection.anchor_utils", None)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(BundleError, match="needs torchvision.*pip install torchvision"):
         build_network("maskrcnn", {})
