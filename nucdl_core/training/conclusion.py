@@ -10,7 +10,7 @@ from typing import Dict, Iterable, List, Mapping, Sequence
 import numpy as np
 
 from nucdl_core.errors import NucDLError
-from nucdl_core.model.bundle import Bundle
+from nucdl_core.model.bundle import Bundle, read_description
 from nucdl_core.reports.training_page import TrainingPage, write_training_page
 from nucdl_core.scores.matching import summarize
 from nucdl_core.scores.significance import bootstrap_interval
@@ -111,7 +111,9 @@ def learn_from_all(shop: Workshop, best: Run, model: Path, reached: Dict[str, ob
     """Make the model from all images, with the scores that were reached where each image judged once."""
     checkpoint = train_on_everything(shop, best)
     everything = list(shop.sources.values())
-    make_bundle(shop.config, checkpoint, everything, model, everything, shop.decision, reached)
+    # It has learnt from all images, so that none can judge decisions: one that was found with half of them is taken.
+    decision = shop.decision or read_description(best.models[0]).decision
+    make_bundle(shop.config, checkpoint, everything, model, everything, decision, reached)
 
 
 def notes_on(sources: Iterable[AnnotatedImage]) -> List[str]:

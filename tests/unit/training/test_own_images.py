@@ -127,6 +127,22 @@ def test_of_two_images_each_judges_and_both_teach_the_model(tmp_path, taught_fur
     assert "Your model learnt from all" in outcome.page.read_text()
 
 
+def test_a_published_network_begins_with_chance_and_takes_the_decision_that_its_halves_found(tmp_path, monkeypatch):
+    two = make_fields(tmp_path / "two", "ab")
+    small = {"arguments": {"widths": [4]}, "steps": 2, "validate_every": 1, "crop_size": 32, "batch": 1, "warm_up": 1}
+    chosen = own_images.own_config
+    monkeypatch.setattr(own_images, "own_config", lambda *given, **changes: chosen(*given, **{**changes, **small}))
+    asked = OwnImages(two / "images", two / "masks", tmp_path / "mine", architecture="cnn", device="cpu", workers=0)
+    outcome = train_on_own_images(asked)
+    made = read_bundle(outcome.model).description
+    half = read_bundle(tmp_path / "mine_training" / "run1_half1" / "model").description
+    assert (made.family, made.companion.name) == ("cnn", "nuclei_unet")
+    assert made.training["config"]["initial"] == ""
+    assert made.decision == half.decision
+    assert made.decision.decoder == "foreground"
+    assert "with nuclei_unet" in outcome.verdict.sentence
+
+
 def test_the_best_of_several_runs_becomes_the_model(data, tmp_path, taught_further):
     outcome = train_on_own_images(request(data, tmp_path, taught_further, repeats=2))
     logs = sorted((tmp_path / "mine_training").glob("run*/log.jsonl"))
@@ -163,7 +179,7 @@ def test_what_cannot_be_used_is_refused_before_images_are_read(tmp_path, data, t
         with pytest.raises(error, match=match):
             train_on_own_images(OwnImages(tmp_path, tmp_path, tmp_path / "new", **changes))
 
-    refused(BundleError, "architecture 'resnet' is not known", architecture="resnet")
+    refused(BundleError, "architecture 'vit' is not known", architecture="vit")
     refused(BundleError, "model 'nowhere' is neither", start="nowhere")
     refused(ConfigError, "augmentation is 'rotation'", augmentation="rotation")
     refused(
