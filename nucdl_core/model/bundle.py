@@ -74,6 +74,8 @@ class BundleDescription:
         Name and percentiles of the intensity normalization that the network was trained with.
     canonical_diameter : float
         Nucleus diameter in pixels that images are rescaled to.
+    rescaled : bool
+        Whether images are rescaled at all; otherwise they are taken as they are, see `training.config.TrainConfig`.
     decision : Decision
         How the maps become nuclei, calibrated on validation data.
     files : dict
@@ -104,6 +106,7 @@ class BundleDescription:
     files: Dict[str, str]
     refinement: Optional[Refinement] = None
     companion: Optional[Companion] = None
+    rescaled: bool = True
     tolerance: float = 0.05
     training: Dict[str, Any] = field(default_factory=dict)
     metrics: Dict[str, Any] = field(default_factory=dict)

@@ -89,7 +89,7 @@ class PixelPredictor(Predictor):
     def predict(self, image: Floats, diameter: float, views: Sequence[View]) -> MapPrediction:
         """See `Predictor.predict`."""
         height, width = image.shape
-        scale = self.description.canonical_diameter / diameter
+        scale = self.scale_at(diameter)
         block = self.block(scale)
         maps = self.view_maps(image, scale, views)
         mean = mean_maps(maps)

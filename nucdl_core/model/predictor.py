@@ -228,7 +228,11 @@ class Predictor(abc.ABC):
 
     def block_at(self, diameter: float) -> int:
         """Image pixels that become one stride of the network where a typical nucleus has this diameter in pixels."""
-        return self.block(self.description.canonical_diameter / diameter)
+        return self.block(self.scale_at(diameter))
+
+    def scale_at(self, diameter: float) -> float:
+        """Network pixels per image pixel where a typical nucleus has this diameter in pixels."""
+        return self.description.canonical_diameter / diameter if self.description.rescaled else 1.0
 
     def plan_tiles(self, shape: Tuple[int, int], diameter: float, side: int) -> List[Tile]:
         """Cut an image into tiles.

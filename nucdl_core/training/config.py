@@ -59,6 +59,9 @@ class TrainConfig:
         Standard deviation of the natural logarithm of crop scale around the canonical diameter.
     any_scale_share, diameter_range : float, (float, float)
         Share of crops whose nuclei have any size, and the range of their diameters in pixels.
+    rescaled : bool
+        Whether images are brought to the scale at which a typical nucleus has the canonical diameter, in crops and in
+        use; otherwise they are taken as they are, which is worse and there for comparison.
     simulated_share : float
         Share of simulated crops.
     superposed_share : float
@@ -83,6 +86,8 @@ class TrainConfig:
         The model by which one that cannot tell the size of nuclei knows it: a bundled model's name or a path.
     optimizer : str
         One of `OPTIMIZERS`.
+    regions : int
+        How many different crops there are; after so many the first ones come again. 0 makes each crop anew.
     crop_size, batch, steps, learning_rate, weight_decay, averaging, seed
         The optimization; `averaging` is the decay of the moving average of the weights.
     warm_up : int
@@ -106,6 +111,7 @@ class TrainConfig:
     scale_jitter: float = 0.4
     any_scale_share: float = 0.3
     diameter_range: Tuple[float, float] = (6.0, 150.0)
+    rescaled: bool = True
     simulated_share: float = 0.2
     superposed_share: float = 0.25
     plain_share: float = 0.35
@@ -117,6 +123,7 @@ class TrainConfig:
     stages: Tuple[Stage, ...] = ()
     companion: str = DEFAULT_MODEL
     optimizer: str = "adamw"
+    regions: int = 0
     crop_size: int = 256
     batch: int = 8
     steps: int = 12000
@@ -144,7 +151,7 @@ class TrainConfig:
         )
         for key in ("crop_size", "batch", "steps", "warm_up", "checkpoint_every"):
             require(getattr(self, key) >= 1, f"{key} is {getattr(self, key)}; it must be at least 1")
-        for key in ("validate_every", "patience", "seed"):
+        for key in ("validate_every", "patience", "seed", "regions"):
             require(getattr(self, key) >= 0, f"{key} is {getattr(self, key)}; it must be 0 or more")
         require(
             self.validation_images is None or self.validation_images >= 1,

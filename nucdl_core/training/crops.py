@@ -79,13 +79,16 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
 
     def __getitem__(self, position: int) -> Dict[str, Tensor]:
         """Return one crop, as `finish` makes it."""
-        rng = np.random.default_rng([self.config.seed, self.indices[position]])
+        number = self.indices[position]
+        rng = np.random.default_rng([self.config.seed, number % self.config.regions if self.config.regions else number])
         diameter = draw_diameter(rng, self.config)
         if rng.random() < self.config.simulated_share and "simulated" in classes_of(self.config.augmentation):
             source = simulated_source(rng, diameter, self.config.crop_size)
         else:
             choice = int(np.searchsorted(self.cumulated, rng.random() * self.cumulated[-1], side="right"))
             source = self.sources[min(choice, len(self.sources) - 1)]
+            if not self.config.rescaled:
+                diameter *= source.diameter / self.config.canonical_diameter
         return take_crop(source, diameter, self.config, rng, self.finish)
 
 

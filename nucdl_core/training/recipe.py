@@ -299,6 +299,7 @@ def draft_description(config: TrainConfig) -> BundleDescription:
         canonical_diameter=config.prediction_diameter or config.canonical_diameter,
         decision=Decision(**family_of(config.architecture).decision),
         companion=companion_of(config),
+        rescaled=config.rescaled,
         files={WEIGHTS: "", TEST: ""},
     )
 

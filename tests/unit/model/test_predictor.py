@@ -1,7 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
-from conftest import edit_description
+from conftest import edit_description, untrained_map_model
 from safetensors.numpy import load_file, save_file
 
 from nucdl_core.errors import BundleError
@@ -169,3 +171,11 @@ def test_resizing_keeps_the_mean_and_the_position():
 def test_resizing_to_the_same_shape_returns_the_image():
     image = noise((4, 4))
     assert resize(image, (4, 4)) is image
+
+
+def test_a_model_that_takes_images_as_they_are_sees_them_at_their_own_scale():
+    model = untrained_map_model(canonical_diameter=24.0)
+    image = np.random.default_rng(0).random((64, 96), np.float32)
+    assert model.predict(image, 12.0, VIEW_SETS["none"]).scale == 2
+    model.description = dataclasses.replace(model.description, rescaled=False)
+    assert model.predict(image, 12.0, VIEW_SETS["none"]).scale == 1

@@ -106,3 +106,23 @@ def test_crop_sizes_follow_the_configuration():
 def test_a_batch_is_stacked_crops():
     batch = collate([dataset()[0], dataset()[1]])
     assert batch["image"].shape == (2, 1, 64, 64)
+
+
+def test_a_limited_number_of_regions_comes_again():
+    config = TrainConfig("tiny", crop_size=64, simulated_share=0.0, regions=3)
+    crops = CropDataset([annotated_disks()], config, range(100))
+    assert torch.equal(crops[1]["image"], crops[4]["image"])
+    assert not torch.equal(crops[1]["image"], crops[2]["image"])
+
+
+def test_crops_that_are_not_rescaled_show_nuclei_as_large_as_they_are():
+    source, sizes = annotated_disks(), []
+    for rescaled in (True, False):
+        config = TrainConfig(
+            "tiny", canonical_diameter=3 * source.diameter, crop_size=64, augmentation="none", rescaled=rescaled
+        )
+        crop = CropDataset([source], config, range(10))[0]
+        sized = crop["sized"][0] > 0
+        sizes.append(float((2 ** crop["targets"][3][sized] * config.canonical_diameter).median()))
+    assert sizes[0] == pytest.approx(3 * source.diameter, rel=0.2)
+    assert sizes[1] == pytest.approx(source.diameter, rel=0.2)
