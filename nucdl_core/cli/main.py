@@ -14,6 +14,7 @@ from nucdl_core.cli.models import models
 from nucdl_core.cli.screen import screen
 from nucdl_core.cli.segment import refine_command, segment_command
 from nucdl_core.cli.simulate import simulate_command
+from nucdl_core.cli.study import study_command
 from nucdl_core.cli.train import train_command, tune_command
 from nucdl_core.cli.words import LOG_FORMAT, Commands
 
@@ -36,6 +37,7 @@ for _command in (
     models,
     train_command,
     tune_command,
+    study_command,
     simulate_command,
     demo_command,
 ):

@@ -27,19 +27,19 @@ screen.add_command(plan_command)
 
 
 def engine_options(command: Command) -> Command:
-    """Give a command the options that say where and how the chunks run."""
+    """Give a command the options that say where and how the jobs run."""
     options = (
         CORES,
         click.option("--profile", default=None, help="Snakemake profile, for SLURM, Kubernetes or a cloud."),
         click.option(
-            "--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs; each chunk holds one."
+            "--gpus", type=click.IntRange(min=0), default=0, show_default=True, help="GPUs; each job holds one."
         ),
         click.option(
             "--retries",
             type=click.IntRange(min=0),
             default=1,
             show_default=True,
-            help="More tries of a chunk that fails.",
+            help="More tries of a job that fails.",
         ),
     )
     for option in reversed(options):

@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 
 from nucdl_core.arrays import AnyArray, Floats, Labels
+from nucdl_core.config import SegmentConfig
 from nucdl_core.files.folders import LABEL_SUFFIX, label_images
 from nucdl_core.files.reading import read_labels
 from nucdl_core.files.writing import make_folder, write_atomically, write_labels
@@ -29,9 +30,10 @@ Finder = Callable[[Path], Mapping[str, Labels]]
 """Finds nuclei in the images of a folder in a way of its own; returns label images by the names of the images."""
 
 
-def find_nuclei(source: AnnotatedImage, predictor: Predictor) -> Labels:
+def find_nuclei(source: AnnotatedImage, predictor: Predictor, views: str = "none") -> Labels:
     """Segment an annotated image as users will, with the size estimated, int32 (H, W)."""
-    return segment_normalized(Job(NormalizedImage(image_of(source)), predictor)).labels
+    config = SegmentConfig(views=views)
+    return segment_normalized(Job(NormalizedImage(image_of(source)), predictor, config)).labels
 
 
 def mean_f1(truth: Labels, found: Labels) -> float:

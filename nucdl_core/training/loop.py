@@ -37,14 +37,15 @@ class Watch:
     Attributes
     ----------
     score : callable
-        Takes a network and returns its score on the validation images; it must not change the network.
+        Takes a network and how many steps it has learnt, and returns its score on the validation images; it must not
+        change the network.
     start : float
         Score of the starting model, to show beside it.
     seconds : float
         How long the training may take.
     """
 
-    score: Callable[[nn.Module], float]
+    score: Callable[[nn.Module, int], float]
     start: float = math.nan
     seconds: float = math.inf
 
@@ -102,7 +103,7 @@ def train_network(
             bar.update()
             looks = config.validate_every > 0 and state.step % config.validate_every == 0
             if looks and watch is not None:
-                state.look(watch.score(state.average))
+                state.look(watch.score(state.average, state.step))
                 _show(bar, state, watch)
             state.seconds = clock.seconds()
             if looks or state.step % 50 == 0:
@@ -110,7 +111,7 @@ def train_network(
             if looks or state.step % config.checkpoint_every == 0 or state.step == config.steps:
                 save_checkpoint(checkpoint, state)
     if watch is not None and not state.looks:
-        state.look(watch.score(state.average))
+        state.look(watch.score(state.average, state.step))
         save_checkpoint(checkpoint, state)
     losses.finish(state)
     return checkpoint

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Collection, Dict, List, Optional
 
 import numpy as np
 from scipy import ndimage
@@ -34,7 +34,9 @@ def read_annotated_images(folder: Path) -> List[AnnotatedImage]:
     return read_annotated(folder / "images", folder / "masks")
 
 
-def read_annotated(images: Path, masks: Path, kind: Optional[str] = None) -> List[AnnotatedImage]:
+def read_annotated(
+    images: Path, masks: Path, kind: Optional[str] = None, names: Optional[Collection[str]] = None
+) -> List[AnnotatedImage]:
     """Read annotated images; images with dark nuclei are inverted.
 
     Parameters
@@ -46,6 +48,8 @@ def read_annotated(images: Path, masks: Path, kind: Optional[str] = None) -> Lis
         The annotations: a folder or file in any format of `nucdl_core.exchange`, by the names of the images.
     kind : str, optional
         Their format; without it it is recognized.
+    names : collection of str, optional
+        The images that are wanted, by their names; without it all.
 
     Returns
     -------
@@ -65,7 +69,8 @@ def read_annotated(images: Path, masks: Path, kind: Optional[str] = None) -> Lis
     rows = read_index(images)
     check_index(files, rows)
     sources = []
-    for path in (file for file in files if image_stem(file) in found):
+    wanted = found if names is None else set(found) & set(names)
+    for path in (file for file in files if image_stem(file) in wanted):
         name = image_stem(path)
         image, labels = read_image(path), found[name]
         if image.shape != labels.shape:

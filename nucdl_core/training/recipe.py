@@ -32,7 +32,7 @@ from nucdl_core.model.bundle import (
     write_description,
 )
 from nucdl_core.model.card import model_card, own_card
-from nucdl_core.model.device import resolve_device
+from nucdl_core.model.device import fast_dtype, resolve_device
 from nucdl_core.model.fitness import MadeFor, made_for
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
@@ -311,6 +311,14 @@ def finished_network(config: TrainConfig, network: nn.Module) -> nn.Module:
         octaves = float(np.log2(config.canonical_diameter / config.prediction_diameter))
         finished.shift_size(octaves)  # type: ignore[operator]
     return finished
+
+
+def learning_predictor(
+    config: TrainConfig, description: BundleDescription, network: nn.Module, device: str
+) -> Predictor:
+    """Return a predictor of a network that is being taught, as it would be used now; the network stays as it is."""
+    finished = finished_network(config, network)
+    return predictor_class(description.family)(finished, description, device, fast_dtype(device))
 
 
 def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]:

@@ -14,15 +14,13 @@ from torch import nn
 
 from nucdl_core.files.writing import make_folder, replaced_folder, write_bytes
 from nucdl_core.model.bundle import BundleDescription
-from nucdl_core.model.device import fast_dtype
-from nucdl_core.model.registry import predictor_class
 from nucdl_core.steps.instances import Decision
 from nucdl_core.training.checkpoint import looks_in
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.judging import validation_score
 from nucdl_core.training.loop import LOG, Watch, train_network
 from nucdl_core.training.plan import RUN
-from nucdl_core.training.recipe import draft_description, finished_network, make_bundle
+from nucdl_core.training.recipe import draft_description, learning_predictor, make_bundle
 from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.split import Part
 
@@ -153,10 +151,9 @@ def _score(
     validation: Sequence[AnnotatedImage],
     device: str,
     network: nn.Module,
+    step: int,
 ) -> float:
-    finished = finished_network(config, network)
-    predictor = predictor_class(description.family)(finished, description, device, fast_dtype(device))
-    return validation_score(validation, predictor)
+    return validation_score(validation, learning_predictor(config, description, network, device))
 
 
 def read_log(path: Path) -> List[Dict[str, float]]:

@@ -82,7 +82,7 @@ def run_chunk(folder: ScreenFolder, number: int, parent: Optional[int] = None, g
     target = folder.result(chunk)
     if is_published(target, chunk):
         return target
-    with private_folder(folder, chunk.name) as work, hold_gpu(folder, gpus, parent) as gpu:
+    with private_folder(folder, chunk.name) as work, hold_gpu(folder.work, gpus, parent) as gpu:
         # What is there without a whole manifest was damaged after it had been published.
         if target.exists():
             os.rename(target, work / "damaged")

@@ -20,6 +20,7 @@ from nucdl_core.screen.core.plan import Chunk, ScreenError, ScreenFolder, Screen
 from nucdl_core.screen.core.process import POLL_SECONDS, Program, supervise
 from nucdl_core.screen.core.work import MARKER_FOLDER, read_error, remove_leftovers, running_chunks
 
+SNAKEFILE = Path(__file__).parent / "workflow" / "Snakefile"
 SNAKEMAKE_LOG = "snakemake.log"
 STOP_SECONDS = 4.0
 """How long Snakemake may take to stop its jobs, and how long these may take to put themselves in order."""
@@ -62,7 +63,7 @@ def run_missing_chunks(
         return []
     if options.profile is None:
         visible_gpus(options.gpus)
-    command = snakemake_command(find_snakemake(), folder, options)
+    command = snakemake_command(find_snakemake(), SNAKEFILE, folder.work, options)
     make_folder(folder.work / MARKER_FOLDER)
     for chunk in missing:
         (folder.work / MARKER_FOLDER / chunk.name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One GPU of this computer for each chunk that runs on it; on clusters the scheduler does that."""
+"""One GPU of this computer for each job that runs on it; on clusters the scheduler does that."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Iterator, List, Optional, Sequence
 
 from filelock import FileLock
@@ -13,7 +14,6 @@ from filelock import FileLock
 from nucdl_core.config import require
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen.core.locks import make_lock, take_lock
-from nucdl_core.screen.core.plan import ScreenFolder
 from nucdl_core.screen.core.process import POLL_SECONDS, StopRequest
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
@@ -51,13 +51,13 @@ def visible_gpus(count: int) -> List[str]:
 
 
 @contextlib.contextmanager
-def hold_gpu(folder: ScreenFolder, count: int, parent: Optional[int] = None) -> Iterator[Optional[str]]:
+def hold_gpu(work: Path, count: int, parent: Optional[int] = None) -> Iterator[Optional[str]]:
     """Take one of this computer's GPUs for this process; it is free when the process ends, however it ends.
 
     Parameters
     ----------
-    folder : ScreenFolder
-        Of the screen, whose chunks share the GPUs.
+    work : Path
+        Folder of the locks, the same one for all that share the GPUs.
     count : int
         How many there are; 0 takes none.
     parent : int or None
@@ -81,9 +81,9 @@ def hold_gpu(folder: ScreenFolder, count: int, parent: Optional[int] = None) -> 
     if not gpus:
         yield None
         return
-    locks = [make_lock(folder.work / _GPU_LOCK.format(number)) for number in range(count)]
+    locks = [make_lock(work / _GPU_LOCK.format(number)) for number in range(count)]
     number = _take_free(locks)
-    # Snakemake starts no more chunks than there are GPUs, but one that it has killed may still be ending.
+    # Snakemake starts no more jobs than there are GPUs, but one that it has killed may still be ending.
     while number is None:
         if parent is not None and os.getppid() != parent:
             raise StopRequest(128 + signal.SIGHUP)

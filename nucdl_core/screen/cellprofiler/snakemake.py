@@ -1,4 +1,4 @@
-"""Snakemake: where it is found, and the command line that runs the chunks of a screen."""
+"""Snakemake: where it is found, and the command line that runs the jobs of a screen or a study."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 from nucdl_core.config import require
-from nucdl_core.screen.core.plan import ScreenError, ScreenFolder
+from nucdl_core.screen.core.plan import ScreenError
 
-SNAKEFILE = Path(__file__).parent / "workflow" / "Snakefile"
 SNAKEMAKE_VARIABLE = "NUCDL_SNAKEMAKE"
 OWN_ENVIRONMENT = ".venv-screen"
 """Folder of the environment that a clone of the repository makes for Snakemake, beside the one of this Python."""
@@ -28,18 +27,18 @@ _HOW_TO_INSTALL = (
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Where and how the chunks run.
+    """Where and how the jobs run: chunks of a screen, or trainings of a study.
 
     Attributes
     ----------
     cores : int or None
         Processes at once on this computer; None takes all cores, or leaves it to the profile.
     profile : str or None
-        Snakemake profile (name or folder) that sends the chunks to a cluster or a cloud.
+        Snakemake profile (name or folder) that sends the jobs to a cluster or a cloud.
     gpus : int
-        GPUs that there are; each chunk then holds one, on this computer for itself. 0 declares none.
+        GPUs that there are; each job then holds one, on this computer for itself. 0 declares none.
     retries : int
-        How often a chunk that fails is tried again.
+        How often a job that fails is tried again.
     """
 
     cores: Optional[int] = None
@@ -53,13 +52,13 @@ class EngineOptions:
         require(self.retries >= 0, f"the number of retries is {self.retries}; give 0 or more")
 
 
-def snakemake_command(snakemake: Path, folder: ScreenFolder, options: EngineOptions) -> List[str]:
-    """Make Snakemake's command line.
+def snakemake_command(snakemake: Path, snakefile: Path, work: Path, options: EngineOptions) -> List[str]:
+    """Make Snakemake's command line, for a workflow in a folder that holds its `CONFIGURATION`.
 
     Its own lock is off, since ours also goes away with a killed process, and results are judged by us alone.
     """
-    command = [str(snakemake), "--snakefile", str(SNAKEFILE), "--directory", str(folder.work)]
-    command += ["--configfile", str(folder.work / CONFIGURATION), "--nolock", "--keep-going", "--rerun-incomplete"]
+    command = [str(snakemake), "--snakefile", str(snakefile), "--directory", str(work)]
+    command += ["--configfile", str(work / CONFIGURATION), "--nolock", "--keep-going", "--rerun-incomplete"]
     command += ["--rerun-triggers", "mtime", "--nocolor"]
     if options.profile is not None:
         command += ["--profile", options.profile]
@@ -83,7 +82,7 @@ def find_snakemake() -> Path:
         return _checked(Path(given))
     found = next((place for place in snakemake_places() if place.exists()), None)
     if found is None:
-        raise ScreenError(f"there is no Snakemake, which runs the chunks of a screen; {_HOW_TO_INSTALL}")
+        raise ScreenError(f"there is no Snakemake, which runs the jobs of screens and studies; {_HOW_TO_INSTALL}")
     return _checked(found)
 
 
@@ -102,7 +101,7 @@ def _checked(snakemake: Path) -> Path:
         done = subprocess.run([str(snakemake), "--version"], capture_output=True, text=True, check=False)
     except OSError as error:
         raise ScreenError(
-            f"there is no Snakemake at {snakemake} ({error.strerror}), which runs the chunks of a screen; "
+            f"there is no Snakemake at {snakemake} ({error.strerror}), which runs the jobs of screens and studies; "
             f"{_HOW_TO_INSTALL}"
         ) from error
     found = re.match(r"(\d+)\.", done.stdout.strip())

@@ -36,6 +36,7 @@ def test_every_command_is_there():
         "screen",
         "segment",
         "simulate",
+        "study",
         "train",
         "tune",
     ]

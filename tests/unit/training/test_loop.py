@@ -35,7 +35,7 @@ def train(folder, scores, seconds=math.inf, **changes):
     """Train while someone gives the scores of a list; return the checkpoint."""
     given = iter(scores)
     folder.mkdir(exist_ok=True)
-    watch = Watch(lambda network: next(given), start=0.5, seconds=seconds)
+    watch = Watch(lambda network, step: next(given), start=0.5, seconds=seconds)
     config = dataclasses.replace(CONFIG, **changes)
     return train_network(config, [annotated_disks()], folder, "cpu", workers=0, watch=watch)
 
@@ -103,7 +103,7 @@ class Killing(list):
 
 def train_until_killed(folder, crops):
     config = dataclasses.replace(CONFIG, steps=20, checkpoint_every=3)
-    train_network(config, Killing(crops), folder, "cpu", 0, Watch(lambda network: 0.5))
+    train_network(config, Killing(crops), folder, "cpu", 0, Watch(lambda network, step: 0.5))
 
 
 def test_a_training_that_is_killed_gives_the_same_weights_when_it_goes_on(tmp_path):

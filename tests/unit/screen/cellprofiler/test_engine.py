@@ -18,7 +18,7 @@ from nucdl_core.cli.words import NOT_FINISHED, SOME_FAILED
 from nucdl_core.errors import ConfigError
 from nucdl_core.screen.cellprofiler import engine
 from nucdl_core.screen.cellprofiler import snakemake as snakemake_module
-from nucdl_core.screen.cellprofiler.engine import run_missing_chunks
+from nucdl_core.screen.cellprofiler.engine import SNAKEFILE, run_missing_chunks
 from nucdl_core.screen.cellprofiler.run import finish_screen
 from nucdl_core.screen.cellprofiler.snakemake import EngineOptions, find_snakemake, snakemake_command
 from nucdl_core.screen.core.finish import discard_failed_chunks, missing_chunks
@@ -97,10 +97,10 @@ def test_snakemake_that_cannot_begin_is_an_error_with_its_words(screen, snakemak
 
 def test_the_command_line_declares_cores_and_gpus(screen, tmp_path):
     folder = screen[0]
-    local = snakemake_command(tmp_path, folder, EngineOptions(cores=3, gpus=2))
+    local = snakemake_command(tmp_path, SNAKEFILE, folder.work, EngineOptions(cores=3, gpus=2))
     assert local[local.index("--cores") + 1] == "3"
     assert local[local.index("--resources") + 1] == "gpu=2"
-    cluster = snakemake_command(tmp_path, folder, EngineOptions(profile="slurm"))
+    cluster = snakemake_command(tmp_path, SNAKEFILE, folder.work, EngineOptions(profile="slurm"))
     assert cluster[cluster.index("--profile") + 1] == "slurm"
     assert "--cores" not in cluster
     assert Path(local[local.index("--snakefile") + 1]).is_file()

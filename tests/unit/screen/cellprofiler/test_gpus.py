@@ -58,34 +58,34 @@ def test_the_gpu_of_a_killed_process_is_free_again(folder, holder):
     holder()
     first.kill()
     first.wait()
-    with hold_gpu(folder, 2) as gpu:
+    with hold_gpu(folder.work, 2) as gpu:
         assert gpu == "0"
 
 
 def test_a_gpu_is_given_back_at_the_end(folder):
     for _ in range(2):
-        with hold_gpu(folder, 1) as gpu:
+        with hold_gpu(folder.work, 1) as gpu:
             assert gpu == "0"
 
 
 def test_where_all_gpus_are_taken_the_next_process_waits_for_one(folder, monkeypatch):
-    first = hold_gpu(folder, 1)
+    first = hold_gpu(folder.work, 1)
     first.__enter__()
     waited = []
     monkeypatch.setattr(gpus.time, "sleep", lambda seconds: (waited.append(seconds), first.__exit__(None, None, None)))
-    with hold_gpu(folder, 1, parent=os.getppid()) as gpu:
+    with hold_gpu(folder.work, 1, parent=os.getppid()) as gpu:
         assert gpu == "0"
     assert len(waited) == 1
 
 
 def test_a_process_whose_parent_is_gone_waits_no_longer(folder):
-    with hold_gpu(folder, 1), pytest.raises(StopRequest) as stopped, hold_gpu(folder, 1, parent=-1):
+    with hold_gpu(folder.work, 1), pytest.raises(StopRequest) as stopped, hold_gpu(folder.work, 1, parent=-1):
         pass
     assert stopped.value.code == 128 + signal.SIGHUP
 
 
 def test_without_declared_gpus_none_is_held(folder):
-    with hold_gpu(folder, 0) as gpu:
+    with hold_gpu(folder.work, 0) as gpu:
         assert gpu is None
     assert list(folder.work.iterdir()) == []
 
@@ -109,7 +109,7 @@ def test_more_gpus_than_are_visible_are_refused_before_anything_is_started(tmp_p
 
 def test_a_work_folder_that_is_none_is_an_error(tmp_path):
     (tmp_path / "work").touch()
-    with pytest.raises(NucDLError, match="cannot be written"), hold_gpu(ScreenFolder(tmp_path), 1):
+    with pytest.raises(NucDLError, match="cannot be written"), hold_gpu(ScreenFolder(tmp_path).work, 1):
         pass
 
 
@@ -139,7 +139,7 @@ def test_cellprofiler_sees_the_gpu_that_its_chunk_holds_and_no_other(tmp_path, s
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     screen, _, _ = screen_of(tmp_path, ["good"])
     screen.work.mkdir()
-    with hold_gpu(screen, 2) as other:
+    with hold_gpu(screen.work, 2) as other:
         assert (other, seen(screen, "--gpus", "2")) == ("5", "7")
 
 

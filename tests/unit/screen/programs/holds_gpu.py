@@ -9,7 +9,7 @@ from pathlib import Path
 from nucdl_core.screen.cellprofiler.gpus import hold_gpu
 from nucdl_core.screen.core.plan import ScreenFolder
 
-with hold_gpu(ScreenFolder(Path(sys.argv[1])), 2) as gpu:
+with hold_gpu(ScreenFolder(Path(sys.argv[1])).work, 2) as gpu:
     sys.stdout.write(f"{gpu}\n")
     sys.stdout.flush()
     sys.stdin.read()

@@ -1,0 +1,1 @@
+"""Studies: a grid of trainings, each scored on the same test images, and what they say."""

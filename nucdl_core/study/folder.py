@@ -1,0 +1,212 @@
+"""The folder of a study: what it was begun with, a copy of its images, and what came of each training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from nucdl_core.config import from_mapping
+from nucdl_core.errors import ConfigError, ImageError
+from nucdl_core.files.folders import LABEL_SUFFIX, image_files, image_stem
+from nucdl_core.files.writing import make_folder, write_json, write_labels, write_table
+from nucdl_core.study.design import Cell, StudyDesign
+from nucdl_core.study.images import FEWEST_OF_A_KIND, Images, StudyImage, kind_of, kinds_in, part_images
+from nucdl_core.training.plan import digest_of
+from nucdl_core.training.reading import read_annotated, read_annotated_images
+from nucdl_core.training.sources import AnnotatedImage, truth_of
+
+PLAN = "study.json"
+RESULT, SCORES, VIEWS, REASON, MODEL = "result.json", "scores.csv", "views.csv", "reason.txt", "model"
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where everything of a study lies.
+
+    Attributes
+    ----------
+    root : Path
+    """
+
+    root: Path
+
+    @property
+    def plan(self) -> Path:
+        """What the study was begun with."""
+        return self.root / PLAN
+
+    @property
+    def data(self) -> Path:
+        """A copy of the images with their annotations, and ``index.csv``."""
+        return self.root / "data"
+
+    @property
+    def work(self) -> Path:
+        """What Snakemake and locks need."""
+        return self.root / "work"
+
+    def training(self, name: str) -> Path:
+        """Return the folder of a training."""
+        return self.root / "trainings" / name
+
+    def is_finished(self, name: str) -> bool:
+        """Tell whether a training was done and scored."""
+        return (self.training(name) / RESULT).is_file()
+
+    def reason(self, name: str) -> str:
+        """Return why a training failed; empty where none is known."""
+        path = self.training(name) / REASON
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study was begun with.
+
+    Attributes
+    ----------
+    design : StudyDesign
+    images : dict of str to StudyImage
+    """
+
+    design: StudyDesign
+    images: Images
+
+    def grids(self) -> Dict[str, List[Cell]]:
+        """Return the trainings of each grid."""
+        return self.design.cells(kinds_in(self.images))
+
+    def trainings(self) -> Dict[str, Cell]:
+        """Return all trainings by their names, each once, in the order of the grids."""
+        return {cell.name: cell for cells in self.grids().values() for cell in cells}
+
+
+def survey(design: StudyDesign, folders: Sequence[Path]) -> Dict[str, AnnotatedImage]:
+    """Read the annotated images of a study, those of the modality that is wanted and of kinds with enough images.
+
+    Parameters
+    ----------
+    design : StudyDesign
+    folders : sequence of Path
+        Each with ``images`` and ``masks``, see `training.reading.read_annotated`.
+
+    Returns
+    -------
+    dict of str to AnnotatedImage
+        By name.
+
+    Raises
+    ------
+    ImageError
+        If images cannot be used, two have the same name, or there are too few.
+    """
+    found: Dict[str, AnnotatedImage] = {}
+    for folder in folders:
+        for source in read_annotated_images(folder):
+            if source.name in found:
+                raise ImageError(f"{folder}: a second image is called {source.name}; give each a name of its own")
+            if design.modality in ("", source.modality):
+                found[source.name] = source
+    counts: Dict[str, int] = {}
+    for source in found.values():
+        counts[kind_of(source)] = counts.get(kind_of(source), 0) + 1
+    kept = {name: source for name, source in found.items() if counts[kind_of(source)] >= FEWEST_OF_A_KIND}
+    if not kept:
+        raise ImageError(
+            f"{len(found)} annotated images came, and no kind has {FEWEST_OF_A_KIND}: one to learn from, one that "
+            "judges while networks learn, and one to test them; annotate more"
+        )
+    return kept
+
+
+def make_plan(design: StudyDesign, sources: Dict[str, AnnotatedImage]) -> StudyPlan:
+    """Decide what each image of a study is there for."""
+    kinds: Dict[str, List[str]] = {}
+    for name, source in sources.items():
+        kinds.setdefault(kind_of(source), []).append(name)
+    parts = part_images(kinds, design)
+    return StudyPlan(
+        design,
+        {name: StudyImage(kind_of(source), parts[name], digest_of(source)) for name, source in sorted(sources.items())},
+    )
+
+
+def keep_plan(folder: StudyFolder, plan: StudyPlan) -> None:
+    """Write what a study was begun with; one that was begun with the same goes on.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds another study, or something else.
+    """
+    now: Dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(plan)))
+    if folder.plan.is_file():
+        before = _read(folder.plan)
+        if before == now:
+            return
+        changed = [key for key in now["design"] if now["design"][key] != before.get("design", {}).get(key)]
+        raise ConfigError(
+            f"{folder.root} holds a study that was begun with another configuration or other images "
+            f"({', '.join(changed) or 'images'}); go on with the former ones, or name another output"
+        )
+    if folder.root.is_dir() and any(path != folder.work for path in folder.root.iterdir()):
+        raise ConfigError(f"{folder.root} holds something else than a study; name another output, or empty this folder")
+    make_folder(folder.root)
+    write_json(folder.plan, now)
+
+
+def read_plan(folder: StudyFolder) -> StudyPlan:
+    """Read what a study was begun with.
+
+    Raises
+    ------
+    ConfigError
+        If there is no study in the folder.
+    """
+    return from_mapping(StudyPlan, _read(folder.plan))
+
+
+def _read(path: Path) -> Dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path.parent} holds no study that can be read ({path.name}: {error})") from error
+    return values if isinstance(values, dict) else {}
+
+
+def copy_images(folder: StudyFolder, plan: StudyPlan, sources: Dict[str, AnnotatedImage], data: Sequence[Path]) -> None:
+    """Copy the images of a study, with label images and an index, unless they are there.
+
+    Raises
+    ------
+    NucDLError
+        If they cannot be written.
+    """
+    import pandas as pd
+
+    index = folder.data / "index.csv"
+    if index.is_file():
+        return
+    for kind in ("images", "masks"):
+        make_folder(folder.data / kind)
+    for path in (file for each in data for file in image_files([each / "images"])):
+        name = image_stem(path)
+        if name in plan.images:
+            shutil.copyfile(path, folder.data / "images" / path.name)
+            write_labels(folder.data / "masks" / f"{name}{LABEL_SUFFIX}", truth_of(sources[name]))
+    rows = [
+        {"id": name, "group": image.kind, "part": image.part, "modality": sources[name].modality}
+        for name, image in plan.images.items()
+    ]
+    write_table(index, pd.DataFrame(rows))
+
+
+def read_images(folder: StudyFolder, names: Sequence[str]) -> List[AnnotatedImage]:
+    """Read some images of a study, in the order of their names."""
+    found = read_annotated(folder.data / "images", folder.data / "masks", names=names)
+    by_name = {source.name: source for source in found}
+    return [by_name[name] for name in names]

@@ -1,0 +1,176 @@
+"""A study from its configuration to its report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence
+
+from nucdl_core.config import require
+from nucdl_core.model.bundle import find_bundle
+from nucdl_core.model.device import resolve_device
+from nucdl_core.model.registry import build_network
+from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
+from nucdl_core.screen.core.locks import hold_lock
+from nucdl_core.screen.core.plan import ScreenError
+from nucdl_core.study.design import CHANCE, FACTORS, PRETRAINED, StudyDesign
+from nucdl_core.study.engine import run_trainings
+from nucdl_core.study.folder import (
+    RESULT,
+    SCORES,
+    VIEWS,
+    StudyFolder,
+    StudyPlan,
+    copy_images,
+    keep_plan,
+    make_plan,
+    survey,
+)
+from nucdl_core.study.images import POOL, images_for
+from nucdl_core.study.page import write_study_report
+from nucdl_core.study.results import StudyResults
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_TRAININGS = 200
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class StudyEnd:
+    """How a study ended.
+
+    Attributes
+    ----------
+    report : Path
+    finished : int
+        Trainings that were done and scored.
+    failed : dict of str to str
+        The others, with the reason.
+    """
+
+    report: Path
+    finished: int
+    failed: Dict[str, str]
+
+
+def run_study(
+    design: StudyDesign,
+    data: Sequence[Path],
+    output: Path,
+    options: EngineOptions,
+    many: bool = False,
+    progress: Callable[[int, int], object] = max,
+) -> StudyEnd:
+    """Run a study to its report; one that was stopped goes on.
+
+    Parameters
+    ----------
+    design : StudyDesign
+    data : sequence of Path
+        Folders with annotated images, see `folder.survey`.
+    output : Path
+        Folder of the study.
+    options : EngineOptions
+    many : bool
+        Whether more than `MOST_TRAININGS` trainings are meant.
+    progress : callable
+        Called with the number of finished trainings and of all.
+
+    Returns
+    -------
+    StudyEnd
+
+    Raises
+    ------
+    NucDLError
+        If the configuration, the images, the output, Snakemake or the GPU cannot be used; before anything is trained.
+    StopRequest
+        If the program was asked to stop.
+    """
+    if options.gpus and options.profile is None:
+        resolve_device("cuda")
+    sources = survey(design, data)
+    plan, folder = make_plan(design, sources), StudyFolder(output.absolute())
+    check_study(plan, many)
+    folder.work.mkdir(parents=True, exist_ok=True)
+    with hold_lock(folder.work / LOCK) as ours:
+        if not ours:
+            raise ScreenError(f"another run works on {folder.root}; wait for it, or end it and start again")
+        keep_plan(folder, plan)
+        copy_images(folder, plan, sources, data)
+        names = list(plan.trainings())
+        missing = [name for name in names if not folder.is_finished(name)]
+        if missing:
+            before = len(names) - len(missing)
+            run_trainings(folder, design, missing, options, lambda done: progress(before + done, len(names)))
+        results = collect(folder, plan)
+        write_study_report(results, folder.root, design.name)
+    failed = results.trainings[results.trainings["failed"] != ""]
+    return StudyEnd(
+        folder.root / "report.html", len(names) - len(failed), dict(zip(failed["training"], failed["failed"]))
+    )
+
+
+def check_study(plan: StudyPlan, many: bool) -> None:
+    """Refuse what cannot be trained, before anything is.
+
+    Raises
+    ------
+    ConfigError
+        If there are very many trainings, or too few images of a kind.
+    BundleError
+        If a network cannot be made here, or a model to start from is missing.
+    """
+    cells = plan.trainings()
+    require(
+        many or len(cells) <= MOST_TRAININGS,
+        f"the grids make {len(cells)} trainings, more than {MOST_TRAININGS}; say --yes if so many are meant",
+    )
+    for network in dict.fromkeys(cell.network for cell in cells.values()):
+        settings = plan.design.networks[network]
+        build_network(settings["architecture"], settings.get("arguments", {}))
+    for cell in cells.values():
+        images_for(cell, plan.images, POOL)
+        if cell.start == PRETRAINED:
+            require(
+                plan.design.config(cell).pretrained is not None,
+                f"{cell.network} is to begin with pre-trained weights, and its settings name none; give pretrained "
+                "with file and sha256",
+            )
+        elif cell.start != CHANCE:
+            find_bundle(cell.start)
+
+
+def collect(folder: StudyFolder, plan: StudyPlan) -> StudyResults:
+    """Put together what came of all trainings.
+
+    Parameters
+    ----------
+    folder : StudyFolder
+    plan : StudyPlan
+
+    Returns
+    -------
+    StudyResults
+    """
+    import pandas as pd
+
+    rows: List[Dict[str, Any]] = []
+    tables: Dict[str, List[pd.DataFrame]] = {SCORES: [], VIEWS: []}
+    for name, cell in plan.trainings().items():
+        row: Dict[str, Any] = {"training": name, **{factor: getattr(cell, factor) for factor in FACTORS}}
+        row.update(kinds="+".join(cell.kinds) or "all", replicate=cell.replicate, failed="")
+        if folder.is_finished(name):
+            row.update(json.loads((folder.training(name) / RESULT).read_text(encoding="utf-8")))
+            for file, found in tables.items():
+                table = pd.read_csv(folder.training(name) / file, dtype={"image": str, "kind": str})
+                found.append(table.assign(training=name))
+        else:
+            row["failed"] = folder.reason(name) or f"it did not end; see {folder.work / 'snakemake.log'}"
+        rows.append(row)
+    scores, views = (pd.concat(found, ignore_index=True) if found else pd.DataFrame() for found in tables.values())
+    grids = {grid: [cell.name for cell in cells] for grid, cells in plan.grids().items()}
+    return StudyResults(pd.DataFrame(rows), scores, views, grids)

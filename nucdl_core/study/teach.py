@@ -1,0 +1,129 @@
+"""One training of a study: taught, finished as a model, and scored on test images and on images that taught it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import pandas as pd
+from torch import nn
+
+from nucdl_core.files.writing import make_folder, write_json, write_table
+from nucdl_core.labels import relabel
+from nucdl_core.model.loading import load_model
+from nucdl_core.model.predictor import Predictor
+from nucdl_core.model.registry import build_network, family_of
+from nucdl_core.overlap import overlap
+from nucdl_core.scores.all_scores import all_overlap_scores
+from nucdl_core.steps.instances import Decision
+from nucdl_core.study.folder import MODEL, REASON, RESULT, SCORES, VIEWS, StudyFolder, read_images, read_plan
+from nucdl_core.study.images import POOL, TEST, VALIDATION, Images, images_for
+from nucdl_core.training.checkpoint import looks_in
+from nucdl_core.training.config import TrainConfig
+from nucdl_core.training.judging import find_nuclei, mean_f1
+from nucdl_core.training.loop import LOG, Watch, train_network
+from nucdl_core.training.recipe import draft_description, learning_predictor, make_bundle
+from nucdl_core.training.runs import read_log
+from nucdl_core.training.sources import AnnotatedImage, truth_of
+
+# With views, as `config.SegmentConfig` calls them.
+PLAIN, SEVERAL = "none", "flips"
+
+
+def teach(folder: StudyFolder, name: str, device: str = "cpu") -> None:
+    """Do a training of a study, going on where it was stopped; one that is finished stays as it is.
+
+    Parameters
+    ----------
+    folder : StudyFolder
+    name : str
+        Of the training.
+    device : str
+        "cpu" or "cuda".
+
+    Raises
+    ------
+    NucDLError
+        If something cannot be used or written; see `training.loop.train_network`.
+    """
+    if folder.is_finished(name):
+        return
+    plan = read_plan(folder)
+    cell, own = plan.trainings()[name], folder.training(name)
+    make_folder(own)
+    (own / REASON).unlink(missing_ok=True)
+    config = plan.design.config(cell)
+    taught, judges = (read_images(folder, images_for(cell, plan.images, part)) for part in (POOL, VALIDATION))
+    watch = Watch(ViewsLook(config, judges, own / VIEWS, device))
+    checkpoint = train_network(config, taught, own, device, workers=0, watch=watch)
+    start = Decision(**family_of(config.architecture).decision)
+    make_bundle(config, checkpoint, judges, own / MODEL, taught, start)
+    predictor = load_model(own / MODEL, device)
+    tested = read_images(folder, [each for each, image in plan.images.items() if image.part == TEST])
+    scored = {TEST: tested, "training": taught[: plan.design.scored_training_images]}
+    rows = [row for part, sources in scored.items() for row in score(sources, predictor, part, plan.images)]
+    table = pd.DataFrame(rows)
+    write_table(own / SCORES, table.drop(columns="seconds"))
+    # Last of all: with it a training counts as finished.
+    write_json(own / RESULT, result_of(config, checkpoint, taught, table))
+
+
+def score(sources: Sequence[AnnotatedImage], predictor: Predictor, part: str, images: Images) -> List[Dict[str, Any]]:
+    """Let a model find the nuclei of images as users will, and return all scores of each."""
+    rows = []
+    for source in sources:
+        start = time.perf_counter()
+        found = find_nuclei(source, predictor)
+        seconds = time.perf_counter() - start
+        truth = relabel(truth_of(source))
+        scores = all_overlap_scores(overlap(truth, found), truth.size)
+        rows.append(
+            {"part": part, "kind": images[source.name].kind, "image": source.name, "seconds": seconds, **scores}
+        )
+    return rows
+
+
+def result_of(
+    config: TrainConfig, checkpoint: Path, taught: Sequence[AnnotatedImage], scores: pd.DataFrame
+) -> Dict[str, Any]:
+    """Return what is to be told about a training beside its scores."""
+    network = build_network(config.architecture, config.arguments)
+    best = max(looks_in(checkpoint), key=lambda look: look[1])
+    return {
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "minutes": read_log(checkpoint.parent / LOG)[-1]["seconds"] / 60,
+        "steps": best[0],
+        "seconds_per_image": float(scores.loc[scores["part"] == TEST, "seconds"].mean()),
+        "taught_images": len(taught),
+        "taught_nuclei": int(sum(len(source.sizes) - 1 for source in taught)),
+    }
+
+
+class ViewsLook:
+    """Scores a network on the validation images without and with several views, and keeps both in a table.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    judges : sequence of AnnotatedImage
+    table : Path
+        CSV file; it goes on where a training does.
+    device : str
+    """
+
+    def __init__(self, config: TrainConfig, judges: Sequence[AnnotatedImage], table: Path, device: str) -> None:
+        self.config, self.judges, self.table, self.device = config, judges, table, device
+
+    def __call__(self, network: nn.Module, step: int) -> float:
+        """Return the mean F1 without views."""
+        predictor = learning_predictor(self.config, draft_description(self.config), network, self.device)
+        row = {"step": step, **{views: self._score(predictor, views) for views in (PLAIN, SEVERAL)}}
+        known = pd.read_csv(self.table) if self.table.is_file() else pd.DataFrame({"step": []})
+        # A training that was killed after a look and before its checkpoint looks again.
+        write_table(self.table, pd.concat([known[known["step"] != step], pd.DataFrame([row])], ignore_index=True))
+        return float(row[PLAIN])
+
+    def _score(self, predictor: Predictor, views: str) -> float:
+        found = [mean_f1(truth_of(source), find_nuclei(source, predictor, views)) for source in self.judges]
+        return sum(found) / len(found)
