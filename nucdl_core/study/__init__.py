@@ -1,0 +1,1 @@
+"""A grid of trainings, and what they say: statistics, figures, page."""
