@@ -57,15 +57,15 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
 
 def f1_curves(evaluation: Evaluation) -> Figure:
     """Draw the mean F1 of each method against the IoU threshold, with its 95 % confidence interval."""
-    figure, (axes,) = _figure(1, height=3.6)
-    for method, style in _styles(evaluation.methods):
+    figure, (axes,) = new_figure(1, height=3.6)
+    for method, style in method_styles(evaluation.methods):
         row = evaluation.overall(method)
         names = [f"f1_{threshold:.2f}" for threshold in THRESHOLDS]
         low, high = ([row[f"{name}_{bound}"] for name in names] for bound in ("low", "high"))
         axes.fill_between(THRESHOLDS, low, high, color=style["color"], alpha=0.15, linewidth=0)
-        axes.plot(THRESHOLDS, [row[name] for name in names], label=_plain(method), **style)
+        axes.plot(THRESHOLDS, [row[name] for name in names], label=plain_text(method), **style)
     axes.set(xlabel="IoU threshold", ylabel="F1, mean over the images", ylim=(0, 1), xlim=(0.49, 0.96))
-    _finish(axes, legend=True)
+    finish_axes(axes, legend=True)
     return figure
 
 
@@ -73,7 +73,7 @@ def error_types(nuclei: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Draw what became of the true and of the predicted nuclei of each method, in the colours of the galleries."""
     from matplotlib.patches import Patch
 
-    figure, panels = _figure(2, height=1.4 + 0.32 * len(methods))
+    figure, panels = new_figure(2, height=1.4 + 0.32 * len(methods))
     colours = {kind: tuple(part / 255 for part in colour) for kind, colour in COLOURS.items()}
     counts = error_counts(nuclei)
     for axes, side, classes in zip(panels, ("truth", "prediction"), (TRUTH_CLASSES, PREDICTION_CLASSES)):
@@ -84,9 +84,9 @@ def error_types(nuclei: pd.DataFrame, methods: Sequence[str]) -> Figure:
             left += widths
         axes.set(title={"truth": "true nuclei", "prediction": "predicted nuclei"}[side], xlabel="nuclei")
         axes.set_yticks(range(len(methods)))
-        axes.set_yticklabels([_plain(method) for method in methods] if side == "truth" else [])
+        axes.set_yticklabels([plain_text(method) for method in methods] if side == "truth" else [])
         axes.invert_yaxis()
-        _finish(axes, grid="x")
+        finish_axes(axes, grid="x")
     handles = [Patch(color=colour, label=kind.name.lower()) for kind, colour in colours.items()]
     panels[1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
     return figure
@@ -99,40 +99,40 @@ def error_counts(nuclei: pd.DataFrame) -> Dict[Tuple[str, str, str], int]:
 
 def missed_by_size(nuclei: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Draw the share of true nuclei without a match at IoU 0.7 against their diameter, in bins of equal numbers."""
-    figure, (axes,) = _figure(1, height=3.4)
+    figure, (axes,) = new_figure(1, height=3.4)
     truth = nuclei[nuclei["side"] == "truth"]
-    for method, style in _styles(methods):
+    for method, style in method_styles(methods):
         own = truth[truth["method"] == method]
         missed = (own["error"] != "matched").to_numpy(np.float64)
         points = _binned(own["diameter"].to_numpy(), missed, np.mean)
-        axes.plot(*points, label=_plain(method), **style)
+        axes.plot(*points, label=plain_text(method), **style)
     axes.set(xlabel="diameter of the true nucleus (pixels)", ylabel=f"missed at IoU {MISSED_THRESHOLD}", ylim=(0, 1))
-    _log_axis(axes.xaxis, axes.set_xscale)
-    _finish(axes, legend=True)
+    log_axis(axes.xaxis, axes.set_xscale)
+    finish_axes(axes, legend=True)
     return figure
 
 
 def score_by_density(evaluation: Evaluation) -> Figure:
     """Draw the mean F1 of each image against the share of it that nuclei cover, and the medians of bins."""
-    figure, (axes,) = _figure(1, height=3.4)
-    for method, style in _styles(evaluation.methods):
+    figure, (axes,) = new_figure(1, height=3.4)
+    for method, style in method_styles(evaluation.methods):
         own = evaluation.scores[evaluation.scores["method"] == method]
         cover, score = 100 * own["truth_cover"].to_numpy(), own["mean_f1"].to_numpy()
         many = len(own) > 2000
         axes.scatter(cover, score, s=10, alpha=0.35, color=style["color"], linewidths=0, rasterized=many)
-        axes.plot(*_binned(cover, score, np.median), label=_plain(method), **style)
+        axes.plot(*_binned(cover, score, np.median), label=plain_text(method), **style)
     axes.set(xlabel="part of the image that nuclei cover (%)", ylabel="mean F1 of the image", ylim=(0, 1.02))
-    _finish(axes, legend=True)
+    finish_axes(axes, legend=True)
     return figure
 
 
 def times_per_image(times: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Draw the seconds per image of the methods of which they are known, each image a point, the median a line."""
     known = [method for method in methods if (times["method"] == method).any()]
-    figure, (axes,) = _figure(1, height=1.3 + 0.4 * len(known))
+    figure, (axes,) = new_figure(1, height=1.3 + 0.4 * len(known))
     rng = np.random.default_rng(0)
     for position, (method, style) in enumerate(
-        (method, style) for method, style in _styles(methods) if method in known
+        (method, style) for method, style in method_styles(methods) if method in known
     ):
         # A clock with coarse steps may say 0, for which there is no logarithm.
         seconds = np.maximum(times["seconds"][times["method"] == method].to_numpy(), SHORTEST_TIME)
@@ -140,11 +140,11 @@ def times_per_image(times: pd.DataFrame, methods: Sequence[str]) -> Figure:
         axes.scatter(seconds, heights, s=9, alpha=0.4, color=style["color"], linewidths=0)
         axes.plot([np.median(seconds)] * 2, [position - 0.35, position + 0.35], color="black", linewidth=2)
     axes.set_yticks(range(len(known)))
-    axes.set_yticklabels([_plain(method) for method in known])
+    axes.set_yticklabels([plain_text(method) for method in known])
     axes.invert_yaxis()
     axes.set_xlabel("seconds per image")
-    _log_axis(axes.xaxis, axes.set_xscale)
-    _finish(axes, grid="x")
+    log_axis(axes.xaxis, axes.set_xscale)
+    finish_axes(axes, grid="x")
     return figure
 
 
@@ -153,18 +153,18 @@ def scores_by_category(evaluation: Evaluation, category: str) -> Figure:
     means = evaluation.means[evaluation.means["category"] == category]
     values = list(dict.fromkeys(means["value"]))
     methods = evaluation.methods
-    figure, (axes,) = _figure(1, height=1.3 + 0.18 * len(values) * (1 + len(methods)))
-    for number, (method, style) in enumerate(_styles(methods)):
+    figure, (axes,) = new_figure(1, height=1.3 + 0.18 * len(values) * (1 + len(methods)))
+    for number, (method, style) in enumerate(method_styles(methods)):
         own = means[means["method"] == method].set_index("value").loc[values]
         heights = np.arange(len(values)) + (number + 1) / (len(methods) + 1) - 0.5
         bars = np.abs(own[["mean_f1_low", "mean_f1_high"]].to_numpy().T - own["mean_f1"].to_numpy())
-        axes.errorbar(own["mean_f1"], heights, xerr=bars, label=_plain(method), **{**style, "linestyle": "none"})
+        axes.errorbar(own["mean_f1"], heights, xerr=bars, label=plain_text(method), **{**style, "linestyle": "none"})
     counts = means[means["method"] == methods[0]]["images"]
     axes.set_yticks(range(len(values)))
-    axes.set_yticklabels([f"{_plain(value)} ({count})" for value, count in zip(values, counts)])
+    axes.set_yticklabels([f"{plain_text(value)} ({count})" for value, count in zip(values, counts)])
     axes.invert_yaxis()
     axes.set(xlabel="mean F1 (number of images in brackets)", xlim=(0, 1))
-    _finish(axes, legend=True, grid="x")
+    finish_axes(axes, legend=True, grid="x")
     return figure
 
 
@@ -183,8 +183,8 @@ def learning_curves(curves: Mapping[str, List[Dict[str, float]]], start: float) 
     -------
     Figure
     """
-    figure, (losses, scores) = _figure(2, height=3.2)
-    for label, style in _styles(list(curves)):
+    figure, (losses, scores) = new_figure(2, height=3.2)
+    for label, style in method_styles(list(curves)):
         lines = curves[label]
         losses.plot([line["step"] for line in lines], [line["total"] for line in lines], label=label, **style)
         looks = [(line["step"], line["validation"]) for line in lines if "validation" in line]
@@ -195,8 +195,8 @@ def learning_curves(curves: Mapping[str, List[Dict[str, float]]], start: float) 
     scores.axhline(start, color="0.4", linestyle="--", linewidth=1)
     losses.set(xlabel="step", ylabel="loss", ylim=(0, None))
     scores.set(xlabel="step", ylabel="mean F1, validation images")
-    _finish(losses)
-    _finish(scores, legend=len(curves) > 1 and bool(scores.get_legend_handles_labels()[0]))
+    finish_axes(losses)
+    finish_axes(scores, legend=len(curves) > 1 and bool(scores.get_legend_handles_labels()[0]))
     return figure
 
 
@@ -227,28 +227,56 @@ def all_figures(evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFram
     return figures
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Keep matplotlib from reading what stands between two dollar signs as a formula."""
     return text.replace("$", r"\$")
 
 
-def _figure(panels: int, height: float) -> Tuple[Figure, List[Axes]]:
+def new_figure(panels: int, height: float, rows: int = 1) -> Tuple[Figure, List[Axes]]:
+    """Make a figure of the width of a page.
+
+    Parameters
+    ----------
+    panels : int
+    height : float
+        Inches.
+    rows : int
+        Over which the panels are spread.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    panels : list of matplotlib.axes.Axes
+        Row by row.
+    """
     # Figures of their own, not pyplot's: nothing is left in a global list, and no window system is asked for.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), constrained_layout=True)
-    axes = [figure.add_subplot(1, panels, number + 1) for number in range(panels)]
+    columns = -(-panels // rows)
+    axes = [figure.add_subplot(rows, columns, number + 1) for number in range(panels)]
     return figure, axes
 
 
-def _styles(methods: Sequence[str]) -> Iterator[Tuple[str, Dict[str, Any]]]:
+def method_styles(methods: Sequence[str]) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """Give each method its colour, marker and line, as options of ``Axes.plot``.
+
+    Parameters
+    ----------
+    methods : sequence of str
+
+    Yields
+    ------
+    method : str
+    style : dict of str to object
+        Of its own for the first 21.
+    """
     for number, method in enumerate(methods):
         turn, place = divmod(number, len(METHOD_COLOURS))
         line = ("-", "--", ":")[turn % 3]
-        yield (
-            method,
-            {"color": METHOD_COLOURS[place], "marker": METHOD_MARKERS[place], "linestyle": line, "markersize": 4},
-        )
+        style = {"color": METHOD_COLOURS[place], "marker": METHOD_MARKERS[place], "linestyle": line, "markersize": 4}
+        # Points without a line are told apart from those of the first round as well.
+        yield method, {**style, "markerfacecolor": "white"} if turn % 2 else style
 
 
 def _binned(x: NDArray[np.float64], y: NDArray[np.float64], middle: Any) -> Tuple[List[float], List[float]]:
@@ -258,7 +286,15 @@ def _binned(x: NDArray[np.float64], y: NDArray[np.float64], middle: Any) -> Tupl
     return [float(np.median(x[part])) for part in parts], [float(middle(y[part])) for part in parts]
 
 
-def _log_axis(axis: Any, set_scale: Any) -> None:
+def log_axis(axis: Any, set_scale: Any) -> None:
+    """Make an axis logarithmic, with plain numbers at its ticks.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+    set_scale : callable
+        ``set_xscale`` or ``set_yscale`` of its axes.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     set_scale("log")
@@ -267,7 +303,17 @@ def _log_axis(axis: Any, set_scale: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _finish(axes: Axes, legend: bool = False, grid: str = "both") -> None:
+def finish_axes(axes: Axes, legend: bool = False, grid: str = "both") -> None:
+    """Give a panel the look that all have.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    legend : bool
+        Whether it has one, on its right.
+    grid : str
+        ``both``, ``x`` or ``y``.
+    """
     axes.grid(True, axis=grid, color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

@@ -40,6 +40,7 @@ PACKAGES = [
     "cellprofiler",
     "batch",
     "screen",
+    "study",
     "cli",
 ]
 # The same for the files in screen; the two ways to run a screen know nothing of each other.
