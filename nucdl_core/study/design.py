@@ -11,11 +11,12 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import ConfigError
+from nucdl_core.study.results import FACTORS
 from nucdl_core.training.augment import CLASSES
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.recipe import settings_in
 
-PRESETS = Path(__file__).parent / "presets"
+STUDY_PRESETS = Path(__file__).parent / "presets"
 CHANCE, PRETRAINED = "chance", "pretrained"
 ALL_KINDS, EACH, CUMULATIVE = "all", "each", "cumulative"
 # Settings that cells decide, so that a network cannot.
@@ -24,7 +25,7 @@ _NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """One training of a study.
 
     Attributes
@@ -77,9 +78,6 @@ class Cell:
                 text = "+".join(value) if each.name == "kinds" else str(value)
                 parts.append(f"{each.name}={text}")
         return _NOT_IN_NAMES.sub("_", "-".join([*parts, f"r{self.replicate}"]).replace("=", "_"))
-
-
-FACTORS = tuple(each.name for each in dataclasses.fields(Cell) if each.name != "replicate")
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ class StudyDesign:
             require(not decided, f"{name}: {', '.join(decided)} is decided by grids and base; leave it away")
             require("architecture" in settings, f"{name}: which network it is, is missing; give its architecture")
             try:
-                self.config(Cell(name))
+                self.config(StudyCell(name))
             except ConfigError as error:
                 raise ConfigError(f"{name}: {error}") from error
 
@@ -158,7 +156,7 @@ class StudyDesign:
                 others = [name for name in values if factor == "network" and name not in self.networks]
                 require(not others, f"{grid}: there is no network {', '.join(map(str, others))} in networks")
 
-    def config(self, cell: Cell) -> TrainConfig:
+    def config(self, cell: StudyCell) -> TrainConfig:
         """Return the settings of a training.
 
         Raises
@@ -182,7 +180,7 @@ class StudyDesign:
             pretrained=usual.pretrained if cell.start == PRETRAINED else None,
         )
 
-    def cells(self, kinds: Sequence[str]) -> Dict[str, List[Cell]]:
+    def cells(self, kinds: Sequence[str]) -> Dict[str, List[StudyCell]]:
         """Return the trainings of each grid.
 
         Parameters
@@ -192,13 +190,13 @@ class StudyDesign:
         """
         return {grid: list(self._cells_of(grid, kinds)) for grid in self.grids}
 
-    def _cells_of(self, grid: str, kinds: Sequence[str]) -> Iterator[Cell]:
+    def _cells_of(self, grid: str, kinds: Sequence[str]) -> Iterator[StudyCell]:
         factors = {**{key: [value] for key, value in self.base.items()}, **self.grids[grid]}
         factors.setdefault("network", list(self.networks))
         values = {name: list(expanded(name, given, kinds)) for name, given in factors.items()}
         for chosen in itertools.product(*values.values(), range(self.replicates)):
             try:
-                yield from_mapping(Cell, dict(zip((*values, "replicate"), chosen)))
+                yield from_mapping(StudyCell, dict(zip((*values, "replicate"), chosen)))
             except ConfigError as error:
                 raise ConfigError(f"grid {grid}: {error}") from error
 
@@ -226,9 +224,9 @@ def read_design(name_or_file: str) -> StudyDesign:
     ConfigError
         If there is none, or it cannot be used.
     """
-    preset = PRESETS / f"{name_or_file}.json"
+    preset = STUDY_PRESETS / f"{name_or_file}.json"
     path = preset if preset.is_file() else Path(name_or_file)
     if not path.is_file():
-        known = ", ".join(sorted(each.stem for each in PRESETS.glob("*.json")))
+        known = ", ".join(sorted(each.stem for each in STUDY_PRESETS.glob("*.json")))
         raise ConfigError(f"there is no study {name_or_file!r}; give one of {known}, or a configuration file")
     return from_mapping(StudyDesign, settings_in(path))

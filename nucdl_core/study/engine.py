@@ -60,8 +60,12 @@ def run_trainings(
     # Nothing may depend on the home folder, which clusters like to replace.
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder.work / ".cache")}
     program = Program(command, environment, log=folder.work / WORKFLOW_LOG)
+
+    def look() -> None:
+        progress(sum(folder.is_finished(name) for name in missing))
+
     with stop_on_signals():
-        supervise(program, lambda: progress(sum(folder.is_finished(name) for name in missing)), stop=_stop)
+        supervise(program, look, stop=_stop)
 
 
 def study_configuration(

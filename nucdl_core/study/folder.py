@@ -13,14 +13,20 @@ from nucdl_core.config import from_mapping
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.folders import LABEL_SUFFIX, image_files, image_stem
 from nucdl_core.files.writing import make_folder, write_json, write_labels, write_table
-from nucdl_core.study.design import Cell, StudyDesign
-from nucdl_core.study.images import FEWEST_OF_A_KIND, Images, StudyImage, kind_of, kinds_in, part_images
+from nucdl_core.study.design import StudyCell, StudyDesign
+from nucdl_core.study.images import FEWEST_OF_A_KIND, Images, StudyImage, image_kind, kinds_in, part_images
 from nucdl_core.training.plan import digest_of
 from nucdl_core.training.reading import read_annotated, read_annotated_images
 from nucdl_core.training.sources import AnnotatedImage, truth_of
 
-PLAN = "study.json"
-RESULT, SCORES, VIEWS, REASON, MODEL = "result.json", "scores.csv", "views.csv", "reason.txt", "model"
+STUDY_FILE = "study.json"
+RESULT_FILE, SCORES_FILE, VIEWS_FILE, FAILURE_FILE, TRAINED_MODEL = (
+    "result.json",
+    "scores.csv",
+    "views.csv",
+    "reason.txt",
+    "model",
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class StudyFolder:
     @property
     def plan(self) -> Path:
         """What the study was begun with."""
-        return self.root / PLAN
+        return self.root / STUDY_FILE
 
     @property
     def data(self) -> Path:
@@ -55,11 +61,11 @@ class StudyFolder:
 
     def is_finished(self, name: str) -> bool:
         """Tell whether a training was done and scored."""
-        return (self.training(name) / RESULT).is_file()
+        return (self.training(name) / RESULT_FILE).is_file()
 
     def reason(self, name: str) -> str:
         """Return why a training failed; empty where none is known."""
-        path = self.training(name) / REASON
+        path = self.training(name) / FAILURE_FILE
         return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
@@ -76,11 +82,11 @@ class StudyPlan:
     design: StudyDesign
     images: Images
 
-    def grids(self) -> Dict[str, List[Cell]]:
+    def grids(self) -> Dict[str, List[StudyCell]]:
         """Return the trainings of each grid."""
         return self.design.cells(kinds_in(self.images))
 
-    def trainings(self) -> Dict[str, Cell]:
+    def trainings(self) -> Dict[str, StudyCell]:
         """Return all trainings by their names, each once, in the order of the grids."""
         return {cell.name: cell for cells in self.grids().values() for cell in cells}
 
@@ -113,8 +119,8 @@ def survey(design: StudyDesign, folders: Sequence[Path]) -> Dict[str, AnnotatedI
                 found[source.name] = source
     counts: Dict[str, int] = {}
     for source in found.values():
-        counts[kind_of(source)] = counts.get(kind_of(source), 0) + 1
-    kept = {name: source for name, source in found.items() if counts[kind_of(source)] >= FEWEST_OF_A_KIND}
+        counts[image_kind(source)] = counts.get(image_kind(source), 0) + 1
+    kept = {name: source for name, source in found.items() if counts[image_kind(source)] >= FEWEST_OF_A_KIND}
     if not kept:
         raise ImageError(
             f"{len(found)} annotated images came, and no kind has {FEWEST_OF_A_KIND}: one to learn from, one that "
@@ -127,11 +133,14 @@ def make_plan(design: StudyDesign, sources: Dict[str, AnnotatedImage]) -> StudyP
     """Decide what each image of a study is there for."""
     kinds: Dict[str, List[str]] = {}
     for name, source in sources.items():
-        kinds.setdefault(kind_of(source), []).append(name)
+        kinds.setdefault(image_kind(source), []).append(name)
     parts = part_images(kinds, design)
     return StudyPlan(
         design,
-        {name: StudyImage(kind_of(source), parts[name], digest_of(source)) for name, source in sorted(sources.items())},
+        {
+            name: StudyImage(image_kind(source), parts[name], digest_of(source))
+            for name, source in sorted(sources.items())
+        },
     )
 
 
@@ -159,7 +168,7 @@ def keep_plan(folder: StudyFolder, plan: StudyPlan) -> None:
     write_json(folder.plan, now)
 
 
-def read_plan(folder: StudyFolder) -> StudyPlan:
+def read_study_plan(folder: StudyFolder) -> StudyPlan:
     """Read what a study was begun with.
 
     Raises
@@ -178,7 +187,9 @@ def _read(path: Path) -> Dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def copy_images(folder: StudyFolder, plan: StudyPlan, sources: Dict[str, AnnotatedImage], data: Sequence[Path]) -> None:
+def copy_study_images(
+    folder: StudyFolder, plan: StudyPlan, sources: Dict[str, AnnotatedImage], data: Sequence[Path]
+) -> None:
     """Copy the images of a study, with label images and an index, unless they are there.
 
     Raises

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Dict, List, Sequence
 
 from nucdl_core.errors import ConfigError
-from nucdl_core.study.design import Cell, StudyDesign
+from nucdl_core.study.design import StudyCell, StudyDesign
+from nucdl_core.study.results import TEST_PART
 from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.split import draw_of
 
-POOL, VALIDATION, TEST = "pool", "validation", "test"
+POOL_PART, VALIDATION_PART = "pool", "validation"
 # Of each kind this share tests, and half as many judge while networks learn.
 TEST_SHARE = 0.25
 FEWEST_OF_A_KIND = 3
@@ -38,7 +39,7 @@ Images = Dict[str, StudyImage]
 """Images by their names."""
 
 
-def kind_of(source: AnnotatedImage) -> str:
+def image_kind(source: AnnotatedImage) -> str:
     """Return the kind of an image: its group in ``index.csv``, or else its height and width."""
     height, width = source.labels.shape[-2:]
     return source.group or f"{height}x{width}"
@@ -64,7 +65,9 @@ def part_images(kinds: Dict[str, List[str]], design: StudyDesign) -> Dict[str, s
         tested = max(1, min(design.test_images, round(TEST_SHARE * len(drawn))))
         judging = max(1, min(design.validation_images, round(TEST_SHARE / 2 * len(drawn))))
         for position, name in enumerate(drawn):
-            parts[name] = TEST if position < tested else VALIDATION if position < tested + judging else POOL
+            parts[name] = (
+                TEST_PART if position < tested else VALIDATION_PART if position < tested + judging else POOL_PART
+            )
     return parts
 
 
@@ -76,12 +79,12 @@ def kinds_in(images: Images) -> List[str]:
     return sorted(counts, key=lambda kind: (-counts[kind], kind))
 
 
-def images_for(cell: Cell, images: Images, part: str) -> List[str]:
+def images_for(cell: StudyCell, images: Images, part: str) -> List[str]:
     """Name the images of a part that belong to the kinds of a training, in an order of their own for each replicate.
 
     Parameters
     ----------
-    cell : Cell
+    cell : StudyCell
     images : dict of str to StudyImage
     part : str
 
@@ -103,7 +106,7 @@ def images_for(cell: Cell, images: Images, part: str) -> List[str]:
         )
     drawn = [_drawn(cell, images, part, kind) for kind in wanted]
     turns = [name for turn in range(max(map(len, drawn))) for names in drawn for name in names[turn : turn + 1]]
-    if part != POOL or not cell.images:
+    if part != POOL_PART or not cell.images:
         return turns
     if cell.images > len(turns):
         raise ConfigError(
@@ -113,6 +116,6 @@ def images_for(cell: Cell, images: Images, part: str) -> List[str]:
     return turns[: cell.images]
 
 
-def _drawn(cell: Cell, images: Images, part: str, kind: str) -> List[str]:
+def _drawn(cell: StudyCell, images: Images, part: str, kind: str) -> List[str]:
     names: Sequence[str] = [name for name, image in images.items() if (image.part, image.kind) == (part, kind)]
     return sorted(names, key=lambda name: draw_of(f"{name}{cell.replicate}"))

@@ -17,7 +17,7 @@ from nucdl_core.errors import NucDLError
 from nucdl_core.files.writing import make_folder, write_bytes
 from nucdl_core.screen.cellprofiler.gpus import VISIBLE_GPUS, hold_gpu
 from nucdl_core.screen.core.process import POLL_SECONDS
-from nucdl_core.study.folder import REASON, StudyFolder
+from nucdl_core.study.folder import FAILURE_FILE, StudyFolder
 
 
 def job_program(arguments: Optional[List[str]] = None) -> int:
@@ -65,7 +65,7 @@ def _teach(folder: StudyFolder, name: str, threads: int, device: str) -> None:
 def _keep_reason(folder: StudyFolder, name: str, reason: str) -> None:
     sys.stderr.write(f"{name}: {reason}\n")
     make_folder(folder.training(name))
-    write_bytes(folder.training(name) / REASON, reason.encode("utf-8"))
+    write_bytes(folder.training(name) / FAILURE_FILE, reason.encode("utf-8"))
 
 
 def _end_with(parent: int) -> None:

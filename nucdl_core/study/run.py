@@ -14,28 +14,30 @@ from nucdl_core.model.registry import build_network
 from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
 from nucdl_core.screen.core.locks import hold_lock
 from nucdl_core.screen.core.plan import ScreenError
-from nucdl_core.study.design import CHANCE, FACTORS, PRETRAINED, StudyDesign
+from nucdl_core.study.design import ALL_KINDS, CHANCE, PRETRAINED, StudyDesign
 from nucdl_core.study.engine import run_trainings
 from nucdl_core.study.folder import (
-    RESULT,
-    SCORES,
-    VIEWS,
+    RESULT_FILE,
+    SCORES_FILE,
+    VIEWS_FILE,
     StudyFolder,
     StudyPlan,
-    copy_images,
+    copy_study_images,
     keep_plan,
     make_plan,
     survey,
 )
-from nucdl_core.study.images import POOL, images_for
+from nucdl_core.study.images import POOL_PART, images_for
 from nucdl_core.study.page import write_study_report
-from nucdl_core.study.results import StudyResults
+from nucdl_core.study.results import FACTORS, StudyResults
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 MOST_TRAININGS = 200
-LOCK = "lock"
+STUDY_LOCK = "lock"
+TOLD = ("parameters", "minutes", "steps", "seconds_per_image", "taught_images", "taught_nuclei")
+"""What is told about a training that was finished."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,11 @@ def run_study(
     plan, folder = make_plan(design, sources), StudyFolder(output.absolute())
     check_study(plan, many)
     folder.work.mkdir(parents=True, exist_ok=True)
-    with hold_lock(folder.work / LOCK) as ours:
+    with hold_lock(folder.work / STUDY_LOCK) as ours:
         if not ours:
             raise ScreenError(f"another run works on {folder.root}; wait for it, or end it and start again")
         keep_plan(folder, plan)
-        copy_images(folder, plan, sources, data)
+        copy_study_images(folder, plan, sources, data)
         names = list(plan.trainings())
         missing = [name for name in names if not folder.is_finished(name)]
         if missing:
@@ -133,7 +135,7 @@ def check_study(plan: StudyPlan, many: bool) -> None:
         settings = plan.design.networks[network]
         build_network(settings["architecture"], settings.get("arguments", {}))
     for cell in cells.values():
-        images_for(cell, plan.images, POOL)
+        images_for(cell, plan.images, POOL_PART)
         if cell.start == PRETRAINED:
             require(
                 plan.design.config(cell).pretrained is not None,
@@ -159,18 +161,25 @@ def collect(folder: StudyFolder, plan: StudyPlan) -> StudyResults:
     import pandas as pd
 
     rows: List[Dict[str, Any]] = []
-    tables: Dict[str, List[pd.DataFrame]] = {SCORES: [], VIEWS: []}
+    # Also where nothing was finished, the tables have their columns.
+    nothing = {
+        SCORES_FILE: ["training", "part", "kind", "image", "mean_f1"],
+        VIEWS_FILE: ["training", "step", "none", "flips"],
+    }
+    tables = {file: [pd.DataFrame(columns=columns)] for file, columns in nothing.items()}
     for name, cell in plan.trainings().items():
         row: Dict[str, Any] = {"training": name, **{factor: getattr(cell, factor) for factor in FACTORS}}
-        row.update(kinds="+".join(cell.kinds) or "all", replicate=cell.replicate, failed="")
+        row.update(kinds="+".join(cell.kinds) or ALL_KINDS, replicate=cell.replicate, failed="")
+        row.update(dict.fromkeys(TOLD, float("nan")))
         if folder.is_finished(name):
-            row.update(json.loads((folder.training(name) / RESULT).read_text(encoding="utf-8")))
+            row.update(json.loads((folder.training(name) / RESULT_FILE).read_text(encoding="utf-8")))
             for file, found in tables.items():
                 table = pd.read_csv(folder.training(name) / file, dtype={"image": str, "kind": str})
                 found.append(table.assign(training=name))
         else:
             row["failed"] = folder.reason(name) or f"it did not end; see {folder.work / 'snakemake.log'}"
         rows.append(row)
-    scores, views = (pd.concat(found, ignore_index=True) if found else pd.DataFrame() for found in tables.values())
+    # An empty table has no kinds of numbers, and would take those of the others.
+    scores, views = (pd.concat(found[1:] or found, ignore_index=True) for found in tables.values())
     grids = {grid: [cell.name for cell in cells] for grid, cells in plan.grids().items()}
     return StudyResults(pd.DataFrame(rows), scores, views, grids)

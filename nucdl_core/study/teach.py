@@ -17,8 +17,18 @@ from nucdl_core.model.registry import build_network, family_of
 from nucdl_core.overlap import overlap
 from nucdl_core.scores.all_scores import all_overlap_scores
 from nucdl_core.steps.instances import Decision
-from nucdl_core.study.folder import MODEL, REASON, RESULT, SCORES, VIEWS, StudyFolder, read_images, read_plan
-from nucdl_core.study.images import POOL, TEST, VALIDATION, Images, images_for
+from nucdl_core.study.folder import (
+    FAILURE_FILE,
+    RESULT_FILE,
+    SCORES_FILE,
+    TRAINED_MODEL,
+    VIEWS_FILE,
+    StudyFolder,
+    read_images,
+    read_study_plan,
+)
+from nucdl_core.study.images import POOL_PART, VALIDATION_PART, Images, images_for
+from nucdl_core.study.results import TEST_PART, TRAINING_PART
 from nucdl_core.training.checkpoint import looks_in
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.judging import find_nuclei, mean_f1
@@ -28,7 +38,7 @@ from nucdl_core.training.runs import read_log
 from nucdl_core.training.sources import AnnotatedImage, truth_of
 
 # With views, as `config.SegmentConfig` calls them.
-PLAIN, SEVERAL = "none", "flips"
+ONE_VIEW, SEVERAL_VIEWS = "none", "flips"
 
 
 def teach(folder: StudyFolder, name: str, device: str = "cpu") -> None:
@@ -49,24 +59,24 @@ def teach(folder: StudyFolder, name: str, device: str = "cpu") -> None:
     """
     if folder.is_finished(name):
         return
-    plan = read_plan(folder)
+    plan = read_study_plan(folder)
     cell, own = plan.trainings()[name], folder.training(name)
     make_folder(own)
-    (own / REASON).unlink(missing_ok=True)
+    (own / FAILURE_FILE).unlink(missing_ok=True)
     config = plan.design.config(cell)
-    taught, judges = (read_images(folder, images_for(cell, plan.images, part)) for part in (POOL, VALIDATION))
-    watch = Watch(ViewsLook(config, judges, own / VIEWS, device))
+    taught, judges = (read_images(folder, images_for(cell, plan.images, part)) for part in (POOL_PART, VALIDATION_PART))
+    watch = Watch(ViewsLook(config, judges, own / VIEWS_FILE, device))
     checkpoint = train_network(config, taught, own, device, workers=0, watch=watch)
     start = Decision(**family_of(config.architecture).decision)
-    make_bundle(config, checkpoint, judges, own / MODEL, taught, start)
-    predictor = load_model(own / MODEL, device)
-    tested = read_images(folder, [each for each, image in plan.images.items() if image.part == TEST])
-    scored = {TEST: tested, "training": taught[: plan.design.scored_training_images]}
+    make_bundle(config, checkpoint, judges, own / TRAINED_MODEL, taught, start)
+    predictor = load_model(own / TRAINED_MODEL, device)
+    tested = read_images(folder, [each for each, image in plan.images.items() if image.part == TEST_PART])
+    scored = {TEST_PART: tested, TRAINING_PART: taught[: plan.design.scored_training_images]}
     rows = [row for part, sources in scored.items() for row in score(sources, predictor, part, plan.images)]
     table = pd.DataFrame(rows)
-    write_table(own / SCORES, table.drop(columns="seconds"))
+    write_table(own / SCORES_FILE, table.drop(columns="seconds"))
     # Last of all: with it a training counts as finished.
-    write_json(own / RESULT, result_of(config, checkpoint, taught, table))
+    write_json(own / RESULT_FILE, result_of(config, checkpoint, taught, table))
 
 
 def score(sources: Sequence[AnnotatedImage], predictor: Predictor, part: str, images: Images) -> List[Dict[str, Any]]:
@@ -94,7 +104,7 @@ def result_of(
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "minutes": read_log(checkpoint.parent / LOG)[-1]["seconds"] / 60,
         "steps": best[0],
-        "seconds_per_image": float(scores.loc[scores["part"] == TEST, "seconds"].mean()),
+        "seconds_per_image": float(scores.loc[scores["part"] == TEST_PART, "seconds"].mean()),
         "taught_images": len(taught),
         "taught_nuclei": int(sum(len(source.sizes) - 1 for source in taught)),
     }
@@ -118,11 +128,11 @@ class ViewsLook:
     def __call__(self, network: nn.Module, step: int) -> float:
         """Return the mean F1 without views."""
         predictor = learning_predictor(self.config, draft_description(self.config), network, self.device)
-        row = {"step": step, **{views: self._score(predictor, views) for views in (PLAIN, SEVERAL)}}
+        row = {"step": step, **{views: self._score(predictor, views) for views in (ONE_VIEW, SEVERAL_VIEWS)}}
         known = pd.read_csv(self.table) if self.table.is_file() else pd.DataFrame({"step": []})
         # A training that was killed after a look and before its checkpoint looks again.
         write_table(self.table, pd.concat([known[known["step"] != step], pd.DataFrame([row])], ignore_index=True))
-        return float(row[PLAIN])
+        return float(row[ONE_VIEW])
 
     def _score(self, predictor: Predictor, views: str) -> float:
         found = [mean_f1(truth_of(source), find_nuclei(source, predictor, views)) for source in self.judges]

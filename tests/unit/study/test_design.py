@@ -1,12 +1,14 @@
 """What a study compares, and which trainings follow from it."""
 
+import dataclasses
 import json
 
 import pytest
 
 from nucdl_core.config import from_mapping
 from nucdl_core.errors import ConfigError
-from nucdl_core.study.design import PRESETS, Cell, StudyDesign, read_design
+from nucdl_core.study.design import STUDY_PRESETS, StudyCell, StudyDesign, read_design
+from nucdl_core.study.results import FACTORS
 from nucdl_core.training.augment import CLASSES
 
 VALUES = {
@@ -57,8 +59,8 @@ def test_each_class_of_augmentation_is_left_out_in_turn():
 
 
 def test_a_training_is_called_after_what_is_not_as_usual():
-    assert Cell("unet").name == "unet-r0"
-    assert Cell("unet", kinds=("a", "b c"), images=4, replicate=1).name == "unet-kinds_a+b_c-images_4-r1"
+    assert StudyCell("unet").name == "unet-r0"
+    assert StudyCell("unet", kinds=("a", "b c"), images=4, replicate=1).name == "unet-kinds_a+b_c-images_4-r1"
 
 
 def test_the_same_training_of_two_grids_has_one_name():
@@ -71,9 +73,9 @@ def test_the_same_training_of_two_grids_has_one_name():
 
 def test_settings_come_from_the_study_then_from_the_network_then_from_the_cell():
     made = design()
-    assert made.config(Cell("unet")).steps == 100
+    assert made.config(StudyCell("unet")).steps == 100
     config = made.config(
-        Cell("cnn", cycles=0.5, augmentation="none", rescaled=False, regions=7, simulated=0.1, replicate=3)
+        StudyCell("cnn", cycles=0.5, augmentation="none", rescaled=False, regions=7, simulated=0.1, replicate=3)
     )
     assert (config.architecture, config.steps, config.batch, config.seed) == ("cnn", 25, 2, 4)
     assert (config.augmentation, config.rescaled, config.regions, config.simulated_share) == ("none", False, 7, 0.1)
@@ -84,9 +86,9 @@ def test_a_training_begins_with_chance_or_a_model_or_pretrained_weights():
     made = design(
         networks={"unet": {"architecture": "unet_resnet34", "pretrained": weights}}, grids={"it": {"images": [1]}}
     )
-    assert made.config(Cell("unet")).pretrained is None
-    assert made.config(Cell("unet", start="pretrained")).pretrained.file == "weights.pth"
-    assert made.config(Cell("unet", start="nuclei_unet")).initial == "nuclei_unet"
+    assert made.config(StudyCell("unet")).pretrained is None
+    assert made.config(StudyCell("unet", start="pretrained")).pretrained.file == "weights.pth"
+    assert made.config(StudyCell("unet", start="nuclei_unet")).initial == "nuclei_unet"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_values_that_make_no_sense_are_refused_with_their_grid(values, reason):
         cells(values)
 
 
-@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.json")))
+@pytest.mark.parametrize("preset", sorted(path.stem for path in STUDY_PRESETS.glob("*.json")))
 def test_a_preset_can_be_read_and_its_trainings_have_settings(preset):
     made = read_design(preset)
     for grid in made.cells(["a", "b", "c"]).values():
@@ -139,3 +141,7 @@ def test_a_study_is_read_from_a_file(tmp_path):
 def test_a_study_that_is_not_there_is_told_with_the_presets():
     with pytest.raises(ConfigError, match="there is no study 'none'; give one of .*smoke"):
         read_design("none")
+
+
+def test_a_training_is_told_by_what_a_grid_may_vary_and_its_replicate():
+    assert [each.name for each in dataclasses.fields(StudyCell)] == [*FACTORS, "replicate"]
