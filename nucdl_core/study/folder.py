@@ -20,13 +20,8 @@ from nucdl_core.training.reading import read_annotated, read_annotated_images
 from nucdl_core.training.sources import AnnotatedImage, truth_of
 
 STUDY_FILE = "study.json"
-RESULT_FILE, SCORES_FILE, VIEWS_FILE, FAILURE_FILE, TRAINED_MODEL = (
-    "result.json",
-    "scores.csv",
-    "views.csv",
-    "reason.txt",
-    "model",
-)
+RESULT_FILE, SCORES_FILE, VIEWS_FILE = "result.json", "scores.csv", "views.csv"
+FAILURE_FILE, TRAINED_MODEL = "reason.txt", "model"
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,9 @@ def part_images(kinds: Dict[str, List[str]], design: StudyDesign) -> Dict[str, s
         drawn = sorted(names, key=draw_of)
         tested = max(1, min(design.test_images, round(TEST_SHARE * len(drawn))))
         judging = max(1, min(design.validation_images, round(TEST_SHARE / 2 * len(drawn))))
-        for position, name in enumerate(drawn):
-            parts[name] = (
-                TEST_PART if position < tested else VALIDATION_PART if position < tested + judging else POOL_PART
-            )
+        parts.update(dict.fromkeys(drawn[:tested], TEST_PART))
+        parts.update(dict.fromkeys(drawn[tested : tested + judging], VALIDATION_PART))
+        parts.update(dict.fromkeys(drawn[tested + judging :], POOL_PART))
     return parts
 
 

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence
 
+import numpy as np
+
 from nucdl_core.config import require
 from nucdl_core.model.bundle import find_bundle
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.registry import build_network
+from nucdl_core.overlap import overlap
+from nucdl_core.scores.all_scores import all_overlap_scores
 from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
 from nucdl_core.screen.core.locks import hold_lock
 from nucdl_core.screen.core.plan import ScreenError
@@ -30,6 +34,7 @@ from nucdl_core.study.folder import (
 from nucdl_core.study.images import POOL_PART, images_for
 from nucdl_core.study.page import write_study_report
 from nucdl_core.study.results import FACTORS, StudyResults
+from nucdl_core.study.teach import ONE_VIEW, SEVERAL_VIEWS
 
 if TYPE_CHECKING:
     pass
@@ -162,11 +167,12 @@ def collect(folder: StudyFolder, plan: StudyPlan) -> StudyResults:
 
     rows: List[Dict[str, Any]] = []
     # Also where nothing was finished, the tables have their columns.
-    nothing = {
-        SCORES_FILE: ["training", "part", "kind", "image", "mean_f1"],
-        VIEWS_FILE: ["training", "step", "none", "flips"],
+    nothing = np.zeros((1, 1), np.int32)
+    scored = ["training", "part", "kind", "image", *all_overlap_scores(overlap(nothing, nothing), 1)]
+    tables = {
+        SCORES_FILE: [pd.DataFrame(columns=scored)],
+        VIEWS_FILE: [pd.DataFrame(columns=["training", "step", ONE_VIEW, SEVERAL_VIEWS])],
     }
-    tables = {file: [pd.DataFrame(columns=columns)] for file, columns in nothing.items()}
     for name, cell in plan.trainings().items():
         row: Dict[str, Any] = {"training": name, **{factor: getattr(cell, factor) for factor in FACTORS}}
         row.update(kinds="+".join(cell.kinds) or ALL_KINDS, replicate=cell.replicate, failed="")
