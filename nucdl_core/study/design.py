@@ -102,6 +102,8 @@ class StudyDesign:
         How often each training is repeated.
     modality : str
         Of the images, as ``index.csv`` says it; empty takes all.
+    most_kinds : int
+        So many kinds of images take part, those with the most images; 0 takes all.
     test_images, validation_images : int
         Of each kind at most.
     scored_training_images : int
@@ -121,6 +123,7 @@ class StudyDesign:
     base: Dict[str, Any] = field(default_factory=dict)
     replicates: int = 1
     modality: str = ""
+    most_kinds: int = 0
     test_images: int = 20
     validation_images: int = 4
     scored_training_images: int = 10

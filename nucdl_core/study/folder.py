@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
@@ -112,10 +113,11 @@ def survey(design: StudyDesign, folders: Sequence[Path]) -> Dict[str, AnnotatedI
                 raise ImageError(f"{folder}: a second image is called {source.name}; give each a name of its own")
             if design.modality in ("", source.modality):
                 found[source.name] = source
-    counts: Dict[str, int] = {}
-    for source in found.values():
-        counts[image_kind(source)] = counts.get(image_kind(source), 0) + 1
-    kept = {name: source for name, source in found.items() if counts[image_kind(source)] >= FEWEST_OF_A_KIND}
+    counts = Counter(image_kind(source) for source in found.values())
+    # Of two kinds with as many images the same one every time.
+    largest = sorted(counts, key=lambda kind: (-counts[kind], kind))[: design.most_kinds or None]
+    wanted = {kind for kind in largest if counts[kind] >= FEWEST_OF_A_KIND}
+    kept = {name: source for name, source in found.items() if image_kind(source) in wanted}
     if not kept:
         raise ImageError(
             f"{len(found)} annotated images came, and no kind has {FEWEST_OF_A_KIND}: one to learn from, one that "

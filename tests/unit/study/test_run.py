@@ -198,6 +198,11 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(data, changes, rea
         check_study(planned(data, **changes), many=False)
 
 
+def test_only_the_kinds_with_the_most_images_take_part_where_a_study_says_so(data):
+    assert {image.kind for image in planned(data).images.values()} == {"64x80", "80x64"}
+    assert {image.kind for image in planned(data, most_kinds=1).images.values()} == {"64x80"}
+
+
 def test_a_network_that_this_version_lacks_is_refused(data):
     with pytest.raises(BundleError, match="architecture 'vit' is not known"):
         check_study(planned(data, networks={"v": {"architecture": "vit"}}, grids={"it": {"images": [1]}}), many=False)
