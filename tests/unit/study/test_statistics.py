@@ -20,10 +20,11 @@ def test_the_interval_of_two_replicates_is_that_of_the_textbook():
     assert (low, high) == pytest.approx((0.5 - 0.1 * T_OF_TWO, 0.5 + 0.1 * T_OF_TWO), abs=1e-4)
 
 
-def test_one_replicate_has_no_interval_and_none_has_no_mean():
+def test_one_replicate_has_no_interval_and_none_has_no_mean(recwarn):
     assert mean_interval([0.4])[0] == 0.4
     assert all(math.isnan(bound) for bound in mean_interval([0.4, float("nan")])[1:])
     assert all(math.isnan(value) for value in mean_interval([]))
+    assert not recwarn.list
 
 
 def test_error_bars_stay_within_possible_values_and_have_no_length_without_interval():
