@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence
 import numpy as np
 
 from nucdl_core.config import require
+from nucdl_core.files.locks import hold_lock
 from nucdl_core.model.bundle import find_bundle
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.registry import build_network
 from nucdl_core.overlap import overlap
 from nucdl_core.scores.all_scores import all_overlap_scores
 from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
-from nucdl_core.screen.core.locks import hold_lock
 from nucdl_core.screen.core.plan import ScreenError
 from nucdl_core.study.design import ALL_KINDS, CHANCE, PRETRAINED, StudyDesign
 from nucdl_core.study.engine import run_trainings

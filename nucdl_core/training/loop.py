@@ -89,7 +89,7 @@ def train_network(
     checkpoint, lesson = folder / CHECKPOINT, lesson_of(config.architecture)
     state = begin(config, checkpoint, device)
     clock, losses = _Clock(state.seconds), _Losses(folder)
-    with tqdm(initial=state.step, total=config.steps, unit="step") as bar:
+    with tqdm(desc=folder.name, initial=state.step, total=config.steps, unit="step") as bar:
         _show(bar, state, watch)
         for batch in _batches(config, sources, state.step, workers, lesson):
             if _is_over(config, state, watch):

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-from nucdl_core.config import DEFAULT_MODEL, from_mapping, require
+from nucdl_core.config import DEFAULT_MODEL, require
 from nucdl_core.errors import ConfigError
+from nucdl_core.files.locks import hold_lock
+from nucdl_core.files.writing import make_folder
 from nucdl_core.model.bundle import ZOO, Bundle, find_bundle, list_bundles, read_bundle, read_description
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_model
@@ -26,12 +28,14 @@ from nucdl_core.training.defaults import model_name, own_config
 from nucdl_core.training.judging import OWN, Finder, Judging
 from nucdl_core.training.plan import VALIDATION, Plan, digest_of, working_folder
 from nucdl_core.training.reading import read_annotated
-from nucdl_core.training.recipe import refuse_what_is_no_model, settings_in, split
+from nucdl_core.training.recipe import read_train_config, refuse_what_is_no_model, split
 from nucdl_core.training.runs import Workshop, train_run
 from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.split import Part, parts_of
 
 NO_START = "none"
+# Hidden, as what does not belong to a training in its folder.
+LOCK_FILE = ".lock"
 # Share of the time, and seconds, that are left for reading, calibration, the comparison and the page.
 LEFT_FOR_THE_END, SECONDS_FOR_THE_END = 0.2, 20.0
 
@@ -135,27 +139,32 @@ def train_on_own_images(request: OwnImages, others: Mapping[str, Finder] = {}) -
     parts = parts_for(request, sources)
     config = settings_for(request, start, min(nuclei_of(sources[name] for name in part.training) for part in parts))
     before = start or read_bundle(find_bundle(model_beside(config.architecture)))
-    images = {name: digest_of(source) for name, source in sources.items()}
-    Plan(config, parts, images, before.sha256).keep(request.folder)
-
-    judging = Judging(request.folder / VALIDATION, [sources[name] for part in parts for name in part.validation])
-    judging.find(before.description.name, load_model(before.folder, device))
-    shop = Workshop(
-        config=config,
-        parts=parts,
-        sources=sources,
-        folder=request.folder,
-        device=device,
-        workers=request.workers,
-        seconds=seconds_for_each(request, len(parts)),
-        decision=known_decision(request, start, before, config),
-        before=judging.scores(before.description.name),
-    )
-    runs = [train_run(shop, number) for number in range(request.repeats)]
-    best = max(runs, key=lambda run: run.score)
-    for part, folder in zip(parts, best.models):
-        judging.find(OWN, load_model(folder, device), part.validation)
-    return conclude(request.output, shop, judging, runs, before, others)
+    make_folder(request.folder)
+    with hold_lock(request.folder / LOCK_FILE) as is_ours:
+        if not is_ours:
+            raise ConfigError(
+                f"another training works in {request.folder}; wait for it, end it, or name another output"
+            )
+        images = {name: digest_of(source) for name, source in sources.items()}
+        Plan(config, parts, images, before.sha256).keep(request.folder)
+        judging = Judging(request.folder / VALIDATION, [sources[name] for part in parts for name in part.validation])
+        judging.find(before.description.name, load_model(before.folder, device))
+        shop = Workshop(
+            config=config,
+            parts=parts,
+            sources=sources,
+            folder=request.folder,
+            device=device,
+            workers=request.workers,
+            seconds=seconds_for_each(request, len(parts)),
+            decision=known_decision(request, start, before, config),
+            before=judging.scores(before.description.name),
+        )
+        runs = [train_run(shop, number) for number in range(request.repeats)]
+        best = max(runs, key=lambda run: run.score)
+        for part, folder in zip(parts, best.models):
+            judging.find(OWN, load_model(folder, device), part.validation)
+        return conclude(request.output, shop, judging, runs, before, others)
 
 
 def starting_model(request: OwnImages) -> Optional[Bundle]:
@@ -170,7 +179,7 @@ def starting_model(request: OwnImages) -> Optional[Bundle]:
     """
     if request.architecture is not None:
         family_of(request.architecture)
-    config = None if request.config is None else from_mapping(TrainConfig, settings_in(request.config))
+    config = None if request.config is None else read_train_config(request.config)
     if config is not None and request.architecture not in (None, config.architecture):
         raise ConfigError(
             f"the architecture {request.architecture} is wanted, but {request.config} says {config.architecture}; "
@@ -223,7 +232,7 @@ def settings_for(request: OwnImages, start: Optional[Bundle], nuclei: int) -> Tr
         bundled = start.folder.parent == ZOO
         chosen["initial"] = start.description.name if bundled else str(start.folder)
     if request.config is not None:
-        return dataclasses.replace(from_mapping(TrainConfig, settings_in(request.config)), **chosen)
+        return dataclasses.replace(read_train_config(request.config), **chosen)
     if start is None:
         family = request.architecture or DEFAULT_FAMILY
         bundled_one = read_description(find_bundle(model_beside(family)))
@@ -255,7 +264,7 @@ def parts_for(request: OwnImages, sources: Mapping[str, AnnotatedImage]) -> List
     """
     wanted = request.validation_images
     if request.config is not None and wanted is None:
-        config = from_mapping(TrainConfig, settings_in(request.config))
+        config = read_train_config(request.config)
         if config.validation_images is None:
             training, validation = split(list(sources.values()), config)
             return [Part(tuple(source.name for source in training), tuple(source.name for source in validation))]

@@ -76,6 +76,8 @@ def read_annotated(
         if image.shape != labels.shape:
             raise ImageError(f"{path} is {image.shape} but its mask is {labels.shape}; both must have the same shape")
         check_nuclei(name, labels, kind)
+        if image.min() == image.max():
+            raise ImageError(f"{path} is {image.min()} everywhere, so that nothing can be learnt from it; take it out")
         inverted = is_dark_on_bright(image, labels)
         row = rows.get(name, {})
         group = next((row[column] for column in GROUP_COLUMNS if row.get(column)), "")

@@ -71,7 +71,10 @@ def read_train_config(path: Path) -> TrainConfig:
     ConfigError
         Also if it holds unknown keys or values out of range.
     """
-    return from_mapping(TrainConfig, settings_in(path))
+    try:
+        return from_mapping(TrainConfig, settings_in(path))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def settings_in(path: Path) -> Dict[str, Any]:

@@ -17,7 +17,7 @@ import pytest
 from real_snakemake import need_snakemake
 
 from nucdl_core.cli.words import NOT_FINISHED, SOME_FAILED
-from nucdl_core.screen.core.locks import is_locked
+from nucdl_core.files.locks import is_locked
 from nucdl_core.simulate.plate import simulate_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -47,7 +47,6 @@ PACKAGES = [
 SCREEN = {
     "core": [
         "plan",
-        "locks",
         "work",
         "disk",
         "process",

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from nucdl_core.config import require
 from nucdl_core.errors import NucDLError
-from nucdl_core.screen.core.locks import make_lock, take_lock
+from nucdl_core.files.locks import make_lock, take_lock
 from nucdl_core.screen.core.process import POLL_SECONDS, StopRequest
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"

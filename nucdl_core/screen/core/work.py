@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 from nucdl_core.errors import NucDLError
-from nucdl_core.screen.core.locks import hold_lock, is_locked
+from nucdl_core.files.locks import hold_lock, is_locked
 from nucdl_core.screen.core.plan import ScreenError, ScreenFolder
 
 LOCK = "lock"

@@ -11,6 +11,7 @@ from conftest import make_tiny_bundle
 from drawings import annotated_disks
 
 from nucdl_core.errors import BundleError, ConfigError, ImageError, NucDLError
+from nucdl_core.files.locks import hold_lock
 from nucdl_core.model.bundle import read_bundle
 from nucdl_core.model.loading import load_model
 from nucdl_core.simulate.field import FieldConfig
@@ -172,6 +173,19 @@ def test_a_training_goes_on_and_does_not_learn_twice(data, tmp_path, taught_furt
     again = train_on_own_images(asked)
     assert (tmp_path / "mine_training" / "run1" / "checkpoint.safetensors").stat().st_mtime_ns == before
     assert (again.model / "weights.safetensors").read_bytes() == weights
+
+
+def test_a_second_training_at_the_same_place_is_refused_while_the_first_one_works(data, tmp_path, taught_further):
+    (tmp_path / "mine_training").mkdir()
+    refused = pytest.raises(ConfigError, match="another training works in .*mine_training")
+    with hold_lock(tmp_path / "mine_training" / ".lock"), refused:
+        train_on_own_images(request(data, tmp_path, taught_further))
+    assert not (tmp_path / "mine_training" / "plan.json").exists()
+
+
+def test_an_error_in_a_configuration_names_its_file(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"settings\.json: .*unknown setting stepz"):
+        train_on_own_images(request(data, tmp_path, {**SETTINGS, "stepz": 3}))
 
 
 def test_what_cannot_be_used_is_refused_before_images_are_read(tmp_path, data, tiny_instance_bundle):

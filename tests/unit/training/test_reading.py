@@ -128,3 +128,12 @@ def test_an_index_that_names_none_of_the_images_is_told(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         read_annotated_images(tmp_path)
     assert "index.csv names a.tif in the column id, and none of the images (a)" in caplog.text
+
+
+def test_an_image_that_is_the_same_everywhere_is_refused(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", np.full((40, 40), 7, np.uint8))
+    tifffile.imwrite(tmp_path / "masks" / "a.tif", np.pad(np.ones((9, 9), np.uint16), (0, 31)))
+    with pytest.raises(ImageError, match=r"a\.tif is 7 everywhere"):
+        read_annotated_images(tmp_path)

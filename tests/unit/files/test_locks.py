@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from nucdl_core.screen.core import locks
-from nucdl_core.screen.core.locks import hold_lock, is_locked, make_lock, take_lock
+from nucdl_core.files import locks
+from nucdl_core.files.locks import hold_lock, is_locked, make_lock, take_lock
 
 
 @pytest.fixture
