@@ -2,6 +2,9 @@
 
     .venv/bin/python benchmarks/compare.py --data ../shared/data/dsb2018/test --output benchmark_output/compare
 
+With `--study FOLDER` also the networks of a study (`nucdl study`), each by the model of its first training in the grid
+``networks``.
+
 `--data` holds the folders ``images`` and ``masks`` and ``index.csv`` with the columns ``id`` and ``modality``.
 Prints the tables for the documentation (accuracy, errors, running time) and writes ``report.html`` with figures,
 pictures and tests. The classic pipelines run in CellProfiler, the models as `nucdl segment` does, on the CPU and,
@@ -29,6 +32,7 @@ from nucdl_core.model.bundle import list_bundles
 from nucdl_core.reports.methods import ALL, Evaluation, Inputs
 from nucdl_core.reports.page import ReportConfig, write_method_report
 from nucdl_core.scores.author_rules import SIZE_CLASSES
+from nucdl_core.study.folder import TRAINED_MODEL, StudyFolder, read_study_plan
 
 # Each classic method: its pipeline, and the last of the modules that find nuclei.
 CLASSIC = {
@@ -61,19 +65,31 @@ def run_classic(images: Path, output: Path) -> Tuple[Methods, Times]:
     return methods, times
 
 
-def run_models(images: Path, output: Path) -> Tuple[Methods, Times]:
-    """Run each bundled model on each device; return their label images and the seconds from reading to writing."""
+def models_of_study(root: Path) -> Dict[str, str]:
+    """Name the model of each network of a study: that of its first training in the grid of networks."""
+    folder = StudyFolder(root)
+    cells = read_study_plan(folder).grids()["networks"]
+    finished = [cell for cell in cells if cell.replicate == 0 and folder.is_finished(cell.name)]
+    return {f"{cell.network} (study)": str(folder.training(cell.name) / TRAINED_MODEL) for cell in finished}
+
+
+def run_models(images: Path, output: Path, models: Dict[str, str]) -> Tuple[Methods, Times]:
+    """Run models, by the names they are shown with, on each device.
+
+    Returns their label images, and the seconds from reading to writing.
+    """
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     methods, times = [], []
     files = image_files([images])
-    for model in list_bundles():
+    for shown, model in models.items():
         for device in devices:
-            name = model if device == "cpu" else f"{model} ({device})"
+            name = shown if device == "cpu" else f"{shown} ({device})"
+            found = output / f"{shown.split()[0]}_{'study' if shown.endswith('(study)') else 'bundled'}_{device}"
             config = SegmentConfig(model=model, device=device)
             # The first image of a process also pays for what is set up once.
             segment_files(files[:1], output / "warm_up", config)
-            records = segment_files(files, output / f"{model}_{device}", config)
-            methods.append((name, output / f"{model}_{device}"))
+            records = segment_files(files, found, config)
+            methods.append((name, found))
             rows = {"image": [image_stem(record.file) for record in records], "seconds": [r.seconds for r in records]}
             times.append(pd.DataFrame({"method": name, **rows}))
     return methods, times
@@ -136,17 +152,18 @@ def time_table(times: pd.DataFrame, classic: str) -> str:
 @click.option("--modality", default="fluorescence", show_default=True)
 @click.option("--limit", default=0, help="Take only so many images, to try the command out.")
 @click.option("--strata", type=click.Path(exists=True, path_type=Path), default=None, help="As of nucdl evaluate.")
+@click.option("--study", type=click.Path(exists=True, path_type=Path), default=None, help="Folder of a study.")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="A new folder.")
-def main(data: Path, modality: str, limit: int, strata: Optional[Path], output: Path) -> None:
+def main(data: Path, modality: str, limit: int, strata: Optional[Path], study: Optional[Path], output: Path) -> None:
     index = choose_images(data, modality, output / "chosen", limit)
     images = output / "chosen" / "images"
     click.echo(f"{' '.join(sys.argv)}\n{describe_machine()}\n{len(index)} images\n")
-    methods: Methods = []
-    times: Times = []
-    for run in (run_classic, run_models):
-        new_methods, new_times = run(images, output)
-        methods += new_methods
-        times += new_times
+    models = {name: name for name in list_bundles()}
+    if study is not None:
+        models.update(models_of_study(study))
+    methods, times = run_classic(images, output)
+    deep_methods, deep_times = run_models(images, output, models)
+    methods, times = methods + deep_methods, times + deep_times
     seconds = pd.concat(times, ignore_index=True)
     write_table(output / "times.csv", seconds)
     inputs = Inputs(output / "chosen" / "masks", methods, strata)
