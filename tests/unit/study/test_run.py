@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from real_snakemake import need_snakemake
 
 from nucdl_core.config import from_mapping
 from nucdl_core.errors import BundleError, ConfigError, ImageError
@@ -236,3 +237,14 @@ def test_the_images_of_a_training_are_those_of_its_kinds(begun):
     _, plan = begun
     cell = dataclasses.replace(next(iter(plan.trainings().values())), kinds=("64x80",))
     assert all(plan.images[name].kind == "64x80" for name in images_for(cell, plan.images, POOL_PART))
+
+
+def test_snakemake_runs_the_trainings_and_a_second_run_finds_nothing_to_do(data, design, tmp_path):
+    need_snakemake()
+    small = dataclasses.replace(design, grids={"it": {"network": ["unet"]}})
+    end = run_study(small, [data], tmp_path / "out", EngineOptions(cores=1))
+    assert (end.finished, end.failed) == (1, {})
+    result = tmp_path / "out" / "trainings" / "unet-images_2-r0" / "result.json"
+    before = result.stat().st_mtime_ns
+    assert run_study(small, [data], tmp_path / "out", EngineOptions(cores=1)).finished == 1
+    assert result.stat().st_mtime_ns == before
