@@ -24,7 +24,7 @@ NETWORKS = "nucdl_core.model.networks"
 THREE = {"decoder": "three_class", "seed": 0.5, "score": 0.5}
 SHRUNK = {"decoder": "distance", "seed": 0.5, "score": 0.5}
 DISTANCE = {"decoder": "distance", "score": 0.5}
-BORDER = {"decoder": "border", "seed": 0.6, "foreground": 0.2, "score": 0.0}
+BORDER = {"decoder": "border", "seed": 0.6, "foreground": 0.4, "score": 0.5}
 MASK = {"decoder": "foreground", "seed": 0.5, "score": 0.5}
 
 

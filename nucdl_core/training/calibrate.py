@@ -37,7 +37,7 @@ THREE_CLASS_CHOICES: Dict[str, Choices] = {"three_class": PIXEL_NUMBERS}
 DISTANCE_CHOICES: Dict[str, Choices] = {"distance": PIXEL_NUMBERS}
 """Choices for networks that tell what is inside of each nucleus."""
 BORDER_CHOICES: Dict[str, Choices] = {
-    "border": {**PIXEL_NUMBERS, "foreground": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)}
+    "border": {**PIXEL_NUMBERS, "foreground": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7)}
 }
 """Choices for two networks that tell distance and border, where the foreground stands for a distance."""
 MASK_CHOICES: Dict[str, Choices] = {
