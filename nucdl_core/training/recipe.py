@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -47,7 +48,8 @@ from nucdl_core.training.calibrate import PredictedTruth, calibrate, predict_ima
 from nucdl_core.training.checkpoint import load_finished
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defocus import simulate_annotated
-from nucdl_core.training.loop import train_network
+from nucdl_core.training.judging import validation_score
+from nucdl_core.training.loop import Watch, train_network
 from nucdl_core.training.reading import read_annotated_images
 from nucdl_core.training.sources import (
     AnnotatedImage,
@@ -127,7 +129,10 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
     companion_of(config)
     refuse_what_is_no_model(output / config.name)
     training, validation = split(read_annotated_images(data), config)
-    checkpoint = train_network(config, training, output, resolve_device(device), workers)
+    device = resolve_device(device)
+    look = functools.partial(validation_look, config, draft_description(config), validation, device)
+    watch = Watch(look) if config.validate_every else None
+    checkpoint = train_network(config, training, output, device, workers, watch)
     return make_bundle(config, checkpoint, validation, output / config.name, training)
 
 
@@ -322,6 +327,32 @@ def learning_predictor(
     """Return a predictor of a network that is being taught, as it would be used now; the network stays as it is."""
     finished = finished_network(config, network)
     return predictor_class(description.family)(finished, description, device, fast_dtype(device))
+
+
+def validation_look(
+    config: TrainConfig,
+    description: BundleDescription,
+    validation: Sequence[AnnotatedImage],
+    device: str,
+    network: nn.Module,
+    step: int,
+) -> float:
+    """Score a network that is being taught on the validation images, by the decision of the description.
+
+    Parameters
+    ----------
+    config, description, device
+        See `learning_predictor`.
+    validation : sequence of AnnotatedImage
+    network, step
+        See `loop.Watch`.
+
+    Returns
+    -------
+    float
+        See `judging.validation_score`.
+    """
+    return validation_score(validation, learning_predictor(config, description, network, device))
 
 
 def half_precision(config: TrainConfig, checkpoint: Path) -> Dict[str, AnyArray]:

@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
-from torch import nn
 
 from nucdl_core.files.writing import make_folder, replaced_folder, write_bytes
-from nucdl_core.model.bundle import BundleDescription
 from nucdl_core.steps.instances import Decision
 from nucdl_core.training.checkpoint import looks_in
 from nucdl_core.training.config import TrainConfig
-from nucdl_core.training.judging import validation_score
 from nucdl_core.training.loop import LOG, Watch, train_network
 from nucdl_core.training.plan import RUN
-from nucdl_core.training.recipe import draft_description, learning_predictor, make_bundle
+from nucdl_core.training.recipe import draft_description, make_bundle, validation_look
 from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.split import Part
 
@@ -142,18 +139,7 @@ def watch_of(config: TrainConfig, validation: Sequence[AnnotatedImage], shop: Wo
     if shop.decision is not None:
         description = dataclasses.replace(description, decision=shop.decision)
     start = float(np.mean([shop.before[source.name] for source in validation]))
-    return Watch(functools.partial(_score, config, description, validation, shop.device), start, shop.seconds)
-
-
-def _score(
-    config: TrainConfig,
-    description: BundleDescription,
-    validation: Sequence[AnnotatedImage],
-    device: str,
-    network: nn.Module,
-    step: int,
-) -> float:
-    return validation_score(validation, learning_predictor(config, description, network, device))
+    return Watch(functools.partial(validation_look, config, description, validation, shop.device), start, shop.seconds)
 
 
 def read_log(path: Path) -> List[Dict[str, float]]:

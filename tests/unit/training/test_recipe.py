@@ -16,7 +16,7 @@ from nucdl_core.model.registry import build_network
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.training import recipe as training
-from nucdl_core.training.checkpoint import TrainingState, save_checkpoint
+from nucdl_core.training.checkpoint import TrainingState, looks_in, save_checkpoint
 from nucdl_core.training.config import Stage, TrainConfig
 from nucdl_core.training.lessons import start_from
 from nucdl_core.training.loop import CHECKPOINT, LOG, learning_rate, train_network
@@ -60,6 +60,13 @@ def test_training_makes_a_bundle_that_passes_its_own_test(data, tmp_path):
     assert bundle.description.training["images"] == 2
     assert set(bundle.description.metrics["decoders"]) == {"three_class", "distance", "combined"}
     assert bundle.description.decision.decoder in (folder / "README.md").read_text()
+
+
+def test_a_recipe_that_looks_at_validation_images_keeps_the_best_state(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SIMULATED", 1)
+    train(dataclasses.replace(CONFIG, steps=4, validate_every=2), data, tmp_path, "cpu", workers=0)
+    assert [step for step, _ in looks_in(tmp_path / CHECKPOINT)] == [2, 4]
+    assert any(name.startswith("best.") for name in load_file(tmp_path / CHECKPOINT))
 
 
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(data, tmp_path):
