@@ -68,9 +68,12 @@ def run_classic(images: Path, output: Path) -> Tuple[Methods, Times]:
 def models_of_study(root: Path) -> Dict[str, str]:
     """Name the model of each network of a study: that of its first training in the grid of networks."""
     folder = StudyFolder(root)
-    cells = read_study_plan(folder).grids()["networks"]
+    cells = read_study_plan(folder).grids().get("networks", [])
     finished = [cell for cell in cells if cell.replicate == 0 and folder.is_finished(cell.name)]
-    return {f"{cell.network} (study)": str(folder.training(cell.name) / TRAINED_MODEL) for cell in finished}
+    if not finished:
+        raise click.ClickException(f"{root} has no finished trainings in a grid called networks")
+    # Of a network that stands there several times the first one counts.
+    return {f"{cell.network} (study)": str(folder.training(cell.name) / TRAINED_MODEL) for cell in reversed(finished)}
 
 
 def run_models(images: Path, output: Path, models: Dict[str, str]) -> Tuple[Methods, Times]:
@@ -81,10 +84,10 @@ def run_models(images: Path, output: Path, models: Dict[str, str]) -> Tuple[Meth
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     methods, times = [], []
     files = image_files([images])
-    for shown, model in models.items():
+    for number, (shown, model) in enumerate(models.items()):
         for device in devices:
             name = shown if device == "cpu" else f"{shown} ({device})"
-            found = output / f"{shown.split()[0]}_{'study' if shown.endswith('(study)') else 'bundled'}_{device}"
+            found = output / f"model_{number}_{device}"
             config = SegmentConfig(model=model, device=device)
             # The first image of a process also pays for what is set up once.
             segment_files(files[:1], output / "warm_up", config)

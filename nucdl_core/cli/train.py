@@ -29,7 +29,7 @@ from nucdl_core.model.registry import FAMILIES
     "--validation-images",
     type=int,
     default=None,
-    help="How many images judge.  [a quarter; of fewer than 6 all, in turn]",
+    help="How many images judge.  [a quarter; of fewer than 24 all, in turn]",
 )
 @click.option("--repeats", default=1, show_default=True, help="Train so often, with other chance; the best one counts.")
 @click.option("--augmentation", default=None, help="all, none, or classes: scale,turns or -blur,-noise.  [all]")

@@ -13,6 +13,8 @@ from typing import Any, Dict, Iterator
 
 from filelock import FileLock, Timeout
 
+from nucdl_core.errors import NucDLError
+
 PATIENCE_SECONDS = 0.3
 """A lock that is taken longer than that belongs to somebody who works, and not to one who looks whether it is taken."""
 # On a disk that cannot lock files, newer versions of the library take the mere existence of the file for the lock,
@@ -56,9 +58,18 @@ def take_lock(lock: FileLock, patience: float = PATIENCE_SECONDS) -> bool:
 
 @contextlib.contextmanager
 def hold_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock of a file until the end of the block; tell whether this process got it, see `take_lock`."""
+    """Hold the lock of a file until the end of the block; tell whether this process got it, see `take_lock`.
+
+    Raises
+    ------
+    NucDLError
+        If the file cannot be made or written, or the disk cannot lock files.
+    """
     lock = make_lock(path)
-    is_ours = take_lock(lock)
+    try:
+        is_ours = take_lock(lock)
+    except OSError as error:
+        raise NucDLError(f"{path}: cannot be locked ({error.strerror}); check the folder and the disk") from error
     try:
         yield is_ours
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import re
 from dataclasses import dataclass, field
@@ -12,15 +13,29 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple
 from nucdl_core.config import from_mapping, require
 from nucdl_core.errors import ConfigError
 from nucdl_core.study.results import FACTORS
-from nucdl_core.training.augment import CLASSES
+from nucdl_core.training.augment import CLASSES, classes_of
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.recipe import settings_in
 
 STUDY_PRESETS = Path(__file__).parent / "presets"
 CHANCE, PRETRAINED = "chance", "pretrained"
+# Between kinds that teach together.
+JOINED = "+"
+LONGEST_NAME = 120
 ALL_KINDS, EACH, CUMULATIVE = "all", "each", "cumulative"
-# Settings that cells decide, so that a network cannot.
-DECIDED = ("name", "architecture", "augmentation", "rescaled", "regions", "simulated_share", "seed", "initial")
+# Settings that a study decides, so that a network cannot.
+DECIDED = (
+    "name",
+    "augmentation",
+    "rescaled",
+    "regions",
+    "simulated_share",
+    "initial",
+    "seed",
+    "validate_every",
+    "validation_parts",
+    "validation_images",
+)
 _NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
 
 
@@ -67,17 +82,25 @@ class StudyCell:
         require(self.images >= 0, f"images is {self.images}; give how many teach, or 0 for all")
         require(self.cycles > 0, f"cycles is {self.cycles}; it must be positive")
         require(0 <= self.simulated <= 1, f"simulated is {self.simulated}; it lies in [0, 1]")
+        require(
+            self.simulated == 0 or "simulated" in classes_of(self.augmentation),
+            f"simulated is {self.simulated}, but augmentation is {self.augmentation}, which leaves simulated crops out",
+        )
 
     @property
     def name(self) -> str:
-        """What the training is called: its network, and what is not as usual."""
+        """What the training is called, which is also its folder: its network, and what is not as usual."""
         parts = [self.network]
         for each in dataclasses.fields(self)[1:-1]:
             value = getattr(self, each.name)
             if value != each.default:
-                text = "+".join(value) if each.name == "kinds" else str(value)
-                parts.append(f"{each.name}={text}")
-        return _NOT_IN_NAMES.sub("_", "-".join([*parts, f"r{self.replicate}"]).replace("=", "_"))
+                parts.append(f"{each.name}_{JOINED.join(value) if each.name == 'kinds' else value}")
+        full = "-".join([*parts, f"r{self.replicate}"])
+        plain = _NOT_IN_NAMES.sub("_", full).lstrip("-")[:LONGEST_NAME]
+        # Some disks take "HeLa" and "hela" for one name.
+        if plain == full and plain.islower():
+            return plain
+        return f"{plain}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -141,9 +164,10 @@ class StudyDesign:
         self._check_grids()
 
     def _check_networks(self) -> None:
+        for name, settings in {"settings": self.settings, **self.networks}.items():
+            decided = sorted(set(settings) & set(DECIDED))
+            require(not decided, f"{name}: {', '.join(decided)} is decided by the study; leave it away")
         for name, settings in self.networks.items():
-            decided = sorted(set(settings) & set(DECIDED) - {"architecture"})
-            require(not decided, f"{name}: {', '.join(decided)} is decided by grids and base; leave it away")
             require("architecture" in settings, f"{name}: which network it is, is missing; give its architecture")
             try:
                 self.config(StudyCell(name))
@@ -168,12 +192,16 @@ class StudyDesign:
             If one of them cannot be used.
         """
         values = {"checkpoint_every": 50, **self.settings, **self.networks[cell.network]}
-        usual = from_mapping(TrainConfig, {"name": "network", **values})
+        name = "study_" + re.sub(r"\W", "_", cell.name)
+        usual = from_mapping(TrainConfig, {"name": name, **values})
         steps = max(1, round(usual.steps * cell.cycles))
+        # The last step is one that is looked at.
+        every = max(1, steps // self.looks)
+        steps -= steps % every
         return dataclasses.replace(
             usual,
             steps=steps,
-            validate_every=max(1, steps // self.looks),
+            validate_every=every,
             augmentation=cell.augmentation,
             rescaled=cell.rescaled,
             regions=cell.regions,
@@ -232,4 +260,9 @@ def read_design(name_or_file: str) -> StudyDesign:
     if not path.is_file():
         known = ", ".join(sorted(each.stem for each in STUDY_PRESETS.glob("*.json")))
         raise ConfigError(f"there is no study {name_or_file!r}; give one of {known}, or a configuration file")
-    return from_mapping(StudyDesign, settings_in(path))
+    values = settings_in(path)
+    grids = values.get("grids")
+    for grid, factors in grids.items() if isinstance(grids, dict) else ():
+        for factor, given in factors.items() if isinstance(factors, dict) else ():
+            require(isinstance(given, list), f"{path}: grid {grid}: {factor} is {given!r}; a list of values is needed")
+    return from_mapping(StudyDesign, values)

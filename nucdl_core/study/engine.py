@@ -12,7 +12,14 @@ from typing import Any, Callable, Dict, List
 
 from nucdl_core.files.writing import make_folder, write_json
 from nucdl_core.screen.cellprofiler.gpus import visible_gpus
-from nucdl_core.screen.cellprofiler.snakemake import CONFIGURATION, EngineOptions, find_snakemake, snakemake_command
+from nucdl_core.screen.cellprofiler.snakemake import (
+    CONFIGURATION,
+    EngineOptions,
+    find_snakemake,
+    last_line,
+    snakemake_command,
+)
+from nucdl_core.screen.core.plan import ScreenError
 from nucdl_core.screen.core.process import Program, stop_on_signals, supervise
 from nucdl_core.study.design import StudyDesign
 from nucdl_core.study.folder import StudyFolder
@@ -46,7 +53,7 @@ def run_trainings(
     ConfigError
         If more GPUs were declared than this computer may show.
     ScreenError
-        If there is no Snakemake.
+        If there is no Snakemake, or nothing came of any training: it could not begin.
     StopRequest
         If the program was asked to stop; trainings that were running go on from their checkpoints the next time.
     """
@@ -59,13 +66,16 @@ def run_trainings(
     write_json(folder.work / CONFIGURATION, study_configuration(folder, design, missing, options))
     # Nothing may depend on the home folder, which clusters like to replace.
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder.work / ".cache")}
-    program = Program(command, environment, log=folder.work / WORKFLOW_LOG)
+    log = folder.work / WORKFLOW_LOG
+    program = Program(command, environment, log=log)
 
     def look() -> None:
         progress(sum(folder.is_finished(name) for name in missing))
 
     with stop_on_signals():
-        supervise(program, look, stop=_stop)
+        code = supervise(program, look, stop=_stop).code
+    if code != 0 and not any(folder.is_finished(name) or folder.reason(name) for name in missing):
+        raise ScreenError(f"Snakemake ended with code {code} without any training: {last_line(log)}")
 
 
 def study_configuration(

@@ -106,10 +106,19 @@ def read_results(folder: PathLike, grids: Mapping[str, Sequence[str]]) -> StudyR
     NucDLError
         If a file cannot be read.
     """
-    return StudyResults(**{name: _read(Path(folder) / file) for name, file in TABLE_FILES.items()}, grids=grids)
+    return StudyResults(
+        **{name: read_study_table(Path(folder) / file) for name, file in TABLE_FILES.items()}, grids=grids
+    )
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_study_table(path: Path) -> pd.DataFrame:
+    """Read a table of a study as it was written.
+
+    Raises
+    ------
+    NucDLError
+        If the file cannot be read.
+    """
     import pandas as pd
 
     # Names such as "001", "none" and "NA" stay what they are.

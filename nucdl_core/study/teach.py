@@ -9,9 +9,11 @@ from typing import Any, Dict, List, Sequence
 import pandas as pd
 from torch import nn
 
+from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.files.writing import make_folder, write_json, write_table
 from nucdl_core.labels import relabel
-from nucdl_core.model.loading import load_model
+from nucdl_core.model.bundle import find_bundle, read_description
+from nucdl_core.model.loading import load_map_model, load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.model.registry import build_network, family_of
 from nucdl_core.overlap import overlap
@@ -35,7 +37,7 @@ from nucdl_core.training.judging import find_nuclei, mean_f1
 from nucdl_core.training.loop import LOG, Watch, train_network
 from nucdl_core.training.recipe import draft_description, learning_predictor, make_bundle
 from nucdl_core.training.runs import read_log
-from nucdl_core.training.sources import AnnotatedImage, truth_of
+from nucdl_core.training.sources import AnnotatedImage, image_of, truth_of
 
 # With views, as `config.SegmentConfig` calls them.
 ONE_VIEW, SEVERAL_VIEWS = "none", "flips"
@@ -64,13 +66,14 @@ def teach(folder: StudyFolder, name: str, device: str = "cpu") -> None:
     make_folder(own)
     (own / FAILURE_FILE).unlink(missing_ok=True)
     config = plan.design.config(cell)
-    taught, judges = (read_images(folder, images_for(cell, plan.images, part)) for part in (POOL_PART, VALIDATION_PART))
+    parts = {part: images_for(cell, plan.images, part) for part in (POOL_PART, VALIDATION_PART)}
+    parts[TEST_PART] = [each for each, image in plan.images.items() if image.part == TEST_PART]
+    sources = read_images(folder, [each for names in parts.values() for each in names])
+    taught, judges, tested = ([sources[each] for each in names] for names in parts.values())
     watch = Watch(ViewsLook(config, judges, own / VIEWS_FILE, device))
     checkpoint = train_network(config, taught, own, device, workers=0, watch=watch)
-    start = Decision(**family_of(config.architecture).decision)
-    make_bundle(config, checkpoint, judges, own / TRAINED_MODEL, taught, start)
+    make_bundle(config, checkpoint, judges, own / TRAINED_MODEL, taught, first_decision(config))
     predictor = load_model(own / TRAINED_MODEL, device)
-    tested = read_images(folder, [each for each, image in plan.images.items() if image.part == TEST_PART])
     scored = {TEST_PART: tested, TRAINING_PART: taught[: plan.design.scored_training_images]}
     rows = [row for part, sources in scored.items() for row in score(sources, predictor, part, plan.images)]
     table = pd.DataFrame(rows)
@@ -79,12 +82,26 @@ def teach(folder: StudyFolder, name: str, device: str = "cpu") -> None:
     write_json(own / RESULT_FILE, result_of(config, checkpoint, taught, table))
 
 
+def first_decision(config: TrainConfig) -> Decision:
+    """Return the decision that calibration begins with: that of the model to start from, or the family's usual one."""
+    if config.initial:
+        start = read_description(find_bundle(config.initial))
+        if start.family == config.architecture:
+            return start.decision
+    return Decision(**family_of(config.architecture).decision)
+
+
+def diameter_in(source: AnnotatedImage, device: str) -> float:
+    """Estimate the diameter of nuclei in pixels by the bundled model, which is the same for all networks."""
+    return load_map_model(find_bundle(DEFAULT_MODEL), device).estimate_diameters(image_of(source))[0]
+
+
 def score(sources: Sequence[AnnotatedImage], predictor: Predictor, part: str, images: Images) -> List[Dict[str, Any]]:
     """Let a model find the nuclei of images as users will, and return all scores of each."""
     rows = []
     for source in sources:
         start = time.perf_counter()
-        found = find_nuclei(source, predictor)
+        found = find_nuclei(source, predictor, diameter=diameter_in(source, predictor.device))
         seconds = time.perf_counter() - start
         truth = relabel(truth_of(source))
         scores = all_overlap_scores(overlap(truth, found), truth.size)
@@ -135,5 +152,8 @@ class ViewsLook:
         return float(row[ONE_VIEW])
 
     def _score(self, predictor: Predictor, views: str) -> float:
-        found = [mean_f1(truth_of(source), find_nuclei(source, predictor, views)) for source in self.judges]
-        return sum(found) / len(found)
+        scores = []
+        for source in self.judges:
+            found = find_nuclei(source, predictor, views, diameter_in(source, self.device))
+            scores.append(mean_f1(truth_of(source), found))
+        return sum(scores) / len(scores)

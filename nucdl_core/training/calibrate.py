@@ -172,7 +172,8 @@ def calibrate(
         searches = load_part(family_of(predictor.description.family).calibration)
     best: Dict[str, Tuple[float, Decision]] = {}
     for decoder, choices in searches.items():
-        decision, jury = Decision(decoder=decoder), Jury(images, predictor)
+        usual = {**family_of(predictor.description.family).decision, "decoder": decoder}
+        decision, jury = Decision(**usual), Jury(images, predictor)
         careful, bold = (climb(decision, choices, jury, clear_only) for clear_only in (True, False))
         # Two numbers may gain clearly together and neither of them alone.
         gains = jury.scores(bold) - jury.scores(careful)

@@ -75,6 +75,11 @@ def conclude(
         If something cannot be written.
     """
     notes = [*notes_on(shop.sources.values()), *notes_on_time(shop, runs), *try_others(judging, others)]
+    if shop.decision is None:
+        notes.append(
+            "How the network's maps become nuclei was found on the judging images, so that the scores of your model on "
+            "them are a little too good."
+        )
     evaluation, nuclei = judging.evaluation()
     name, names = before.description.name, sorted(judging.judges)
     own, old = (np.array(scores_of_method(evaluation, method, names)) for method in (OWN, name))

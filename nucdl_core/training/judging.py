@@ -30,9 +30,11 @@ Finder = Callable[[Path], Mapping[str, Labels]]
 """Finds nuclei in the images of a folder in a way of its own; returns label images by the names of the images."""
 
 
-def find_nuclei(source: AnnotatedImage, predictor: Predictor, views: str = "none") -> Labels:
-    """Segment an annotated image as users will, with the size estimated, int32 (H, W)."""
-    config = SegmentConfig(views=views)
+def find_nuclei(
+    source: AnnotatedImage, predictor: Predictor, views: str = "none", diameter: Optional[float] = None
+) -> Labels:
+    """Segment an annotated image as users will, with the size estimated unless it is given, int32 (H, W)."""
+    config = SegmentConfig(views=views, diameter=diameter)
     return segment_normalized(Job(NormalizedImage(image_of(source)), predictor, config)).labels
 
 

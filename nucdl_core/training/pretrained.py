@@ -61,7 +61,9 @@ def read_pretrained(weights: PretrainedWeights) -> Dict[str, Tensor]:
         )
     try:
         # Nothing in the file is executed.
-        state = load_file(path) if path.suffix == SAFETENSORS else torch.load(path, weights_only=True)
+        state = (
+            load_file(path) if path.suffix == SAFETENSORS else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise BundleError(f"{path} holds no weights that can be read: {error}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -75,7 +77,7 @@ def give_pretrained(network: nn.Module, weights: PretrainedWeights) -> List[str]
     Parameters
     ----------
     network : nn.Module
-        With ``encoders()``, the parts that take such weights.
+        With ``encoders``, which returns the parts that take weights of given names.
     weights : PretrainedWeights
 
     Returns
@@ -94,7 +96,7 @@ def give_pretrained(network: nn.Module, weights: PretrainedWeights) -> List[str]
             f"leave {weights.file} away, or choose another architecture"
         )
     given, left = read_pretrained(weights), set()
-    for encoder in network.encoders():  # type: ignore[operator]
+    for encoder in network.encoders(given):  # type: ignore[operator]
         own = encoder.state_dict()
         fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
         if 2 * len(fitting) < len(own):

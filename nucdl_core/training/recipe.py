@@ -188,8 +188,8 @@ def make_bundle(
         A decision that is known to be good, which is left only for a clear gain; without one it is searched from the
         ground, on simulated fields as well.
     reached : dict, optional
-        What models of the same kind reached, where `validation` are images that this one has learnt from: it is then
-        neither calibrated nor judged on them.
+        What it, or models of the same kind, reached, where it is to be neither calibrated nor judged on `validation`:
+        because it has learnt from them, or because others are to be judged by the same decision.
 
     Returns
     -------

@@ -110,8 +110,12 @@ def train_run(shop: Workshop, number: int) -> Run:
         watch = watch_of(config, validation, shop)
         training = shop.images(part.training)
         checkpoint = train_network(config, training, folder, shop.device, shop.workers, watch)
-        models.append(make_bundle(config, checkpoint, validation, folder / MODEL, training, shop.decision))
         best.append(max(looks_in(checkpoint), key=lambda look: look[1]))
+        # Halves are judged by the decision that the model from all images will have.
+        halves = len(shop.parts) > 1 and shop.decision is not None
+        reached = {"validation": {"mean_f1": best[-1][1]}, "validation_images": len(validation), "decoders": {}}
+        model, told = folder / MODEL, reached if halves else None
+        models.append(make_bundle(config, checkpoint, validation, model, training, shop.decision, told))
         curves[folder.name] = read_log(folder / LOG)
     return Run(
         name, models, float(np.mean([score for _, score in best])), round(np.mean([step for step, _ in best])), curves

@@ -6,7 +6,7 @@ on COCO fit. Anchors are made for nuclei, which are smaller than what COCO shows
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Collection, Dict, List
 
 from torch import Tensor, nn
 
@@ -70,9 +70,10 @@ class ResNetMaskRCNN(Detector):
             parts[stage].append(parameter)
         return parts
 
-    def encoders(self) -> List[nn.Module]:
-        """Return what published weights can be given to: the network as a whole."""
-        return [self]
+    def encoders(self, names: Collection[str] = ()) -> List[nn.Module]:
+        """Return what published weights of these names can be given to: the whole network, or its ResNet alone."""
+        whole = any(name.startswith("backbone.") for name in names)
+        return [self if whole else self.backbone.body]  # type: ignore[list-item]
 
     def features(self, images: Tensor) -> Dict[str, Tensor]:
         """See `Detector.features`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence
+from typing import Collection, Dict, List, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ class ResNetUNet(PixelNetwork):
         """See `PixelNetwork.parts`."""
         return {**resnet_parts(self.encoder), "heads": [*self.decoder.parameters(), *self.head.parameters()]}
 
-    def encoders(self) -> List[nn.Module]:
+    def encoders(self, names: Collection[str] = ()) -> List[nn.Module]:
         """Return what published weights of a ResNet can be given to."""
         return [self.encoder]
 
@@ -130,7 +130,7 @@ class TwoPyramids(PixelNetwork):
         known = {id(each) for part in parts.values() for each in part}
         return {**parts, "heads": [each for each in self.parameters() if id(each) not in known]}
 
-    def encoders(self) -> List[nn.Module]:
+    def encoders(self, names: Collection[str] = ()) -> List[nn.Module]:
         """Return what published weights of a ResNet can be given to."""
         return [self.distance.encoder, self.border.encoder]
 
@@ -165,7 +165,7 @@ class MaskResNet(PixelNetwork):
         """See `PixelNetwork.parts`."""
         return {**resnet_parts(self.encoder), "heads": list(self.head.parameters())}
 
-    def encoders(self) -> List[nn.Module]:
+    def encoders(self, names: Collection[str] = ()) -> List[nn.Module]:
         """Return what published weights of a ResNet can be given to."""
         return [self.encoder]
 

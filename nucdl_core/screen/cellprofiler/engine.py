@@ -14,7 +14,13 @@ from typing import Any, Callable, Dict, List, Optional
 
 from nucdl_core.files.writing import make_folder, write_json
 from nucdl_core.screen.cellprofiler.gpus import visible_gpus
-from nucdl_core.screen.cellprofiler.snakemake import CONFIGURATION, EngineOptions, find_snakemake, snakemake_command
+from nucdl_core.screen.cellprofiler.snakemake import (
+    CONFIGURATION,
+    EngineOptions,
+    find_snakemake,
+    last_line,
+    snakemake_command,
+)
 from nucdl_core.screen.core.finish import missing_chunks
 from nucdl_core.screen.core.plan import Chunk, ScreenError, ScreenFolder, ScreenPlan, read_plan
 from nucdl_core.screen.core.process import POLL_SECONDS, Program, supervise
@@ -72,7 +78,7 @@ def run_missing_chunks(
     left = missing_chunks(folder)
     if code != 0 and len(left) == len(missing) and not any(read_error(folder, chunk.name) for chunk in left):
         raise ScreenError(
-            f"Snakemake ended with code {code} without any chunk: {_last_line(folder.work / SNAKEMAKE_LOG)}"
+            f"Snakemake ended with code {code} without any chunk: {last_line(folder.work / SNAKEMAKE_LOG)}"
         )
     return left
 
@@ -118,8 +124,3 @@ def _stop(process: subprocess.Popen[bytes], folder: ScreenFolder) -> None:
     until = time.monotonic() + STOP_SECONDS / 2
     while running_chunks(folder) and time.monotonic() < until:
         time.sleep(POLL_SECONDS / 2)
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return f"{lines[-1] if lines else 'nothing was logged'}; see {log}"

@@ -69,6 +69,12 @@ def snakemake_command(snakemake: Path, snakefile: Path, work: Path, options: Eng
     return command
 
 
+def last_line(log: Path) -> str:
+    """Return the last line of a log, and where the log is."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return f"{lines[-1] if lines else 'nothing was logged'}; see {log}"
+
+
 def find_snakemake() -> Path:
     """Find Snakemake: where NUCDL_SNAKEMAKE points, or else the first one of `snakemake_places`.
 

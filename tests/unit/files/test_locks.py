@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from nucdl_core.errors import NucDLError
 from nucdl_core.files import locks
 from nucdl_core.files.locks import hold_lock, is_locked, make_lock, take_lock
 
@@ -72,12 +73,12 @@ def test_a_disk_that_cannot_lock_files_is_an_error_and_no_lock_that_a_killed_pro
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(OSError, match="cannot lock files|not implemented"), hold_lock(path):
+    with pytest.raises(NucDLError, match="cannot be locked .*(cannot lock files|not implemented)"), hold_lock(path):
         pass
     assert not is_locked(path)
 
 
 def test_a_lock_in_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError), hold_lock(tmp_path / "file" / "lock"):
+    with pytest.raises(NucDLError, match="cannot be locked"), hold_lock(tmp_path / "file" / "lock"):
         pass

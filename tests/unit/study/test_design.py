@@ -60,7 +60,20 @@ def test_each_class_of_augmentation_is_left_out_in_turn():
 
 def test_a_training_is_called_after_what_is_not_as_usual():
     assert StudyCell("unet").name == "unet-r0"
-    assert StudyCell("unet", kinds=("a", "b c"), images=4, replicate=1).name == "unet-kinds_a+b_c-images_4-r1"
+    assert StudyCell("unet", kinds=("a", "b"), images=4, replicate=1).name == "unet-kinds_a+b-images_4-r1"
+
+
+def test_names_stay_apart_where_letters_are_replaced_cut_or_taken_for_the_same():
+    kinds = ["a b", "a_b", "A_b", "long " * 99, "long " * 98]
+    names = [StudyCell("unet", kinds=(kind,)).name for kind in kinds]
+    assert len({name.lower() for name in names}) == len(names)
+    assert max(map(len, names)) < 140
+    assert not StudyCell("-net").name.startswith("-")
+
+
+def test_each_step_belongs_to_a_look_and_the_last_one_is_looked_at():
+    config = design(looks=3).config(StudyCell("unet"))
+    assert (config.steps, config.validate_every) == (99, 33)
 
 
 def test_the_same_training_of_two_grids_has_one_name():
@@ -75,10 +88,10 @@ def test_settings_come_from_the_study_then_from_the_network_then_from_the_cell()
     made = design()
     assert made.config(StudyCell("unet")).steps == 100
     config = made.config(
-        StudyCell("cnn", cycles=0.5, augmentation="none", rescaled=False, regions=7, simulated=0.1, replicate=3)
+        StudyCell("cnn", cycles=0.5, augmentation="-blur", rescaled=False, regions=7, simulated=0.1, replicate=3)
     )
-    assert (config.architecture, config.steps, config.batch, config.seed) == ("cnn", 25, 2, 4)
-    assert (config.augmentation, config.rescaled, config.regions, config.simulated_share) == ("none", False, 7, 0.1)
+    assert (config.architecture, config.steps, config.batch, config.seed) == ("cnn", 24, 2, 4)
+    assert (config.augmentation, config.rescaled, config.regions, config.simulated_share) == ("-blur", False, 7, 0.1)
 
 
 def test_a_training_begins_with_chance_or_a_model_or_pretrained_weights():
@@ -100,10 +113,11 @@ def test_a_training_begins_with_chance_or_a_model_or_pretrained_weights():
         ({"grids": {"it": {"images": []}}}, "it: there is no value of images"),
         ({"grids": {"it": {"network": ["vit"]}}}, "it: there is no network vit in networks"),
         ({"base": {"network": "vit"}}, "base: there is no network vit in networks"),
-        ({"networks": {"unet": {"architecture": "unet", "seed": 3}}}, "unet: seed is decided by grids and base"),
+        ({"networks": {"unet": {"architecture": "unet", "seed": 3}}}, "unet: seed is decided by the study"),
         ({"networks": {"unet": {}}}, "unet: which network it is, is missing"),
         ({"networks": {"unet": {"architecture": "unet", "stepz": 3}}}, "unknown setting stepz"),
         ({"replicates": 0}, "replicates is 0"),
+        ({"settings": {"regions": 7}}, "settings: regions is decided by the study"),
     ],
 )
 def test_a_study_that_makes_no_sense_is_refused(changes, reason):
@@ -136,6 +150,18 @@ def test_a_study_is_read_from_a_file(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(VALUES))
     assert read_design(str(path)) == design()
+
+
+def test_a_word_in_the_place_of_a_list_is_refused(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**VALUES, "grids": {"it": {"augmentation": "none"}}}))
+    with pytest.raises(ConfigError, match="grid it: augmentation is 'none'; a list of values is needed"):
+        read_design(str(path))
+
+
+def test_simulated_crops_that_the_augmentation_leaves_out_are_refused():
+    with pytest.raises(ConfigError, match="which leaves simulated crops out"):
+        cells({"simulated": [0.5], "augmentation": ["none"]})
 
 
 def test_a_study_that_is_not_there_is_told_with_the_presets():

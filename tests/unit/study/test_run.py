@@ -11,12 +11,16 @@ from real_snakemake import need_snakemake
 
 from nucdl_core.config import from_mapping
 from nucdl_core.errors import BundleError, ConfigError, ImageError
+from nucdl_core.model.bundle import find_bundle, read_bundle
 from nucdl_core.model.loading import load_model
 from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
+from nucdl_core.screen.core.plan import ScreenError
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
+from nucdl_core.steps.instances import Decision
 from nucdl_core.study import run
-from nucdl_core.study.design import STUDY_PRESETS, StudyDesign, read_design
+from nucdl_core.study.design import STUDY_PRESETS, StudyCell, StudyDesign, read_design
+from nucdl_core.study.engine import run_trainings
 from nucdl_core.study.folder import (
     StudyFolder,
     copy_study_images,
@@ -30,8 +34,8 @@ from nucdl_core.study.images import POOL_PART, images_for
 from nucdl_core.study.job import job_program
 from nucdl_core.study.page import write_study_report
 from nucdl_core.study.results import TEST_PART
-from nucdl_core.study.run import check_study, collect, run_study
-from nucdl_core.study.teach import teach
+from nucdl_core.study.run import check_study, collect, run_study, with_absolute_paths
+from nucdl_core.study.teach import first_decision, teach
 
 SHAPES = {"a": (64, 80), "b": (80, 64)}
 
@@ -59,10 +63,10 @@ def design():
 @pytest.fixture
 def begun(data, design, tmp_path):
     folder = StudyFolder(tmp_path / "out")
-    sources = survey(design, [data])
-    plan = make_plan(design, sources)
+    surveyed = survey(design, [data])
+    plan = make_plan(design, surveyed)
     keep_plan(folder, plan)
-    copy_study_images(folder, plan, sources, [data])
+    copy_study_images(folder, plan, surveyed)
     return folder, plan
 
 
@@ -79,8 +83,8 @@ def test_a_study_keeps_a_copy_of_its_images_and_reads_those_that_it_needs(begun,
     kept, own = (sorted(path.name for path in (place / "images").iterdir()) for place in (folder.data, data))
     assert kept == own
     read = read_images(folder, names[::-1])
-    assert [source.name for source in read] == names[::-1]
-    assert {source.group for source in read} == {"64x80", "80x64"}
+    assert set(read) == set(names)
+    assert {source.group for source in read.values()} == {"64x80", "80x64"}
     assert read_study_plan(folder) == plan
 
 
@@ -168,8 +172,36 @@ def test_a_study_with_another_configuration_is_refused(begun, data, design):
 
 
 def test_a_folder_with_something_else_is_refused(data, design):
+    before = sorted(path.name for path in data.iterdir())
     with pytest.raises(ConfigError, match="holds something else than a study"):
-        keep_plan(StudyFolder(data), make_plan(design, survey(design, [data])))
+        run_study(design, [data], data, EngineOptions())
+    assert sorted(path.name for path in data.iterdir()) == before
+
+
+def test_a_study_that_was_killed_while_it_began_begins_again(design, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "run_trainings", run_here)
+    (tmp_path / "out" / "work").mkdir(parents=True)
+    (tmp_path / "out" / ".study.json.tmp").touch()
+    assert run_study(design, [data], tmp_path / "out", EngineOptions()).failed == {}
+
+
+def test_images_of_a_folder_do_not_take_the_place_of_those_of_another(design, data, tmp_path):
+    """The second folder has an image without annotation that is called as one of the first."""
+    second = tmp_path / "second"
+    for kind in ("images", "masks"):
+        (second / kind).mkdir(parents=True)
+    for seed in range(3):
+        field = simulate_field(FieldConfig(size=(64, 80), diameter=16, count=8), np.random.default_rng(90 + seed))
+        tifffile.imwrite(second / "images" / f"c{seed}.tif", field.image)
+        tifffile.imwrite(second / "masks" / f"c{seed}.tif", field.labels.astype(np.uint16))
+    tifffile.imwrite(second / "images" / "a0.tif", np.full((64, 80), 9, np.uint16))
+    folder, surveyed = StudyFolder(tmp_path / "out"), survey(design, [data, second])
+    plan = make_plan(design, surveyed)
+    keep_plan(folder, plan)
+    copy_study_images(folder, plan, surveyed)
+    kept, own = (tifffile.imread(place / "images" / "a0.tif") for place in (folder.data, data))
+    assert np.array_equal(kept, own)
+    assert (folder.data / "images" / "c0.tif").is_file()
 
 
 def planned(data, **changes):
@@ -190,6 +222,12 @@ def test_more_than_200_trainings_are_refused_unless_they_are_meant(data):
     [
         ({"grids": {"it": {"kinds": ["huge"]}}}, "there are no images of the kind huge; the kinds are"),
         ({"grids": {"it": {"images": [50]}}}, "is to learn from 50 images, but only"),
+        ({"grids": {"it": {"augmentation": ["blurr"]}}}, "augmentation is 'blurr'"),
+        ({"grids": {"it": {"regions": [-3]}}}, "regions is -3"),
+        (
+            {"grids": {"it": {"network": ["unet_three_class"], "start": ["nuclei_unet"]}}},
+            "shares no part|has the shape",
+        ),
         ({"grids": {"it": {"network": ["unet"], "start": ["pretrained"]}}}, "its settings name none"),
         ({"grids": {"it": {"network": ["unet"], "start": ["nowhere"]}}}, "model 'nowhere' is neither"),
     ],
@@ -202,6 +240,70 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(data, changes, rea
 def test_only_the_kinds_with_the_most_images_take_part_where_a_study_says_so(data):
     assert {image.kind for image in planned(data).images.values()} == {"64x80", "80x64"}
     assert {image.kind for image in planned(data, most_kinds=1).images.values()} == {"64x80"}
+
+
+def test_trainings_that_want_more_images_than_there_are_are_left_out_and_named(data, caplog):
+    plan = planned(data, grids={"it": {"network": ["unet"], "images": [1, 50]}}, replicates=1)
+    check_study(plan, many=False)
+    assert list(plan.trainings()) == ["unet-images_1-r0"]
+    assert "left out, since too few images may teach: unet-images_50-r0" in caplog.text
+
+
+def test_images_without_an_index_count_as_of_the_modality_that_is_wanted(data):
+    assert len(planned(data, modality="fluorescence").images) == 10
+
+
+def test_kinds_that_are_too_small_are_named(design, data, tmp_path, caplog):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        for path in (data / kind).iterdir():
+            if path.stem[0] == "a" or path.stem == "b5":
+                (tmp_path / kind / path.name).write_bytes(path.read_bytes())
+    survey(design, [tmp_path])
+    assert "kinds with fewer than 3 images are left out: 80x64 (1)" in caplog.text
+
+
+def test_a_network_that_is_taught_further_begins_with_the_decision_that_it_had(design):
+    usual, further = (
+        first_decision(design.config(StudyCell("unet", start=start))) for start in ("chance", "nuclei_unet")
+    )
+    assert usual == Decision()
+    assert further == read_bundle(find_bundle("nuclei_unet")).description.decision
+
+
+def test_paths_mean_the_same_in_the_folder_of_the_study(design, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    weights = {"file": "weights.pth", "sha256": "0" * 64}
+    changed = dataclasses.replace(
+        design,
+        networks={"unet": {"architecture": "unet_resnet34", "pretrained": weights, "companion": "mine"}},
+        grids={"it": {"network": ["unet"], "start": ["chance", "mine"]}},
+    )
+    made = with_absolute_paths(changed)
+    assert made.networks["unet"]["pretrained"]["file"] == str(tmp_path / "weights.pth")
+    assert made.networks["unet"]["companion"] == str(tmp_path / "mine")
+    assert made.grids["it"]["start"] == ["chance", str(tmp_path / "mine")]
+
+
+def test_kinds_with_names_that_programs_take_for_nothing_keep_their_scores(begun):
+    folder, plan = begun
+    teach(folder, "unet-images_2-r0")
+    path = folder.training("unet-images_2-r0") / "scores.csv"
+    table = pd.read_csv(path)
+    table["kind"] = "NA"
+    table.to_csv(path, index=False)
+    assert set(collect(folder, plan).scores.kind) == {"NA"}
+
+
+def test_where_snakemake_itself_fails_its_last_words_are_told(begun, design, monkeypatch, tmp_path):
+    folder, plan = begun
+    broken = tmp_path / "snakemake"
+    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 9.1 && exit\necho no such profile\nexit 2\n')
+    broken.chmod(0o755)
+    monkeypatch.setenv("NUCDL_SNAKEMAKE", str(broken))
+    with pytest.raises(ScreenError, match="ended with code 2 without any training: no such profile; see"):
+        run_trainings(folder, plan.design, list(plan.trainings()), EngineOptions(cores=1))
 
 
 def test_a_network_that_this_version_lacks_is_refused(data):

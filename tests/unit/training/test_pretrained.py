@@ -58,6 +58,12 @@ def test_a_mask_rcnn_takes_what_torchvision_trained_on_coco_but_for_its_classes(
     assert torch.equal(network.backbone.body.conv1.weight, coco["backbone.body.conv1.weight"])
 
 
+def test_a_mask_rcnn_takes_the_weights_of_its_resnet_alone(tmp_path, classifier):
+    network = ResNetMaskRCNN(18, channels=8)
+    assert give_pretrained(network, kept(tmp_path / "weights.pth", classifier)) == ["fc.bias", "fc.weight"]
+    assert torch.equal(network.backbone.body.conv1.weight, classifier["conv1.weight"])
+
+
 def test_a_training_begins_with_them(tmp_path, classifier):
     weights = kept(tmp_path / "weights.pth", classifier)
     config = TrainConfig("tiny", "unet_resnet34", {"widths": [4] * 5, "depth": 18}, pretrained=weights)
