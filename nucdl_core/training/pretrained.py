@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -16,7 +14,11 @@ from nucdl_core.config import require
 from nucdl_core.errors import BundleError
 from nucdl_core.model.bundle import sha256_of
 
-SAFETENSORS = ".safetensors"
+# What a person runs once, outside NucDL.
+CONVERT = (
+    'python -c "import torch; from safetensors.torch import save_file; '
+    "save_file(torch.load('{0}', map_location='cpu', weights_only=True), '{0}.safetensors')\""
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class PretrainedWeights:
     Attributes
     ----------
     file : str
-        A state dictionary as torch or safetensors writes it, with torchvision's names. It is never downloaded.
+        A safetensors file of a state dictionary with torchvision's names. It is never downloaded.
     sha256 : str
         Of the file, 64 hexadecimal digits.
     """
@@ -60,14 +62,12 @@ def read_pretrained(weights: PretrainedWeights) -> Dict[str, Tensor]:
             "again, or give the sha256 of this one"
         )
     try:
-        # Nothing in the file is executed.
-        state = (
-            load_file(path) if path.suffix == SAFETENSORS else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise BundleError(f"{path} holds no weights that can be read: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise BundleError(f"{path} holds no state dictionary: names with tensors were expected")
+        state: Dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise BundleError(
+            f"{path} is no safetensors file ({error}); a file of torch (.pth) can run what is in it when it is opened, "
+            f"so that NucDL opens none: turn it into one where you trust it, with: {CONVERT.format(path)}"
+        ) from error
     return state
 
 
