@@ -179,3 +179,11 @@ def test_a_model_that_takes_images_as_they_are_sees_them_at_their_own_scale():
     assert model.predict(image, 12.0, VIEW_SETS["none"]).scale == 2
     model.description = dataclasses.replace(model.description, rescaled=False)
     assert model.predict(image, 12.0, VIEW_SETS["none"]).scale == 1
+
+
+def test_a_model_whose_output_is_not_a_number_fails_its_own_test(tiny_bundle):
+    model = make_predictor(read_bundle(tiny_bundle), "cpu", torch.float32)
+    for parameter in model.network.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(BundleError, match="differs from its expected test output by nan"):
+        model.self_test(tiny_bundle)
