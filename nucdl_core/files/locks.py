@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
@@ -83,6 +82,9 @@ def is_locked(path: Path) -> bool:
     Asking makes no file and needs no permission to write, which acquiring would. Two who ask at the same time do not
     see each other.
     """
+    # Only screens ask, which run where there is flock; holding a lock works on every system.
+    import fcntl
+
     try:
         with path.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -2,7 +2,9 @@
 
 import errno
 import fcntl
+import importlib
 import os
+import sys
 import threading
 
 import pytest
@@ -82,3 +84,11 @@ def test_a_lock_in_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NucDLError, match="cannot be locked"), hold_lock(tmp_path / "file" / "lock"):
         pass
+
+
+def test_a_lock_is_held_also_where_there_is_no_flock_module(path, monkeypatch):
+    """As on Windows, where filelock has a way of its own."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    importlib.reload(locks)
+    with locks.hold_lock(path) as is_ours:
+        assert is_ours
