@@ -15,4 +15,5 @@ from numpy.typing import NDArray
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 AnyArray = NDArray[Any]

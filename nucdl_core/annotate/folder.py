@@ -29,7 +29,7 @@ from nucdl_core.exchange.rois import ROI_SET_ENDING, RoiSetWriter, property_text
 from nucdl_core.exchange.sources import ImageSizes, ReadOptions
 from nucdl_core.files.folders import PathLike
 from nucdl_core.files.reading import as_grey_numbers, read_image, read_labels
-from nucdl_core.files.writing import make_folder, write_atomically, write_labels, write_table
+from nucdl_core.files.writing import make_folder, write_grey, write_labels, write_table
 from nucdl_core.labels import areas, centroids, relabel
 
 if TYPE_CHECKING:
@@ -326,11 +326,8 @@ def _classes_in(path: Path, name: str, shape: Tuple[int, int]) -> Classes:
 
 
 def _write_image(path: Path, image: AnyArray) -> None:
-    import tifffile
-
-    options = {"photometric": "minisblack", "compression": "zlib", "metadata": None}
     if not path.is_file():
-        write_atomically(path, lambda stream: tifffile.imwrite(stream, image, **options))
+        write_grey(path, image)
 
 
 def _remove(paths: Sequence[Path]) -> None:

@@ -15,6 +15,7 @@ from nucdl_core.cli.screen import screen
 from nucdl_core.cli.segment import refine_command, segment_command
 from nucdl_core.cli.simulate import simulate_command
 from nucdl_core.cli.study import study_command
+from nucdl_core.cli.synthesize import synthesize_command
 from nucdl_core.cli.train import train_command, tune_command
 from nucdl_core.cli.words import LOG_FORMAT, Commands
 
@@ -39,6 +40,7 @@ for _command in (
     tune_command,
     study_command,
     simulate_command,
+    synthesize_command,
     demo_command,
 ):
     main.add_command(_command)

@@ -33,6 +33,9 @@ from nucdl_core.model.registry import FAMILIES
 )
 @click.option("--repeats", default=1, show_default=True, help="Train so often, with other chance; the best one counts.")
 @click.option("--augmentation", default=None, help="all, none, or classes: scale,turns or -blur,-noise.  [all]")
+@click.option(
+    "--synthetic", type=float, default=None, help="Share of crops with artificial crowds of your nuclei.  [0]"
+)
 @click.option("--config", type=EXISTING_FILE, default=None, help="JSON file with all settings.")
 @click.option("--from", "masks_format", type=click.Choice(FORMAT_NAMES), help="Format of the masks.  [recognized]")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")

@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Callable, Dict, Iterator
+from typing import IO, TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional
 
 import numpy as np
 
@@ -117,6 +117,29 @@ def _tiles(labels: Labels, kind: str) -> Iterator[AnyArray]:
             tile[: part.shape[0], : part.shape[1]] = part
             yield tile
         let_go(labels)
+
+
+def write_grey(path: PathLike, image: AnyArray, compression: Optional[str] = "zlib") -> None:
+    """Write a grey image as a TIFF file.
+
+    Parameters
+    ----------
+    path : str or path
+        In an existing folder; an existing file is replaced.
+    image : array (H, W)
+        Of a type that TIFF knows.
+    compression : str, optional
+        See `tifffile.imwrite`; None stores the pixels as they are.
+
+    Raises
+    ------
+    NucDLError
+        If the file cannot be written.
+    """
+    import tifffile
+
+    options: Dict[str, Any] = {"photometric": "minisblack", "compression": compression, "metadata": None}
+    write_atomically(path, lambda stream: tifffile.imwrite(stream, image, **options))
 
 
 def write_png(path: PathLike, rgb: AnyArray) -> None:

@@ -21,7 +21,7 @@ from nucdl_core.model.bundle import (
 from nucdl_core.model.device import fast_dtype
 from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.model.predictor import Predictor
-from nucdl_core.model.registry import build_network, predictor_class, require_maps
+from nucdl_core.model.registry import build_network, family_of, predictor_class, require_maps
 from nucdl_core.model.weights import load_weights
 
 Stamp = Tuple[Tuple[str, int, int], ...]
@@ -104,6 +104,8 @@ def load_companion(description: BundleDescription, device: str) -> MapPredictor:
 
 def dtype_for(description: BundleDescription, device: str) -> torch.dtype:
     """Return the number format that a model's network is computed in on a device; see `device.fast_dtype`."""
+    if family_of(description.family).exact:
+        return torch.float32
     return fast_dtype(device, integers=RANGES in description.files)
 
 

@@ -8,7 +8,7 @@ them. A new family is one entry here, with a predictor and a network of its own 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type
 
 from nucdl_core.errors import BundleError
@@ -47,6 +47,9 @@ class Family:
     tells_sizes : bool
         Whether its predictor is a `map_predictor.MapPredictor`, which estimates sizes and corrects outlines; another
         one needs a companion for that, see `guided`.
+    exact : bool
+        Whether it is computed in float32 everywhere: where no layer keeps features at one size, they become so large
+        that the rounding of shorter numbers decides about pixels.
     bundled : str or None
         Its model that comes with this version.
     """
@@ -57,6 +60,7 @@ class Family:
     calibration: str
     decision: Mapping[str, Any] = field(default_factory=dict)
     tells_sizes: bool = True
+    exact: bool = False
     bundled: Optional[str] = None
 
 
@@ -116,7 +120,7 @@ FAMILIES: Dict[str, Family] = {
     "unet_mask": published("plain_unet:MaskUNet", "MASK_LESSON", "MASK_CHOICES", **MASK),
     "fpn2": published("resnet_unet:TwoPyramids", "BORDER_LESSON", "BORDER_CHOICES", **BORDER),
     "deepcell": published("windows:DeepCell", "THREE_CLASS_LESSON", "THREE_CLASS_CHOICES", **THREE),
-    "cnn": published("windows:SimpleCNN", "MASK_LESSON", "MASK_CHOICES", **MASK),
+    "cnn": replace(published("windows:SimpleCNN", "MASK_LESSON", "MASK_CHOICES", **MASK), exact=True),
     "resnet": published("resnet_unet:MaskResNet", "MASK_LESSON", "MASK_CHOICES", **MASK),
 }
 DEFAULT_FAMILY = "unet"

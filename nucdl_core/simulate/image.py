@@ -9,7 +9,7 @@ artificial images).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Iterable
 
 import numpy as np
 from scipy import ndimage
@@ -19,7 +19,7 @@ from nucdl_core.labels import areas, equivalent_diameters, largest_component, re
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.optics import debris, expose, illumination, patterns, surroundings
 from nucdl_core.simulate.population import draw_bodies
-from nucdl_core.simulate.shapes import Bodies, Doubles, half_windows, render_bodies
+from nucdl_core.simulate.shapes import Bodies, BodyWindow, half_windows, render_bodies
 
 SMALLEST_AREA = 5
 """Pixels; of nuclei that the border or an upper nucleus cuts to fewer, the label is left out."""
@@ -59,7 +59,33 @@ def simulate_field(config: FieldConfig, rng: np.random.Generator) -> SimulatedFi
     SimulatedField
     """
     bodies = draw_bodies(config, rng)
-    light, labels = _draw(config, bodies, rng)
+    side = 2 * int(half_windows(bodies).max(initial=0)) + 1
+    texture, spots = patterns(config, side, rng)
+    return picture_of(bodies, render_bodies(bodies, texture, spots, rng), config, rng)
+
+
+def picture_of(
+    bodies: Bodies, windows: Iterable[BodyWindow], config: FieldConfig, rng: np.random.Generator
+) -> SimulatedField:
+    """Draw nuclei one above the other, with all other light, and take the picture.
+
+    Parameters
+    ----------
+    bodies : Bodies
+        The nuclei, for the light around them.
+    windows : iterable of BodyWindow
+        The nuclei themselves, in the same order.
+    config : FieldConfig
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    SimulatedField
+    """
+    light = np.zeros(config.size)
+    labels = np.zeros(config.size, np.int32)
+    for number, window in enumerate(windows, start=1):
+        window.lay(light, labels, number, 1 - config.overlap_light)
     light += surroundings(config, bodies, rng)
     light += debris(config, rng)
     sigma = float(np.hypot(config.blur, config.defocus))
@@ -70,25 +96,6 @@ def simulate_field(config: FieldConfig, rng: np.random.Generator) -> SimulatedFi
     labels = tidy(labels)
     diameters = equivalent_diameters(labels)
     return SimulatedField(image, labels, float(np.median(diameters)) if len(diameters) else float("nan"))
-
-
-def _draw(config: FieldConfig, bodies: Bodies, rng: np.random.Generator) -> Tuple[Doubles, Labels]:
-    """Draw nuclei one above the other; return their light and their labels, numbered as they were drawn."""
-    light = np.zeros(config.size)
-    labels = np.zeros(config.size, np.int32)
-    side = 2 * int(half_windows(bodies).max(initial=0)) + 1
-    texture, spots = patterns(config, side, rng)
-    hidden = 1 - config.overlap_light
-    for number, window in enumerate(render_bodies(bodies, texture, spots, rng), start=1):
-        place = window.within(config.size)
-        if place is None:
-            continue
-        here, part = place
-        below = light[here]
-        below *= 1 - hidden * window.cover[part]
-        below += window.cover[part] * window.light[part]
-        np.copyto(labels[here], number, where=window.inside[part])
-    return light, labels
 
 
 def tidy(labels: Labels) -> Labels:

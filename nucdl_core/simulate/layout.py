@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from nucdl_core.simulate.shapes import Doubles, ellipse_reach
+from nucdl_core.arrays import Doubles
+from nucdl_core.simulate.shapes import ellipse_reach
 
 CANDIDATES = 6
 """Positions drawn for each nucleus, of which the local density chooses one."""

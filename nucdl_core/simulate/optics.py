@@ -11,9 +11,9 @@ from typing import Tuple
 import numpy as np
 from scipy import fft, ndimage
 
-from nucdl_core.arrays import AnyArray
+from nucdl_core.arrays import AnyArray, Doubles
 from nucdl_core.simulate.field import FieldConfig
-from nucdl_core.simulate.shapes import Bodies, Doubles, render_bodies
+from nucdl_core.simulate.shapes import Bodies, render_bodies
 
 COARSE = 16
 """Smooth light is made on a grid that is so many times coarser, at most."""

@@ -9,13 +9,10 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
-import tifffile
 
-from nucdl_core.arrays import AnyArray
 from nucdl_core.config import require
-from nucdl_core.errors import NucDLError
 from nucdl_core.files.folders import LABEL_SUFFIX
-from nucdl_core.files.writing import replaced_folder, write_json, write_labels, write_table
+from nucdl_core.files.writing import replaced_folder, write_grey, write_json, write_labels, write_table
 from nucdl_core.simulate.field import FieldConfig, screen_config
 from nucdl_core.simulate.image import simulate_field
 
@@ -95,7 +92,7 @@ def _write_fields(
         config = screen_config(size, same_in_well, np.random.default_rng([seed, 1, index]))
         field = simulate_field(config, np.random.default_rng([seed, 2, index]))
         stem = f"{PLATE_NAME}_{well}_s{site}_w1"
-        _write_image(folder / "images" / f"{stem}.tif", field.image)
+        write_grey(folder / "images" / f"{stem}.tif", field.image, compression=None)
         write_labels(folder / "labels" / f"{stem}{LABEL_SUFFIX}", field.labels)
         rows.append(
             (f"{stem}.tif", f"{stem}{LABEL_SUFFIX}", PLATE_NAME, well, site, int(field.labels.max()), field.diameter)
@@ -137,20 +134,6 @@ def _is_of_plate(path: Path) -> bool:
         f"labels/{PLATE_NAME}_*_w1{LABEL_SUFFIX}",
     )
     return any(fnmatch(path.as_posix(), pattern) for pattern in patterns)
-
-
-def _write_image(path: Path, image: AnyArray) -> None:
-    """Write a grey image as an uncompressed TIFF file.
-
-    Raises
-    ------
-    NucDLError
-        If the file cannot be written.
-    """
-    try:
-        tifffile.imwrite(path, image, photometric="minisblack", metadata=None)
-    except OSError as error:
-        raise NucDLError(f"{path}: cannot be written ({error.strerror}); check the folder and the disk") from error
 
 
 def _load_data(truth: pd.DataFrame, images: Path) -> pd.DataFrame:

@@ -8,9 +8,10 @@ from typing import Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nucdl_core.arrays import Doubles
 from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.layout import Crowd, place
-from nucdl_core.simulate.shapes import NOTCHES, ORDERS, Bodies, Doubles, half_windows, join
+from nucdl_core.simulate.shapes import NOTCHES, ORDERS, Bodies, half_windows, join
 
 SMALLEST_MICRONUCLEUS = 3.5
 """Pixels; smaller micronuclei would be specks that nobody can outline."""
@@ -43,7 +44,7 @@ def draw_bodies(config: FieldConfig, rng: np.random.Generator) -> Bodies:
     margin = 0.0 if config.count is not None else 0.4 * config.diameter
     crowd = Crowd(config.size, margin, config.patchiness, config.cluster_probability, config.overlap)
     row, col = place(crowd, axes, angle, rng)
-    bodies = _dress(config, kind, (row, col, *axes, angle), rng)
+    bodies = dress(config, kind, (row, col, *axes, angle), rng)
     added = _micronuclei(config, bodies, rng)
     bodies = _divide(bodies, kind, rng)
     bodies = join(bodies, added)
@@ -78,13 +79,27 @@ def _ratios(config: FieldConfig, kind: NDArray[np.int64], rng: np.random.Generat
     return np.asarray(np.minimum(ratio, 4.0))
 
 
-def _dress(
+def dress(
     config: FieldConfig,
     kind: NDArray[np.int64],
     ellipse: Tuple[Doubles, Doubles, Doubles, Doubles, Doubles],
     rng: np.random.Generator,
 ) -> Bodies:
-    """Give ellipses (row, col, long, short semi-axis, angle) their deformations, light and texture."""
+    """Give ellipses their deformations, light and texture.
+
+    Parameters
+    ----------
+    config : FieldConfig
+    kind : int64 array (N,)
+        `ELLIPSE`, `KIDNEY`, `LOBED` or `MITOTIC`.
+    ellipse : five float64 arrays (N,)
+        Row and column of the centre, long and short semi-axis, angle.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Bodies
+    """
     count = len(kind)
     amplitude = config.deformation * 3 / np.tile(ORDERS, 2) ** 1.8
     depth, where, width = _notches(kind, rng)

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from nucdl_core.arrays import AnyArray, Mask
+from nucdl_core.arrays import AnyArray, Doubles, Labels, Mask
 
-Doubles = NDArray[np.float64]
 Slices = Tuple[slice, slice]
 
 ANGLES = 128
@@ -148,17 +147,17 @@ def half_windows(bodies: Bodies) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class BodyWindow:
-    """One rendered body: its first row and column in the image, and `(S, S)` arrays.
+    """One rendered body: its first row and column in the image, and `(h, w)` arrays.
 
     Attributes
     ----------
     top, left : int
         Position of the window in the image; may lie outside.
-    cover : float64 (S, S)
+    cover : float64 (h, w)
         Share of each pixel's light that the body contributes: 1 inside, 0.5 on the outline, 0 outside.
-    light : float64 (S, S)
+    light : float64 (h, w)
         The body's light, not yet multiplied with `cover`.
-    inside : bool (S, S)
+    inside : bool (h, w)
         Pixels whose centre lies within the outline.
     """
 
@@ -168,15 +167,36 @@ class BodyWindow:
     light: Doubles
     inside: Mask
 
-    def within(self, shape: Tuple[int, int]) -> Optional[Tuple[Slices, Slices]]:
+    def within(self, shape: Tuple[int, ...]) -> Optional[Tuple[Slices, Slices]]:
         """Return where the window lies in an image of `shape` and which part of it does; None if none does."""
-        side = len(self.cover)
+        height, width = self.cover.shape
         top, left = max(self.top, 0), max(self.left, 0)
-        bottom, right = min(self.top + side, shape[0]), min(self.left + side, shape[1])
+        bottom, right = min(self.top + height, shape[0]), min(self.left + width, shape[1])
         if top >= bottom or left >= right:
             return None
         part = slice(top - self.top, bottom - self.top), slice(left - self.left, right - self.left)
         return (slice(top, bottom), slice(left, right)), part
+
+    def lay(self, light: Doubles, labels: Labels, number: int, hidden: float) -> None:
+        """Draw the body above what `light` and `labels` `(H, W)` hold already; both are changed.
+
+        Parameters
+        ----------
+        light : float64 array (H, W)
+        labels : int32 array (H, W)
+        number : int
+            The body's.
+        hidden : float
+            Share of the light below that the body hides.
+        """
+        place = self.within(labels.shape)
+        if place is None:
+            return
+        here, part = place
+        below = light[here]
+        below *= 1 - hidden * self.cover[part]
+        below += self.cover[part] * self.light[part]
+        np.copyto(labels[here], number, where=self.inside[part])
 
 
 def render_bodies(bodies: Bodies, texture: Doubles, spots: Doubles, rng: np.random.Generator) -> Iterator[BodyWindow]:
@@ -216,7 +236,7 @@ def _render_chunk(
     )
     cover = ndtr(-distance / bodies.softness[:, None, None])
     inside = distance < 0
-    light = _light(bodies, np.minimum(fraction, 1.0), patterns, rng)
+    light = light_of(bodies, np.minimum(fraction, 1.0), patterns, rng)
     top, left = row.astype(np.int64) - half, col.astype(np.int64) - half
     for body in range(len(bodies)):
         yield BodyWindow(int(top[body]), int(left[body]), cover[body], light[body], inside[body])
@@ -244,8 +264,23 @@ def _outline_distance(bodies: Bodies, row: Doubles, col: Doubles) -> Tuple[Doubl
     return fraction, (fraction - 1) / slope
 
 
-def _light(bodies: Bodies, fraction: Doubles, patterns: Tuple[Doubles, Doubles], rng: np.random.Generator) -> Doubles:
-    """Return the light of bodies with texture, spots and dome; `fraction` is 0 in the centre and 1 on the outline."""
+def light_of(bodies: Bodies, fraction: Doubles, patterns: Tuple[Doubles, Doubles], rng: np.random.Generator) -> Doubles:
+    """Return the light of bodies with texture, spots and dome.
+
+    Parameters
+    ----------
+    bodies : Bodies
+    fraction : float64 array (N, S, S)
+        0 in the middle of each body, 1 on its outline and outside.
+    patterns : two float64 arrays (T, T)
+        Texture and spots, see `render_bodies`.
+    rng : numpy.random.Generator
+        Chooses the pieces.
+
+    Returns
+    -------
+    float64 array (N, S, S)
+    """
     texture, spots = patterns
     count, side = fraction.shape[:2]
     size = len(texture)

@@ -64,6 +64,9 @@ class TrainConfig:
         use; otherwise they are taken as they are, which is worse and there for comparison.
     simulated_share : float
         Share of simulated crops.
+    synthetic_share : float
+        Share of the other crops that show artificial images, made of the training images; see
+        `artificial.artificial_sources`.
     superposed_share : float
         Share of the other crops over which nuclei of a second crop are laid; see `superpose`.
     plain_share : float
@@ -113,6 +116,7 @@ class TrainConfig:
     diameter_range: Tuple[float, float] = (6.0, 150.0)
     rescaled: bool = True
     simulated_share: float = 0.2
+    synthetic_share: float = 0.0
     superposed_share: float = 0.25
     plain_share: float = 0.35
     validation_parts: int = 8
@@ -141,7 +145,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require(self.name.isidentifier(), f"name is {self.name!r}; use letters, digits and underscores")
-        for key in ("simulated_share", "any_scale_share", "superposed_share", "plain_share"):
+        for key in ("simulated_share", "synthetic_share", "any_scale_share", "superposed_share", "plain_share"):
             require(0 <= getattr(self, key) <= 1, f"{key} is {getattr(self, key)}; it lies in [0, 1]")
         require(self.validation_parts >= 2, f"validation_parts is {self.validation_parts}; it must be at least 2")
         require(self.canonical_diameter > 0, f"canonical_diameter is {self.canonical_diameter}; it must be positive")

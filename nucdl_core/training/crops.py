@@ -72,7 +72,7 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
         self.config = config
         self.indices = indices
         self.finish = finish
-        self.cumulated = np.cumsum(kind_weights(sources))
+        self.cumulated = np.cumsum(crop_weights(sources, config.synthetic_share))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -90,6 +90,28 @@ class CropDataset(Dataset[Dict[str, Tensor]]):
             if not self.config.rescaled:
                 diameter *= source.diameter / self.config.canonical_diameter
         return take_crop(source, diameter, self.config, rng, self.finish)
+
+
+def crop_weights(sources: Sequence[AnnotatedImage], synthetic_share: float) -> NDArray[np.float64]:
+    """Say how often crops are cut from each image; see `sources.kind_weights`.
+
+    Parameters
+    ----------
+    sources : sequence of AnnotatedImage
+    synthetic_share : float
+        Of all crops, the share that is cut from synthetic images; without effect where all or none are synthetic.
+
+    Returns
+    -------
+    float64 array (N,)
+        One weight per source.
+    """
+    weights = kind_weights(sources)
+    synthetic = np.array([source.synthetic for source in sources])
+    for chosen, share in ((synthetic, synthetic_share), (~synthetic, 1 - synthetic_share)):
+        if chosen.any() and not chosen.all():
+            weights[chosen] *= share / weights[chosen].sum()
+    return weights
 
 
 def draw_diameter(rng: np.random.Generator, config: TrainConfig) -> float:

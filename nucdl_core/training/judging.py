@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
-import tifffile
 
 from nucdl_core.arrays import AnyArray, Floats, Labels
 from nucdl_core.config import SegmentConfig
 from nucdl_core.files.folders import LABEL_SUFFIX, label_images
 from nucdl_core.files.reading import read_labels
-from nucdl_core.files.writing import make_folder, write_atomically, write_labels
+from nucdl_core.files.writing import make_folder, write_grey, write_labels
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.reports.data import NucleusCollector
 from nucdl_core.reports.gallery import Pictures
@@ -68,8 +67,7 @@ class Judging:
         for name in (IMAGES_FOLDER, TRUTH_FOLDER):
             make_folder(folder / name)
         for source in judges:
-            picture = as_16_bits(image_of(source))
-            write_atomically(self.image_file(source.name), _writer_of(picture))
+            write_grey(self.image_file(source.name), as_16_bits(image_of(source)))
             write_labels(folder / TRUTH_FOLDER / f"{source.name}{LABEL_SUFFIX}", truth_of(source))
 
     def image_file(self, name: str) -> Path:
@@ -123,7 +121,3 @@ def as_16_bits(image: Floats) -> AnyArray:
     """Stretch a normalized image over the range of 16 bits, which every program reads; uint16 (H, W)."""
     darkest, brightest = float(image.min()), float(image.max())
     return np.round((image - darkest) * (65535 / max(brightest - darkest, 1e-6))).astype(np.uint16)
-
-
-def _writer_of(picture: AnyArray) -> Callable[..., None]:
-    return lambda stream: tifffile.imwrite(stream, picture, compression="zlib", metadata=None)

@@ -88,7 +88,7 @@ def train_network(
     """
     checkpoint, lesson = folder / CHECKPOINT, lesson_of(config.architecture)
     state = begin(config, checkpoint, device)
-    clock, losses = _Clock(state.seconds), _Losses(folder)
+    clock, losses = Clock(state.seconds), LossLog(folder)
     with tqdm(desc=folder.name, initial=state.step, total=config.steps, unit="step") as bar:
         _show(bar, state, watch)
         for batch in _batches(config, sources, state.step, workers, lesson):
@@ -162,13 +162,20 @@ def _is_over(config: TrainConfig, state: TrainingState, watch: Optional[Watch]) 
     return tired or state.seconds >= watch.seconds
 
 
-class _Clock:
-    """Seconds of a training, those before an interruption included."""
+class Clock:
+    """Seconds of a training, those before an interruption included.
+
+    Parameters
+    ----------
+    before : float
+        Seconds before the interruption.
+    """
 
     def __init__(self, before: float) -> None:
         self._start = time.monotonic() - before
 
     def seconds(self) -> float:
+        """Return the seconds so far."""
         return time.monotonic() - self._start
 
 
@@ -238,14 +245,21 @@ def _batches(
     )
 
 
-class _Losses:
-    """The losses since the last line of the log."""
+class LossLog:
+    """The losses since the last line of the log.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the training; its log is ``log.jsonl``.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
         self._losses: List[Dict[str, float]] = []
 
     def add(self, losses: Dict[str, float]) -> None:
+        """Remember the losses of a step."""
         self._losses.append(losses)
 
     def finish(self, state: TrainingState) -> None:

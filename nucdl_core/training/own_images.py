@@ -63,6 +63,8 @@ class OwnImages:
         How often it is trained, each time with other chance; the best one becomes the model.
     augmentation : str
         See `augment.classes_of`.
+    synthetic : float or None
+        Share of crops that show artificial images, made of those that teach; see `artificial.artificial_sources`.
     config : Path or None
         A configuration file, whose settings are taken instead of those that follow from the number of nuclei.
     masks_format : str or None
@@ -82,6 +84,7 @@ class OwnImages:
     validation_images: Optional[int] = None
     repeats: int = 1
     augmentation: Optional[str] = None
+    synthetic: Optional[float] = None
     config: Optional[Path] = None
     masks_format: Optional[str] = None
     device: str = "auto"
@@ -224,6 +227,8 @@ def settings_for(request: OwnImages, start: Optional[Bundle], nuclei: int) -> Tr
     chosen: Dict[str, Any] = {}
     if request.augmentation is not None:
         chosen["augmentation"] = request.augmentation
+    if request.synthetic is not None:
+        chosen["synthetic_share"] = request.synthetic
     if request.validation_images is not None:
         chosen["validation_images"] = request.validation_images
     if request.start == NO_START:

@@ -6,12 +6,12 @@ import csv
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Collection, Dict, List, Optional
+from typing import Collection, Dict, Iterator, List, Optional
 
 import numpy as np
 from scipy import ndimage
 
-from nucdl_core.arrays import Labels
+from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.errors import ImageError
 from nucdl_core.exchange.annotations import read_annotations
 from nucdl_core.files.folders import image_files, image_stem, refuse_same_names
@@ -27,6 +27,29 @@ _NAMED_AT_MOST = 3
 # A label image with so few numbers, each in pieces, tells classes of pixels rather than nuclei.
 _FEW_NUMBERS = 3
 _CORNERS_TOUCH = np.ones((3, 3), bool)
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotatedFile:
+    """An image file with its annotation.
+
+    Attributes
+    ----------
+    path : Path
+    image : array (H, W)
+        Grey values with bright nuclei, of the type in the file.
+    labels : int32 array (H, W)
+    inverted : bool
+        Whether the nuclei are dark in the file.
+    row : dict of str to str
+        What ``index.csv`` says about it.
+    """
+
+    path: Path
+    image: AnyArray
+    labels: Labels
+    inverted: bool
+    row: Dict[str, str]
 
 
 def read_annotated_images(folder: Path) -> List[AnnotatedImage]:
@@ -59,6 +82,29 @@ def read_annotated(
     Raises
     ------
     ImageError
+        See `annotated_files`.
+    """
+    sources = []
+    for file in annotated_files(images, masks, kind, names):
+        row = file.row
+        group = next((row[column] for column in GROUP_COLUMNS if row.get(column)), "")
+        source = prepare(image_stem(file.path), file.image, file.labels, row.get("modality") or "", group=group)
+        sources.append(dataclasses.replace(source, inverted=file.inverted))
+    return sources
+
+
+def annotated_files(
+    images: Path, masks: Path, kind: Optional[str] = None, names: Optional[Collection[str]] = None
+) -> Iterator[AnnotatedFile]:
+    """Open annotated images one by one; see `read_annotated` for the arguments.
+
+    Yields
+    ------
+    AnnotatedFile
+
+    Raises
+    ------
+    ImageError
         Naming the file, if an image or annotation cannot be read, the two do not belong together, or an annotation
         holds no nuclei or no numbers of nuclei.
     """
@@ -68,7 +114,6 @@ def read_annotated(
     check_names(files, found, masks)
     rows = read_index(images)
     check_index(files, rows)
-    sources = []
     wanted = found if names is None else set(found) & set(names)
     for path in (file for file in files if image_stem(file) in wanted):
         name = image_stem(path)
@@ -79,12 +124,8 @@ def read_annotated(
         if image.min() == image.max():
             raise ImageError(f"{path} is {image.min()} everywhere, so that nothing can be learnt from it; take it out")
         inverted = is_dark_on_bright(image, labels)
-        row = rows.get(name, {})
-        group = next((row[column] for column in GROUP_COLUMNS if row.get(column)), "")
         bright = image.max() - image if inverted else image
-        source = prepare(name, bright, labels, row.get("modality") or "", group=group)
-        sources.append(dataclasses.replace(source, inverted=inverted))
-    return sources
+        yield AnnotatedFile(path, bright, labels, inverted, rows.get(name, {}))
 
 
 def check_names(files: List[Path], found: Dict[str, Labels], masks: Path) -> None:

@@ -33,9 +33,9 @@ from nucdl_core.model.bundle import (
     write_description,
 )
 from nucdl_core.model.card import model_card, own_card
-from nucdl_core.model.device import fast_dtype, resolve_device
+from nucdl_core.model.device import resolve_device
 from nucdl_core.model.fitness import MadeFor, made_for
-from nucdl_core.model.loading import load_model
+from nucdl_core.model.loading import dtype_for, load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.model.registry import build_network, family_of, predictor_class, require_maps
 from nucdl_core.model.weights import load_weights
@@ -44,6 +44,7 @@ from nucdl_core.segment import Job, segment_normalized
 from nucdl_core.simulate.field import random_config
 from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.normalize import HIGH_PERCENTILE, LOW_PERCENTILE, NormalizedImage
+from nucdl_core.training.artificial import with_artificial
 from nucdl_core.training.calibrate import PredictedTruth, calibrate, predict_image, recalibrate
 from nucdl_core.training.checkpoint import load_finished
 from nucdl_core.training.config import TrainConfig
@@ -132,7 +133,8 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
     device = resolve_device(device)
     look = functools.partial(validation_look, config, draft_description(config), validation, device)
     watch = Watch(look) if config.validate_every else None
-    checkpoint = train_network(config, training, output, device, workers, watch)
+    lessons = with_artificial(training, config)
+    checkpoint = train_network(config, lessons, output, device, workers, watch)
     return make_bundle(config, checkpoint, validation, output / config.name, training)
 
 
@@ -326,7 +328,7 @@ def learning_predictor(
 ) -> Predictor:
     """Return a predictor of a network that is being taught, as it would be used now; the network stays as it is."""
     finished = finished_network(config, network)
-    return predictor_class(description.family)(finished, description, device, fast_dtype(device))
+    return predictor_class(description.family)(finished, description, device, dtype_for(description, device))
 
 
 def validation_look(

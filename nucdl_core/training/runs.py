@@ -13,6 +13,7 @@ import numpy as np
 
 from nucdl_core.files.writing import make_folder, replaced_folder, write_bytes
 from nucdl_core.steps.instances import Decision
+from nucdl_core.training.artificial import with_artificial
 from nucdl_core.training.checkpoint import looks_in
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.loop import LOG, Watch, train_network
@@ -109,7 +110,7 @@ def train_run(shop: Workshop, number: int) -> Run:
         validation = shop.images(part.validation)
         watch = watch_of(config, validation, shop)
         training = shop.images(part.training)
-        checkpoint = train_network(config, training, folder, shop.device, shop.workers, watch)
+        checkpoint = train_network(config, with_artificial(training, config), folder, shop.device, shop.workers, watch)
         best.append(max(looks_in(checkpoint), key=lambda look: look[1]))
         # Halves are judged by the decision that the model from all images will have.
         halves = len(shop.parts) > 1 and shop.decision is not None
@@ -128,7 +129,8 @@ def train_on_everything(shop: Workshop, run: Run) -> Path:
     make_folder(folder)
     # Its length is known, and nobody looks at it: with a falling rate it does not end at a chance state.
     config = dataclasses.replace(shop.config, steps=max(1, run.steps), validate_every=0, falling=True)
-    return train_network(config, list(shop.sources.values()), folder, shop.device, shop.workers)
+    everything = with_artificial(list(shop.sources.values()), config)
+    return train_network(config, everything, folder, shop.device, shop.workers)
 
 
 def copy_model(model: Path, folder: Path) -> None:

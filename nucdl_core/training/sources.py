@@ -46,6 +46,8 @@ class AnnotatedImage:
         Number type of its file.
     inverted : bool
         Whether its nuclei are dark in the file; here they are always bright.
+    synthetic : bool
+        Whether it was made to look like annotated images, with their sizes, noise and blur.
     """
 
     name: str
@@ -60,12 +62,11 @@ class AnnotatedImage:
     group: str = ""
     dtype: str = ""
     inverted: bool = False
+    synthetic: bool = False
 
 
-def prepare(
-    name: str, image: AnyArray, labels: AnyArray, modality: str = "", simulated: bool = False, group: str = ""
-) -> AnnotatedImage:
-    """Prepare one annotated image; see `AnnotatedImage`."""
+def prepare(name: str, image: AnyArray, labels: AnyArray, modality: str = "", **origin: Any) -> AnnotatedImage:
+    """Prepare one annotated image; see `AnnotatedImage`, as for what `origin` may say: group, simulated, synthetic."""
     numbered = relabel(labels)
     diameters = equivalent_diameters(numbered)
     sizes = np.zeros(len(diameters) + 1, np.float32)
@@ -82,9 +83,8 @@ def prepare(
         sizes=torch.from_numpy(sizes),
         diameter=float(np.median(diameters)),
         modality=modality,
-        simulated=simulated,
-        group=group,
         dtype=str(image.dtype),
+        **origin,
     )
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from nucdl_core.arrays import Floats, Labels, Mask
-from nucdl_core.labels import areas
+from nucdl_core.labels import areas, drop
+from nucdl_core.synthesis.covering import HALO, mostly_covered, soft_cover
 from nucdl_core.training.targets import normalized_distance
-
-# A covered nucleus is still to be found if at least this share of it can be seen.
-SMALLEST_VISIBLE_SHARE = 0.35
-# The light around a laid-over nucleus reaches this far beyond its outline, in nucleus diameters.
-HALO = 0.06
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ def superpose(below: Layers, above: Layers, diameter: float, rng: np.random.Gene
     chosen = rng.random(int(above.labels.max(initial=0)) + 1) < rng.uniform(0.2, 0.8)
     chosen[0] = False
     laid = chosen[above.labels] & above.inside
-    cover = _soften(laid, HALO * diameter)
+    cover = soft_cover(laid, HALO * diameter)
     gain = np.float32(np.exp(rng.normal(0, 0.3)))
     opacity = cover if rng.random() < 0.5 else cover * np.float32(rng.uniform(0, 0.7))
     labels = _without_remnants(below.labels, laid)
@@ -76,17 +71,7 @@ def superpose(below: Layers, above: Layers, diameter: float, rng: np.random.Gene
     )
 
 
-def _soften(mask: Mask, reach: float) -> Floats:
-    """Return 1 in the mask, falling to 0 within about `reach` pixels around it."""
-    outside = ndimage.distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
-    return np.asarray(np.clip(1 - (outside - 1) / max(2 * reach, 1), 0, 1), np.float32)
-
-
 def _without_remnants(labels: Labels, laid: Mask) -> Labels:
     """Remove what is covered, and nuclei of which too little stays visible."""
     visible = np.where(laid, 0, labels)
-    before, after = areas(labels), np.zeros(int(labels.max(initial=0)), np.int64)
-    left = areas(visible)
-    after[: left.size] = left
-    kept = np.concatenate([[False], after >= SMALLEST_VISIBLE_SHARE * before])
-    return np.asarray(np.where(kept[visible], visible, 0), np.int32)
+    return drop(visible, mostly_covered(visible, areas(labels)))

@@ -87,7 +87,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_training_finds_each_image_with
             return step
 
         with monkeypatch.context() as patched:
-            for name in ("write_atomically", "write_labels", "write_table"):
+            for name in ("write_grey", "write_labels", "write_table"):
                 patched.setattr(folder_module, name, dies(getattr(folder_module, name)))
             patched.setattr("pathlib.Path.unlink", dies(folder_module.Path.unlink))
             with contextlib.suppress(KeyboardInterrupt):

@@ -37,6 +37,7 @@ def test_every_command_is_there():
         "segment",
         "simulate",
         "study",
+        "synthesize",
         "train",
         "tune",
     ]

@@ -17,7 +17,7 @@ from nucdl_core.errors import BundleError
 from nucdl_core.model.batching import Group
 from nucdl_core.model.bundle import read_bundle
 from nucdl_core.model.device import resolve_device
-from nucdl_core.model.loading import load_model, make_predictor
+from nucdl_core.model.loading import dtype_for, load_model, make_predictor
 from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.model.registry import FAMILIES, build_network, family_of, load_part, predictor_class
@@ -115,6 +115,12 @@ def test_a_bundle_is_loaded_once_and_passes_its_own_test(bundle):
     loaded = load_model(bundle, "cpu")
     assert loaded is load_model(bundle, "cpu")
     assert loaded.self_test(bundle) <= loaded.description.tolerance
+
+
+def test_a_network_without_norms_is_computed_in_float32_and_all_others_in_the_fast_format(bundle, family, monkeypatch):
+    monkeypatch.setattr("nucdl_core.model.loading.fast_dtype", lambda device, integers=False: torch.bfloat16)
+    wanted = torch.float32 if family == "cnn" else torch.bfloat16
+    assert dtype_for(read_bundle(bundle).description, "cpu") == wanted
 
 
 def test_a_bundle_of_another_model_fails_the_test(bundle, predictor):

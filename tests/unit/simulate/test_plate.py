@@ -9,7 +9,6 @@ import pytest
 import tifffile
 
 from nucdl_core.errors import ConfigError, NucDLError
-from nucdl_core.simulate import plate
 from nucdl_core.simulate.plate import PLATE_MARKER, plan_sites, simulate_plate
 
 SIZE = (48, 64)
@@ -131,7 +130,7 @@ def test_a_plate_that_cannot_be_finished_leaves_the_former_one(tmp_path, monkeyp
     def full_disk(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(plate.tifffile, "imwrite", full_disk)
+    monkeypatch.setattr(tifffile, "imwrite", full_disk)
     for name in ("p", "new"):
         with pytest.raises(NucDLError, match=r"Plate_A01_s1_w1\.tif: cannot be written \(No space left on device\)"):
             simulate_plate(tmp_path / name, 3, SIZE, 1)

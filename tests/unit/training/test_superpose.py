@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from drawings import disks
 
-from nucdl_core.training.superpose import SMALLEST_VISIBLE_SHARE, Layers, superpose
+from nucdl_core.synthesis.covering import SMALLEST_VISIBLE_SHARE
+from nucdl_core.training.superpose import Layers, superpose
 from nucdl_core.training.targets import normalized_distance
 
 
