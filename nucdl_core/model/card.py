@@ -186,6 +186,31 @@ def tuned_card(description: BundleDescription, card: str) -> str:
     )
 
 
+ADAPTED_CARD_TEXT = """# {name}
+
+The model that is described below, taught further with {images} synthetic images which look like those that it was
+adapted to: at most {steps} steps of {batch} crops, of which {share:.0%} show synthetic images and the others what it
+was made for. Nobody annotated for it, so that nothing is known about how well it does on those images beyond what the
+report of the adaptation says. Its decision is that of the model before.
+
+---
+
+"""
+
+
+def adapted_card(description: BundleDescription, card: str) -> str:
+    """Put what an adaptation has changed before the card of the model that it started from."""
+    config = description.training["config"]
+    told = ADAPTED_CARD_TEXT.format(
+        name=description.name,
+        images=description.training["images"],
+        steps=config["steps"],
+        batch=config["batch"],
+        share=config["synthetic_share"],
+    )
+    return told + card
+
+
 def _rows(values: Mapping[str, Union[int, float]]) -> str:
     texts = {key: str(value) if isinstance(value, int) else f"{value:.3f}" for key, value in values.items()}
     return "\n".join(f"| {key} | {text} |" for key, text in texts.items())

@@ -32,9 +32,16 @@ Finder = Callable[[Path], Mapping[str, Labels]]
 def find_nuclei(
     source: AnnotatedImage, predictor: Predictor, views: str = "none", diameter: Optional[float] = None
 ) -> Labels:
-    """Segment an annotated image as users will, with the size estimated unless it is given, int32 (H, W)."""
+    """Segment an annotated image as users will; see `find_nuclei_in`."""
+    return find_nuclei_in(image_of(source), predictor, views, diameter)
+
+
+def find_nuclei_in(
+    image: Floats, predictor: Predictor, views: str = "none", diameter: Optional[float] = None
+) -> Labels:
+    """Segment a normalized image as users will, with the size estimated unless it is given, int32 (H, W)."""
     config = SegmentConfig(views=views, diameter=diameter)
-    return segment_normalized(Job(NormalizedImage(image_of(source)), predictor, config)).labels
+    return segment_normalized(Job(NormalizedImage(image), predictor, config)).labels
 
 
 def mean_f1(truth: Labels, found: Labels) -> float:
