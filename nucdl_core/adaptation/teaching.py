@@ -12,8 +12,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 
 from nucdl_core.config import require
-from nucdl_core.files.writing import make_folder, write_bytes
-from nucdl_core.model.bundle import CARD, ZOO, Bundle, read_card, read_description
+from nucdl_core.files.writing import make_folder
+from nucdl_core.model.bundle import ZOO, Bundle, read_card
 from nucdl_core.model.card import adapted_card
 from nucdl_core.simulate.field import random_config
 from nucdl_core.synthesis.artificial import SyntheticImage
@@ -21,7 +21,7 @@ from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defaults import own_config
 from nucdl_core.training.defocus import simulate_annotated
 from nucdl_core.training.loop import Watch, train_network
-from nucdl_core.training.recipe import draft_description, make_bundle, validation_look
+from nucdl_core.training.recipe import Known, draft_description, make_bundle, validation_look
 from nucdl_core.training.runs import MODEL
 from nucdl_core.training.sources import AnnotatedImage, prepare
 
@@ -136,11 +136,9 @@ def teach(
     checkpoint = train_network(settings, sources, folder, device, workers, watch)
     # What it reaches on synthetic images says little, and stands in the report of the adaptation.
     reached: Dict[str, Any] = {"validation": {}, "validation_images": 0, "decoders": {}}
-    decision = start.description.decision
-    model = make_bundle(settings, checkpoint, lessons.judging, folder / MODEL, lessons.teaching, decision, reached)
-    card = adapted_card(read_description(model), read_card(start.folder))
-    write_bytes(model / CARD, card.encode("utf-8"))
-    return model
+    card = functools.partial(adapted_card, card=read_card(start.folder))
+    known = Known(start.description.decision, reached, card)
+    return make_bundle(settings, checkpoint, lessons.judging, folder / MODEL, lessons.teaching, known)
 
 
 def settings_of(start: Bundle, config: TeachConfig, has_known: bool) -> TrainConfig:

@@ -35,7 +35,7 @@ from nucdl_core.training.checkpoint import looks_in
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.judging import find_nuclei, mean_f1
 from nucdl_core.training.loop import LOG, Watch, train_network
-from nucdl_core.training.recipe import draft_description, learning_predictor, make_bundle
+from nucdl_core.training.recipe import Known, draft_description, learning_predictor, make_bundle
 from nucdl_core.training.runs import read_log
 from nucdl_core.training.sources import AnnotatedImage, image_of, truth_of
 
@@ -72,7 +72,7 @@ def teach(folder: StudyFolder, name: str, device: str = "cpu") -> None:
     taught, judges, tested = ([sources[each] for each in names] for names in parts.values())
     watch = Watch(ViewsLook(config, judges, own / VIEWS_FILE, device))
     checkpoint = train_network(config, taught, own, device, workers=0, watch=watch)
-    make_bundle(config, checkpoint, judges, own / TRAINED_MODEL, taught, first_decision(config))
+    make_bundle(config, checkpoint, judges, own / TRAINED_MODEL, taught, Known(first_decision(config)))
     predictor = load_model(own / TRAINED_MODEL, device)
     scored = {TEST_PART: tested, TRAINING_PART: taught[: plan.design.scored_training_images]}
     rows = [row for part, sources in scored.items() for row in score(sources, predictor, part, plan.images)]

@@ -16,7 +16,7 @@ from nucdl_core.scores.matching import summarize
 from nucdl_core.scores.significance import bootstrap_interval
 from nucdl_core.training.judging import IMAGES_FOLDER, OWN, Finder, Judging, scores_of_method
 from nucdl_core.training.plan import APART, REPORT
-from nucdl_core.training.recipe import make_bundle, refuse_what_is_no_model
+from nucdl_core.training.recipe import Known, make_bundle, refuse_what_is_no_model
 from nucdl_core.training.runs import Run, Workshop, copy_model, train_on_everything
 from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.verdict import Verdict, judge
@@ -118,7 +118,7 @@ def learn_from_all(shop: Workshop, best: Run, model: Path, reached: Dict[str, ob
     everything = list(shop.sources.values())
     # It has learnt from all images, so that none can judge decisions: one that was found with half of them is taken.
     decision = shop.decision or read_description(best.models[0]).decision
-    make_bundle(shop.config, checkpoint, everything, model, everything, decision, reached)
+    make_bundle(shop.config, checkpoint, everything, model, everything, Known(decision, reached))
 
 
 def notes_on(sources: Iterable[AnnotatedImage]) -> List[str]:

@@ -162,14 +162,33 @@ def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[
     return training, validation
 
 
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What is known of a model before it is calibrated.
+
+    Attributes
+    ----------
+    decision : Decision
+        One that is known to be good, which is left only for a clear gain.
+    reached : dict, optional
+        What it, or models of the same kind, reached, where it is to be neither calibrated nor judged on the validation
+        images: because it has learnt from them, or because others are to be judged by the same decision.
+    card : callable
+        Writes its card.
+    """
+
+    decision: Decision
+    reached: Optional[Dict[str, Any]] = None
+    card: Callable[[BundleDescription], str] = own_card
+
+
 def make_bundle(
     config: TrainConfig,
     checkpoint: Path,
     validation: Sequence[AnnotatedImage],
     folder: Path,
     taught: Sequence[AnnotatedImage],
-    decision: Optional[Decision] = None,
-    reached: Optional[Dict[str, Any]] = None,
+    known: Optional[Known] = None,
 ) -> Path:
     """Turn a checkpoint into a bundle with a decision calibrated on the validation images.
 
@@ -186,12 +205,8 @@ def make_bundle(
         Of the bundle.
     taught : sequence of AnnotatedImage
         The images that it was trained on.
-    decision : Decision, optional
-        A decision that is known to be good, which is left only for a clear gain; without one it is searched from the
-        ground, on simulated fields as well.
-    reached : dict, optional
-        What it, or models of the same kind, reached, where it is to be neither calibrated nor judged on `validation`:
-        because it has learnt from them, or because others are to be judged by the same decision.
+    known : Known, optional
+        What is known of it before; without it the decision is searched from the ground, on simulated fields as well.
 
     Returns
     -------
@@ -203,23 +218,23 @@ def make_bundle(
     draft = draft_description(config)
     predictor = predictor_class(draft.family)(network, draft, "cpu", torch.float32)
     with predictor.recording() as recorded:
-        seen = predict_all(validation, predictor) if decision is None else predict_each(validation, predictor)
+        seen = predict_all(validation, predictor) if known is None else predict_each(validation, predictor)
     decoders: Dict[str, float] = {}
-    known = decision is not None
-    if decision is None:
+    reached, card = (None, model_card) if known is None else (known.reached, known.card)
+    if known is None:
         decision, decoders = calibrate(seen, predictor)
-    elif reached is None:
-        decision = recalibrate(seen, predictor, decision)
+    else:
+        decision = known.decision if reached else recalibrate(seen, predictor, known.decision)
     predictor.description = dataclasses.replace(draft, decision=decision)
     metrics = reached or {**scores_on(validation, predictor), "decoders": decoders}
     training = {"images": len(taught), "config": dataclasses.asdict(config), "nucdl": __version__}
-    made = purpose_of(config, taught, general=not known)
+    made = purpose_of(config, taught, general=known is None)
     description = dataclasses.replace(predictor.description, training=training, metrics=metrics, made_for=made)
     sample = np.ascontiguousarray(image_of(validation[0])[:TEST_SIDE, :TEST_SIDE])
     test = {name: values.astype(np.float16) for name, values in predictor.respond(sample).items()}
     files = {WEIGHTS: weights, TEST: {"input": sample, **test}, **recorded}
     with replaced_folder(folder) as new:
-        write_bundle(new, description, files, own_card if known else model_card)
+        write_bundle(new, description, files, card)
         load_model(new, "cpu").self_test(new)
     return folder
 

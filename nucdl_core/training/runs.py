@@ -18,7 +18,7 @@ from nucdl_core.training.checkpoint import looks_in
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.loop import LOG, Watch, train_network
 from nucdl_core.training.plan import RUN
-from nucdl_core.training.recipe import draft_description, make_bundle, validation_look
+from nucdl_core.training.recipe import Known, draft_description, make_bundle, validation_look
 from nucdl_core.training.sources import AnnotatedImage
 from nucdl_core.training.split import Part
 
@@ -116,7 +116,8 @@ def train_run(shop: Workshop, number: int) -> Run:
         halves = len(shop.parts) > 1 and shop.decision is not None
         reached = {"validation": {"mean_f1": best[-1][1]}, "validation_images": len(validation), "decoders": {}}
         model, told = folder / MODEL, reached if halves else None
-        models.append(make_bundle(config, checkpoint, validation, model, training, shop.decision, told))
+        known = None if shop.decision is None else Known(shop.decision, told)
+        models.append(make_bundle(config, checkpoint, validation, model, training, known))
         curves[folder.name] = read_log(folder / LOG)
     return Run(
         name, models, float(np.mean([score for _, score in best])), round(np.mean([step for step, _ in best])), curves
