@@ -76,8 +76,8 @@ class GreyRange:
 
 
 @dataclass(frozen=True)
-class TranslatingPainter:
-    """Paints by a pix2pix that has learnt from images with their (found or annotated) nuclei (Hollandi et al.).
+class Translator:
+    """A pix2pix that has learnt, with the grey values of the images that it learnt from.
 
     Attributes
     ----------
@@ -88,9 +88,25 @@ class TranslatingPainter:
     generator: nn.Module
     greys: GreyRange
 
+    def translate(self, maps: Floats, rng: np.random.Generator) -> Floats:
+        """Turn maps (C, H, W) into an image (H, W), float32, in the grey values of its images."""
+        return self.greys.outwards(translate(self.generator, maps, rng))
+
+
+class TranslatingPainter(Translator):
+    """Paints by a pix2pix that has learnt from images with their (found or annotated) nuclei (Hollandi et al.)."""
+
     def paint(self, labels: Labels, rng: np.random.Generator) -> AnyArray:
         """Make an image, float32."""
-        return self.greys.outwards(translate(self.generator, maps_of(labels), rng))
+        return self.translate(maps_of(labels), rng)
+
+
+class Naturalizer(Translator):
+    """Makes artificial images natural by a pix2pix (Kromp et al.)."""
+
+    def naturalize(self, image: AnyArray, rng: np.random.Generator) -> Floats:
+        """Return the natural image of an artificial one, float32 (H, W)."""
+        return self.translate(self.greys.inwards(image)[None], rng)
 
 
 def learn_to_paint(
@@ -133,24 +149,6 @@ def maps_of(labels: Labels) -> Floats:
     numbered = relabel(labels)
     rims = outlines(numbered).astype(np.float32)
     return np.stack([normalized_distance(numbered), rims]) * np.float32(2) - np.float32(1)
-
-
-@dataclass(frozen=True)
-class Naturalizer:
-    """Makes artificial images natural by a pix2pix (Kromp et al.).
-
-    Attributes
-    ----------
-    generator : nn.Module
-    greys : GreyRange
-    """
-
-    generator: nn.Module
-    greys: GreyRange
-
-    def naturalize(self, image: AnyArray, rng: np.random.Generator) -> Floats:
-        """Return the natural image of an artificial one, float32 (H, W)."""
-        return self.greys.outwards(translate(self.generator, self.greys.inwards(image)[None], rng))
 
 
 def learn_to_naturalize(
