@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nucdl_core.arrays import Floats, Labels
+from nucdl_core.model.networks.meanings import BOUNDARY_WEIGHT
 from nucdl_core.model.networks.windows import THREE_CLASSES
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.lessons import Batch, Lesson, in_fast_format
 from nucdl_core.training.superpose import Layers
 from nucdl_core.training.targets import boundary_map, gap_map
 
-# The boundary weighs ten times as much as the rest (Caicedo et al.).
-CLASS_WEIGHTS = (1.0, 1.0, 10.0)
+CLASS_WEIGHTS = (1.0, 1.0, BOUNDARY_WEIGHT)
 # Background between touching nuclei weighs so much more than other pixels (Kromp et al., after Ronneberger et al.).
 BETWEEN = 10.0
 # A line of one pixel, blurred with a sigma of one pixel, is so bright in its middle; targets are brought back to 1.

@@ -38,6 +38,14 @@ def test_three_classes_are_background_or_not_and_the_boundary():
     assert found.max() == 2
 
 
+def test_the_weight_of_the_boundary_in_training_does_not_widen_nuclei():
+    # Half as probable as the background, a boundary that weighs ten times as much is said with odds of five to one.
+    said = np.log(np.array([1, 1e-6, 5], np.float32))[:, None, None] * np.ones((1, 4, 4), np.float32)
+    maps = maps_of(said, meanings.three_classes)
+    assert np.allclose(maps.foreground, 1 / 3, atol=1e-3)
+    assert np.allclose(maps.boundary, 5 / 6, atol=1e-3)
+
+
 def test_shrunk_nuclei_grow_back_and_are_told_apart():
     labels, inner = two_squares()
     maps = maps_of(logits(inner)[None], meanings.shrunk_nuclei)
