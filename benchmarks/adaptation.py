@@ -24,10 +24,10 @@ import click
 import numpy as np
 import pandas as pd
 
-from nucdl_core.adaptation.evidence import gather_evidence
+from nucdl_core.adaptation.evidence import gather_gains
 from nucdl_core.adaptation.images import PlainImage, SeenImage, seen_images
 from nucdl_core.adaptation.styles import Style, simulated_style, translated_style
-from nucdl_core.adaptation.teaching import JUDGES, Lessons, TeachConfig, lessons_of, teach, usual_fields
+from nucdl_core.adaptation.teaching import JUDGES, Lessons, TeachConfig, lessons_of, teach_further, usual_fields
 from nucdl_core.adaptation.translation import TranslationConfig
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.files.writing import make_folder, write_table
@@ -159,7 +159,7 @@ def by_nothing(bench: Bench, domain: Domain, folder: Path) -> Path:
 def taught(bench: Bench, style: Style, folder: Path, share: Optional[float] = None) -> Path:
     print(f"  misfit {style.misfit:.2f}", flush=True)
     config = bench.config if share is None else dataclasses.replace(bench.config, share=share)
-    return teach(bench.start, lessons_of([style.pairs(bench.shapes, seed=0)]), config, folder, "cpu")
+    return teach_further(bench.start, lessons_of([style.pairs(bench.shapes, seed=0)]), config, folder, "cpu")
 
 
 WAYS: Dict[str, Way] = {
@@ -181,7 +181,7 @@ def annotated_bound(bench: Bench, domain: Domain, folder: Path) -> Dict[str, Lab
         judged = names[half::2]
         learnt = [sources[name] for name in names if name not in judged]
         lessons = Lessons(learnt, learnt[:1])
-        model = teach(bench.start, lessons, bench.config, folder / f"half{half}", "cpu")
+        model = teach_further(bench.start, lessons, bench.config, folder / f"half{half}", "cpu")
         images = {name: image for name, image, _ in domain.images}
         found.update({name: find_nuclei_in(normalize(images[name]), load_model(model, "cpu")) for name in judged})
     return found
@@ -203,7 +203,7 @@ def evidence_on(bench: Bench, domain: Domain, model: Path) -> Dict[str, float]:
     models = [load_model(bench.start.folder, "cpu"), load_model(model, "cpu")]
     second = load_model(find_bundle("nuclei_maskrcnn"), "cpu")
     images = [normalize(image) for _, image, _ in domain.images]
-    evidence = gather_evidence(images, models, second, judging, usual_fields())
+    evidence = gather_gains(images, models, second, judging, usual_fields())
     return {**dataclasses.asdict(evidence), "misfit": style.misfit}
 
 

@@ -47,7 +47,7 @@ class Signs:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Gains:
     """By how much an adapted model differs from the one before.
 
     Attributes
@@ -74,13 +74,13 @@ class Evidence:
     usual: float
 
 
-def gather_evidence(
+def gather_gains(
     images: Sequence[Floats],
     models: Sequence[Predictor],
     second: Optional[Predictor],
     synthetic: Sequence[AnnotatedImage],
     usual: Sequence[AnnotatedImage],
-) -> Evidence:
+) -> Gains:
     """Compare an adapted model with the one before on images without truth.
 
     Parameters
@@ -96,7 +96,7 @@ def gather_evidence(
 
     Returns
     -------
-    Evidence
+    Gains
     """
     found = [[find_nuclei_in(image, model) for image in images] for model in models]
     others = None if second is None else [find_nuclei_in(image, second) for image in images]
@@ -105,7 +105,7 @@ def gather_evidence(
     gains = {
         field.name: getattr(after, field.name) - getattr(before, field.name) for field in dataclasses.fields(Signs)
     }
-    return Evidence(
+    return Gains(
         **gains,
         same=float(np.mean([mean_f1(old, new) for old, new in zip(*found)])),
         count=math.log((counts[1] + 1) / (counts[0] + 1)),

@@ -91,7 +91,7 @@ def lessons_of(styles: Sequence[Sequence[SyntheticImage]], known: Sequence[Annot
     return Lessons(*parts, known)
 
 
-def teach(
+def teach_further(
     start: Bundle,
     lessons: Lessons,
     config: TeachConfig,

@@ -9,7 +9,7 @@ from drawings import disks
 from scipy import ndimage
 
 from nucdl_core.adaptation import evidence
-from nucdl_core.adaptation.evidence import edge_steepness, gather_evidence, plausible_share, view_agreement
+from nucdl_core.adaptation.evidence import edge_steepness, gather_gains, plausible_share, view_agreement
 from nucdl_core.training.sources import prepare
 
 LABELS = disks((90, 120), [(25, 25), (25, 60), (60, 40), (60, 90)], 9)
@@ -71,7 +71,7 @@ def test_steepness_does_not_depend_on_brightness():
 def test_evidence_is_the_difference_between_the_models():
     source = prepare("one", IMAGE * 100, LABELS)
     worse = Model(np.where(LABELS > 2, 0, LABELS))
-    found = gather_evidence([IMAGE], [worse, Model(LABELS)], Model(LABELS), [source], [source])
+    found = gather_gains([IMAGE], [worse, Model(LABELS)], Model(LABELS), [source], [source])
     assert found.second == pytest.approx(1 - 2 * 2 / 6) and found.synthetic == pytest.approx(1 - 2 * 2 / 6)
     assert found.usual == found.synthetic and found.views == 0
     assert found.same == pytest.approx(2 * 2 / 6)
@@ -80,7 +80,7 @@ def test_evidence_is_the_difference_between_the_models():
 
 def test_a_model_is_no_better_than_itself():
     source = prepare("one", IMAGE * 100, LABELS)
-    found = gather_evidence([IMAGE], [Model(LABELS)] * 2, None, [source], [source])
+    found = gather_gains([IMAGE], [Model(LABELS)] * 2, None, [source], [source])
     values = dataclasses.asdict(found)
     assert math.isnan(values.pop("second")) and values.pop("same") == 1
     assert set(values.values()) == {0.0}

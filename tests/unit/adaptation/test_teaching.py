@@ -8,7 +8,7 @@ from drawings import field
 
 from nucdl_core.adaptation.images import SeenImage
 from nucdl_core.adaptation.styles import PIX2PIX_DIAMETER, simulated_style, translated_style
-from nucdl_core.adaptation.teaching import TeachConfig, lessons_of, settings_of, teach, usual_fields
+from nucdl_core.adaptation.teaching import TeachConfig, lessons_of, settings_of, teach_further, usual_fields
 from nucdl_core.adaptation.translation import TranslationConfig
 from nucdl_core.errors import ConfigError
 from nucdl_core.model.bundle import read_bundle
@@ -58,7 +58,7 @@ def test_a_taught_model_has_the_decision_of_the_one_before_and_other_weights(tin
         "nucdl_core.adaptation.teaching.settings_of",
         lambda *arguments: dataclasses.replace(settings_of(*arguments), **small),
     )
-    model = teach(start, lessons_of([pairs()]), TeachConfig(steps=2), tmp_path / "run", "cpu", workers=0)
+    model = teach_further(start, lessons_of([pairs()]), TeachConfig(steps=2), tmp_path / "run", "cpu", workers=0)
     new = read_bundle(model)
     assert new.description.decision == start.description.decision
     assert new.sha256 != start.sha256
