@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -81,7 +82,7 @@ def synthesize_files(
     output : Path
         Receives the folders ``images`` and ``masks`` (``MODE_0001.tif`` in both) and ``synthesis.json``. A folder that
         was written so before is replaced once the new one is complete. A pix2pix learns in the folder
-        ``OUTPUT_pix2pix`` beside it, where it goes on if it was stopped.
+        ``OUTPUT_pix2pix`` beside it, where it goes on, with the same images and settings, if it was stopped.
     config : SynthesisConfig
     progress : callable
         Wraps the iteration over the images, for example in a progress bar.
@@ -155,9 +156,17 @@ def _naturalizer(
 ) -> Optional[Naturalizer]:
     if config.mode != "pix2pix":
         return None
-    folder = output.with_name(f"{output.name}_pix2pix")
+    folder = output.with_name(f"{output.name}_pix2pix") / _digest(annotated, config)
     make_folder(folder)
     return learn_to_naturalize(annotated, config.translation, folder, device)
+
+
+def _digest(annotated: ImagesWithNuclei, config: SynthesisConfig) -> str:
+    """Return a fingerprint of what a pix2pix learns from, so that it never goes on with something else."""
+    digest = hashlib.sha256(repr(config.translation).encode())
+    for array in (each for pair in annotated for each in pair):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _simulated(annotated: ImagesWithNuclei, config: SynthesisConfig) -> Iterator[SyntheticImage]:

@@ -61,6 +61,16 @@ def test_the_same_seed_makes_the_same_files_and_an_older_folder_is_replaced(data
     assert not np.array_equal(read_image(tmp_path / "new" / "images" / "artificial_0001.tif"), first)
 
 
+def test_a_pix2pix_of_other_images_is_not_taken(data, tmp_path):
+    settings = {"mode": "pix2pix", "translation": TranslationConfig(epochs=1, width=4), "count": 1}
+    for _ in range(2):
+        make(data, tmp_path / "new", **settings)
+    assert len(list((tmp_path / "new_pix2pix").iterdir())) == 1
+    tifffile.imwrite(data / "images" / "field0.tif", field(radius=9, peak=900)[0])
+    make(data, tmp_path / "new", **settings)
+    assert len(list((tmp_path / "new_pix2pix").iterdir())) == 2
+
+
 def test_a_folder_with_other_files_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "mine.tif").write_text("x")
