@@ -53,12 +53,14 @@ def _score_cells(records: Sequence[Dict[str, Any]], name: str) -> List[Cell]:
     known = [record[name] for record in records if not math.isnan(record[name])]
     best = min(known, default=None) if name in ERROR_COUNTS else max(known, default=None)
     several = len(set(known)) > 1
-    digits = 1 if name in ERROR_COUNTS else 3
+    digits, highest = (1, math.inf) if name in ERROR_COUNTS else (3, 1.0)
     cells = []
     for record in records:
         value, low, high = (record[f"{name}{bound}"] for bound in ("", "_low", "_high"))
         text = _NOTHING if math.isnan(value) else f"{value:.{digits}f}"
-        remark = "" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
+        # Of two replicates an interval reaches beyond what is possible.
+        bounds = f"{max(low, 0.0):.{digits}f} to {min(high, highest):.{digits}f}"
+        remark = "" if math.isnan(low) else bounds
         cells.append(Cell(text, several and value == best, remark))
     return cells
 

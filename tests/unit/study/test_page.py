@@ -12,6 +12,8 @@ from study_results import image_score, study, training, varied
 from nucdl_core.errors import ConfigError
 from nucdl_core.reports import page as pages
 from nucdl_core.study.page import write_study_report
+from nucdl_core.study.statistics import SUMMARIZED
+from nucdl_core.study.tables import cell_table
 
 
 def two_grids():
@@ -68,6 +70,14 @@ def test_the_best_cell_is_bold_and_one_without_scores_has_a_dash(tmp_path):
     assert '<td class="best">0.600</td>' in row_of["m"]
     assert "<td>0.500</td>" in row_of["n"]
     assert "<td>0</td><td>0</td><td>-</td>" in row_of["k"]
+
+
+def test_the_interval_of_two_replicates_ends_at_what_is_possible():
+    row = {"network": "n", "replicates": 2, "test_images": 1}
+    row.update({f"{name}{bound}": 0.5 for name in SUMMARIZED for bound in ("", "_low", "_high")})
+    row.update({"mean_f1_low": -0.2, "mean_f1_high": 1.2, "merges_low": -3.0, "merges_high": 4.0})
+    remarks = [cell.remark for cell in cell_table(pd.DataFrame([row]), ["network"]).rows[0]]
+    assert "0.000 to 1.000" in remarks and "0.0 to 4.0" in remarks
 
 
 def test_the_page_says_its_limits(tmp_path):
