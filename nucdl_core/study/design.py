@@ -30,6 +30,7 @@ DECIDED = (
     "rescaled",
     "regions",
     "simulated_share",
+    "synthetic_share",
     "initial",
     "seed",
     "validate_every",
@@ -63,6 +64,8 @@ class StudyCell:
         How many different crops; 0 makes each anew.
     simulated : float
         Share of simulated crops.
+    artificial : float
+        Share of crops of artificial crowds, see `training.artificial`.
     replicate : int
         From 0; each with other images, as far as there are others, and other chance.
     """
@@ -76,12 +79,14 @@ class StudyCell:
     cycles: float = 1.0
     regions: int = 0
     simulated: float = 0.0
+    artificial: float = 0.0
     replicate: int = 0
 
     def __post_init__(self) -> None:
         require(self.images >= 0, f"images is {self.images}; give how many teach, or 0 for all")
         require(self.cycles > 0, f"cycles is {self.cycles}; it must be positive")
-        require(0 <= self.simulated <= 1, f"simulated is {self.simulated}; it lies in [0, 1]")
+        for name in ("simulated", "artificial"):
+            require(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name)}; it lies in [0, 1]")
         require(
             self.simulated == 0 or "simulated" in classes_of(self.augmentation),
             f"simulated is {self.simulated}, but augmentation is {self.augmentation}, which leaves simulated crops out",
@@ -206,6 +211,7 @@ class StudyDesign:
             rescaled=cell.rescaled,
             regions=cell.regions,
             simulated_share=cell.simulated,
+            synthetic_share=cell.artificial,
             seed=usual.seed + cell.replicate,
             initial="" if cell.start in (CHANCE, PRETRAINED) else cell.start,
             pretrained=usual.pretrained if cell.start == PRETRAINED else None,

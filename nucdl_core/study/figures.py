@@ -28,7 +28,7 @@ _LINES = {
     "cycles": "Mean F1 against the training time (logarithmic scale)",
     "regions": "Mean F1 against the number of different crops",
 }
-_LEVELS = ("start", "augmentation", "rescaled", "simulated")
+_LEVELS = ("start", "augmentation", "rescaled", "simulated", "artificial")
 
 
 @dataclass(frozen=True)

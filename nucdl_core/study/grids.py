@@ -20,6 +20,7 @@ FACTOR_TITLES = {
     "cycles": "training time",
     "regions": "different crops",
     "simulated": "simulated crops",
+    "artificial": "artificial crops",
 }
 _TEXTS: Dict[str, Callable[[Any], str]] = {
     "images": lambda level: f"{level:g}",
@@ -27,6 +28,7 @@ _TEXTS: Dict[str, Callable[[Any], str]] = {
     "cycles": lambda level: f"{level:g} x usual",
     "regions": lambda level: f"{level:g}" if level else "always new",
     "simulated": lambda level: f"{level:.0%}",
+    "artificial": lambda level: f"{level:.0%}",
 }
 # Always new crops are more than any number of different ones.
 _ORDER: Dict[str, Callable[[Any], Any]] = {
@@ -35,6 +37,7 @@ _ORDER: Dict[str, Callable[[Any], Any]] = {
     "cycles": lambda level: level,
     "regions": lambda level: level or float("inf"),
     "simulated": lambda level: level,
+    "artificial": lambda level: level,
 }
 
 

@@ -22,6 +22,7 @@ FACTORS = (
     "cycles",
     "regions",
     "simulated",
+    "artificial",
 )
 """What a grid may vary: columns of the table of trainings."""
 TEST_PART, TRAINING_PART = "test", "training"

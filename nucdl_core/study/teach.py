@@ -31,6 +31,7 @@ from nucdl_core.study.folder import (
 )
 from nucdl_core.study.images import POOL_PART, VALIDATION_PART, Images, images_for
 from nucdl_core.study.results import TEST_PART, TRAINING_PART
+from nucdl_core.training.artificial import with_artificial
 from nucdl_core.training.checkpoint import looks_in
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.judging import find_nuclei, mean_f1
@@ -71,7 +72,7 @@ def teach(folder: StudyFolder, name: str, device: str = "cpu") -> None:
     sources = read_images(folder, [each for names in parts.values() for each in names])
     taught, judges, tested = ([sources[each] for each in names] for names in parts.values())
     watch = Watch(ViewsLook(config, judges, own / VIEWS_FILE, device))
-    checkpoint = train_network(config, taught, own, device, workers=0, watch=watch)
+    checkpoint = train_network(config, with_artificial(taught, config), own, device, workers=0, watch=watch)
     make_bundle(config, checkpoint, judges, own / TRAINED_MODEL, taught, Known(first_decision(config)))
     predictor = load_model(own / TRAINED_MODEL, device)
     scored = {TEST_PART: tested, TRAINING_PART: taught[: plan.design.scored_training_images]}

@@ -17,6 +17,7 @@ USUAL = {
     "cycles": 1.0,
     "regions": 0,
     "simulated": 0.0,
+    "artificial": 0.0,
 }
 N_TRUTH = 20
 VIEWS = ("training", "step", "none", "flips")

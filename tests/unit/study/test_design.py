@@ -88,10 +88,20 @@ def test_settings_come_from_the_study_then_from_the_network_then_from_the_cell()
     made = design()
     assert made.config(StudyCell("unet")).steps == 100
     config = made.config(
-        StudyCell("cnn", cycles=0.5, augmentation="-blur", rescaled=False, regions=7, simulated=0.1, replicate=3)
+        StudyCell(
+            "cnn",
+            cycles=0.5,
+            augmentation="-blur",
+            rescaled=False,
+            regions=7,
+            simulated=0.1,
+            artificial=0.2,
+            replicate=3,
+        )
     )
     assert (config.architecture, config.steps, config.batch, config.seed) == ("cnn", 24, 2, 4)
-    assert (config.augmentation, config.rescaled, config.regions, config.simulated_share) == ("-blur", False, 7, 0.1)
+    assert (config.augmentation, config.rescaled, config.regions) == ("-blur", False, 7)
+    assert (config.simulated_share, config.synthetic_share) == (0.1, 0.2)
 
 
 def test_a_training_begins_with_chance_or_a_model_or_pretrained_weights():
@@ -131,6 +141,7 @@ def test_a_study_that_makes_no_sense_is_refused(changes, reason):
         ({"images": [-1]}, "grid it: .*images is -1"),
         ({"cycles": [0]}, "grid it: .*cycles is 0"),
         ({"simulated": [2]}, "grid it: .*simulated is 2"),
+        ({"artificial": [2]}, "grid it: .*artificial is 2"),
         ({"rescaled": ["yes"]}, "grid it: .*rescaled"),
     ],
 )

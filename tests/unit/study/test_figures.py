@@ -27,6 +27,7 @@ NETWORK_FIGURES = {"f1_by_network", "score_by_cost", "errors_by_network", "train
         ("cycles", [0.5, 2.0], {"score_by_cycles"}),
         ("regions", [50, 0], {"score_by_regions"}),
         ("simulated", [0.0, 0.5], {"score_by_simulated"}),
+        ("artificial", [0.0, 0.5], {"score_by_artificial"}),
         ("network", ["n"], set()),
     ],
 )
