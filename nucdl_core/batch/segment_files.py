@@ -15,6 +15,8 @@ import torch
 
 from nucdl_core import __version__
 from nucdl_core.arrays import Labels
+from nucdl_core.batch.extra_outputs import NOTHING_MORE, ExtraOutputs
+from nucdl_core.batch.outputs import OutputWriter, extra_columns, finish_nuclei
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.files.folders import LABEL_SUFFIX, refuse_same_names
@@ -98,6 +100,7 @@ def segment_files(
     config: SegmentConfig,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
     tile_progress: Optional[TileProgress] = None,
+    outputs: ExtraOutputs = NOTHING_MORE,
 ) -> List[ImageRecord]:
     """Segment image files one by one; a file that cannot be used does not stop the others.
 
@@ -111,6 +114,8 @@ def segment_files(
         Wraps the iteration over the files, for example in a progress bar.
     tile_progress : callable, optional
         See `segment.segment`; called for images that are larger than a tile.
+    outputs : ExtraOutputs
+        What is written besides.
 
     Returns
     -------
@@ -128,17 +133,23 @@ def segment_files(
     def find(path: Path, number: int) -> ImageResult:
         image = read_image(path)
         found = segment(image, config, progress=tile_progress)
+        found, table = finish_nuclei(found, object_table(found, number, path.name), image, outputs)
+        writer.add(path.stem, image, found)
         diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
         warnings = tuple(misfits(bundle.description.made_for, traits_of(image, found.diameter)).values())
-        return ImageResult(found.labels, object_table(found, number, path.name), diameter, warnings)
+        return ImageResult(found.labels, table, diameter, warnings)
 
     refuse_same_names(files)
-    config = dataclasses.replace(config, keep_probability=False)
+    config = dataclasses.replace(config, keep_probability=outputs.probability)
     bundle = read_bundle(find_bundle(config.model))
     load_model(bundle.folder, resolve_device(config.device))
     make_folder(output)
-    records = do_each(((path, path) for path in progress(files)), find, output, OBJECT_COLUMNS)
-    write_json(output / "run.json", describe_run(config, bundle, records))
+    writer = OutputWriter(output, outputs)
+    columns = (*OBJECT_COLUMNS, *extra_columns(outputs))
+    records = do_each(((path, path) for path in progress(files)), find, output, columns)
+    writer.finish()
+    described = {**describe_run(config, bundle, records), "outputs": dataclasses.asdict(outputs)}
+    write_json(output / "run.json", described)
     return records
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional, Sequence, Tuple
 
 import click
 
+from nucdl_core.cli.output_options import output_options, outputs_of
 from nucdl_core.cli.segment_list import choose_source, list_options, segment_list
 from nucdl_core.cli.words import EXISTING, EXISTING_FOLDER, FOLDER, exit_with_failures
 from nucdl_core.config import DEFAULT_MODEL, DEVICES, PRESETS, VIEWS, SegmentConfig
@@ -46,11 +47,13 @@ if TYPE_CHECKING:
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
 @click.option("--views", type=click.Choice(VIEWS), default=None, help="Views to look at, instead of the preset's.")
 @click.option("--refine", type=click.Choice(["on", "off"]), default=None, help="Correct outlines, or do not.")
+@output_options
 @list_options
 def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
     """Find the nuclei in image files and in the images of folders.
 
-    Writes NAME_labels.tif for each image, objects.csv and run.json. An image that cannot be used does not stop the
+    Writes NAME_labels.tif for each image, objects.csv and run.json, and on request pictures, maps, ROIs, other forms
+    and more measurements. An image that cannot be used does not stop the
     others; it is listed at the end and the exit code is 3. The preset 'balanced' looks at four mirrored views of each
     image, 'best' at all eight mirrored and turned ones; both take up to as many times as long as there are views.
     'nucdl models list' shows the models that --model takes by name; run.json warns of images unlike those that the
@@ -59,7 +62,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
     With --csv instead of files, whole plates are done, several images at a time, as screens are: checked before the
     work, resumed by the same command, with merged tables and a report. Exit codes are those of 'nucdl screen run'.
     """
-    csv = choose_source(inputs, settings)
+    csv, outputs = choose_source(inputs, settings), outputs_of(settings)
     care = dict(PRESETS[settings["preset"]])
     if settings["views"] is not None:
         care["views"] = settings["views"]
@@ -78,7 +81,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
         **care,
     )
     if csv is not None:
-        segment_list(csv, output, config, settings)
+        segment_list(csv, output, config, outputs, settings)
         return
     from tqdm import tqdm
 
@@ -86,7 +89,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
     from nucdl_core.files.folders import image_files
 
     bars = (lambda files: tqdm(files, unit="image", disable=None), tile_progress())
-    records = segment_files(image_files(inputs), output, config, *bars)
+    records = segment_files(image_files(inputs), output, config, *bars, outputs)
     report_records(records, output)
 
 

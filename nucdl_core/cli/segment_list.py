@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional, Sequence
 
 import click
 
+from nucdl_core.batch.extra_outputs import ExtraOutputs
 from nucdl_core.cli.limit_options import Command, limit_options, limits_given, limits_of, option_of_limit
 from nucdl_core.cli.words import EXISTING_FILE, NOT_FINISHED
 from nucdl_core.config import SegmentConfig
@@ -59,7 +60,9 @@ def choose_source(inputs: Sequence[Path], options: Dict[str, Any]) -> Optional[P
     return csv
 
 
-def segment_list(csv: Path, output: Path, config: SegmentConfig, options: Dict[str, Any]) -> None:
+def segment_list(
+    csv: Path, output: Path, config: SegmentConfig, outputs: ExtraOutputs, options: Dict[str, Any]
+) -> None:
     """Segment all image sets of a list, or go on with that, and end as 'nucdl screen run' does.
 
     The work is done by another process, `cli.fast_worker`, which tells how it ends.
@@ -69,7 +72,8 @@ def segment_list(csv: Path, output: Path, config: SegmentConfig, options: Dict[s
     from nucdl_core.screen.fast.watch import UnfinishedError, watch_run
 
     labels, limits = options["labels"] or LABEL_KINDS[0], limits_of(options)
-    request = FastRequest(csv, output, config, options["channel"], labels, limits, options["allow_missing"])
+    given = (options["channel"], labels, limits, options["allow_missing"])
+    request = FastRequest(csv, output, config, *given, outputs=outputs)
     level, workers = logging.getLogger().getEffectiveLevel(), options["workers"] or options["lanes"]
     try:
         code = watch_run(FastTask(request, workers, options["retry_failed"], log_level=level))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from nucdl_core.arrays import AnyArray
+from nucdl_core.batch.outputs import OutputWriter, finish_nuclei
 from nucdl_core.batch.segment_files import object_table
 from nucdl_core.config import VIEWS
 from nucdl_core.errors import ImageError, OutOfMemoryError
@@ -177,10 +178,14 @@ def do_image_set(image: ImageSet, work: ImageWork, load: LoadModel = load_model)
                 found = filter_nuclei(found, settings.config).segmentation
                 inspection = flag_misfits(inspection, pixels, found.diameter, work.made_for)
             with watch.step("tables and label images"):
+                several_views = settings.config.views != VIEWS[0]
+                wanted = (pixels, settings.outputs, settings.channel)
+                found, nuclei = finish_nuclei(found, nuclei_table(found, several_views), *wanted)
                 described = image_row(image, inspection.images[0], found)
-                nuclei = nuclei_table(found, settings.config.views != VIEWS[0])
                 if settings.labels != NONE:
                     described.update(write_nuclei(image, inspection.images[0], found, settings.labels))
+                name = label_name(image.image_number, Path(inspection.images[0].path), NONE)
+                OutputWriter(image.folder, settings.outputs).add(name, pixels, found)
         except (ImageError, OutOfMemoryError, MemoryError) as error:
             failure, described, nuclei = str(error) or type(error).__name__, {}, None
     return DoneImageSet(inspection, failure, described, nuclei, begun, time.time(), watch.seconds)

@@ -15,6 +15,7 @@ from nucdl_core.screen.core.plan import ScreenError
 
 TIFF, ZARR, NONE = "tiff", "zarr", "none"
 LABEL_FORMATS = (TIFF, ZARR, NONE)
+_ENDINGS = {TIFF: LABEL_SUFFIX, ZARR: ".zarr", NONE: ""}
 NGFF = "0.4"
 CHUNK_SIDE = 1024
 LONGEST_STEM = 150
@@ -33,9 +34,9 @@ def require_format(kind: str) -> None:
 
 
 def label_name(image_number: int, image: Path, kind: str) -> str:
-    """Name a label image; the number tells images of one name in different folders apart."""
+    """Name a label image, or begin the names of what lies beside it; the number parts images of one name."""
     stem = os.fsencode(image.stem)[:LONGEST_STEM].decode("utf-8", "ignore")
-    return f"{image_number:06d}_{stem}{'.zarr' if kind == ZARR else LABEL_SUFFIX}"
+    return f"{image_number:06d}_{stem}{_ENDINGS[kind]}"
 
 
 def write_label_image(path: Path, labels: Labels) -> None:

@@ -59,12 +59,13 @@ def plan_fast(request: FastRequest) -> Tuple[ScreenFolder, ScreenPlan]:
     model = identify_model(request.config.model)
     images = scan_list(request.csv.absolute(), (), request.allow_missing)
     settings = FastSettings(
-        dataclasses.replace(request.config, keep_probability=False),
+        dataclasses.replace(request.config, keep_probability=request.outputs.probability),
         device,
         choose_channel(images.channels, request.channel),
         request.labels,
         request.batch or USUAL_BATCH[device],
         format_name(load_model(find_bundle(request.config.model), device).dtype),
+        request.outputs,
     )
     text = format_settings(settings)
     order, chunks = cut_into_chunks(images.groups, False, request.chunk_size)

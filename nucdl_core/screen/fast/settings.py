@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 
+from nucdl_core.batch.extra_outputs import NOTHING_MORE, ExtraOutputs
 from nucdl_core.config import SegmentConfig, from_mapping, require
 from nucdl_core.screen.core.plan import ScreenError, ScreenFolder, rename_keys, swap
 from nucdl_core.screen.fast.label_images import LABEL_FORMATS
@@ -32,6 +33,8 @@ class FastSettings:
         Images that go through the network at once.
     number_format : str
         Of the network, such as "float32".
+    outputs : ExtraOutputs
+        What is written besides.
     """
 
     config: SegmentConfig
@@ -40,6 +43,7 @@ class FastSettings:
     labels: str
     batch: int
     number_format: str
+    outputs: ExtraOutputs = NOTHING_MORE
 
     def __post_init__(self) -> None:
         require(self.labels in LABEL_FORMATS, f"labels is {self.labels!r}; give one of {', '.join(LABEL_FORMATS)}")
@@ -49,6 +53,9 @@ class FastSettings:
 def format_settings(settings: FastSettings) -> str:
     """Write settings as JSON."""
     values = dataclasses.asdict(settings)
+    if settings.outputs == NOTHING_MORE:
+        # A screen that an earlier version has planned goes on.
+        del values["outputs"]
     # JSON knows no infinity.
     values["config"] = {name: None if value == math.inf else value for name, value in values["config"].items()}
     return json.dumps(rename_keys(values, _STORED), indent=2, allow_nan=False) + "\n"

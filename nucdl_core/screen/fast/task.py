@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from nucdl_core.config import SegmentConfig, from_mapping
+from nucdl_core.batch.extra_outputs import BOXES, NOTHING_MORE, ExtraOutputs
+from nucdl_core.config import SegmentConfig, from_mapping, require
 from nucdl_core.screen.core.plan import ScreenLimits
 
 CHUNK_SIZE = 64
@@ -35,6 +36,8 @@ class FastRequest:
     chunk_size : int
     batch : int or None
         See `settings.FastSettings`; None takes what suits the device.
+    outputs : ExtraOutputs
+        What is written besides; without boxes, which the table can have.
     """
 
     csv: Path
@@ -46,6 +49,13 @@ class FastRequest:
     allow_missing: bool = False
     chunk_size: int = CHUNK_SIZE
     batch: Optional[int] = None
+    outputs: ExtraOutputs = NOTHING_MORE
+
+    def __post_init__(self) -> None:
+        require(
+            BOXES not in self.outputs.objects_as,
+            "boxes of a list of image sets stand in its table of nuclei: give --measure instead of --objects-as boxes",
+        )
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def test_a_failed_image_is_named_and_the_exit_code_is_3(tmp_path):
         (("--diameter", "big"), "give a number of pixels, or 'auto'"),
         (("--diameter", "0"), "give pixels from 1 to 1000"),
         (("--threshold", "2"), "it must lie between 0 and 1"),
+        (("--keep", "size > 5"), "has the word 'size', which is not known"),
     ],
 )
 def test_wrong_options_are_one_clear_line(tmp_path, options, reason):
@@ -38,6 +39,18 @@ def test_wrong_options_are_one_clear_line(tmp_path, options, reason):
     assert result.exit_code == 1
     assert result.output.startswith("Error: ") and reason in result.output
     assert result.output.count("\n") == 1
+
+
+def test_pictures_and_measures_come_on_request(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", field()[0])
+    wanted = ("--overlay", "--probability", "--rois", "--measure", "--objects-as", "stack", "--objects-as", "boxes")
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *wanted, "--keep", "solidity > 0.5")
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    files = {"a_overlay.png", "a_probability.tif", "a_RoiSet.zip", "a_stack.tif", "boxes.csv"}
+    assert names == files | {"a_labels.tif", "objects.csv", "run.json"}
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["outputs"]["keep"] == "solidity > 0.5" and run["outputs"]["objects_as"] == ["stack", "boxes"]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,13 @@ def test_a_plate_is_segmented_by_another_process_and_its_folder_is_a_screen(tmp_
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_what_is_written_besides_is_chosen_as_for_files(tmp_path):
+    done = segment(make_plate(tmp_path / "plate", ["good"]), tmp_path / "out", "--overlay", "--keep", "area > 1")
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "out").rglob("*_overlay.png"))) == 1
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_failures_are_told_by_the_exit_code_and_named_in_a_table(tmp_path):
     path, output = make_plate(tmp_path / "plate", ["good", "cut"]), tmp_path / "out"
     done = segment(path, output)

@@ -19,7 +19,9 @@ from conftest import edit_description
 from fast_folders import CONFIG, make_plate, merged_bytes, plan, run, write_list
 from screen_folders import PROGRAMS
 
-from nucdl_core.errors import BundleError, NucDLError, OutOfMemoryError
+from nucdl_core.batch.extra_outputs import NOTHING_MORE, ExtraOutputs
+from nucdl_core.batch.measurements import measurement_columns
+from nucdl_core.errors import BundleError, ConfigError, NucDLError, OutOfMemoryError
 from nucdl_core.files.reading import read_labels
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.screen.core.finish import merge_again
@@ -33,7 +35,7 @@ from nucdl_core.screen.fast import run as fast_run
 from nucdl_core.screen.fast.culprits import Culprit, add_culprits
 from nucdl_core.screen.fast.images import ImageSet, ImageWork
 from nucdl_core.screen.fast.run import Workers, choose_threads, run_fast, try_image_set
-from nucdl_core.screen.fast.settings import FastSettings
+from nucdl_core.screen.fast.settings import FastSettings, read_settings
 
 FIRST, SECOND, THIRD = (ImageSet(number, {}, Path(), Path()) for number in (1, 2, 3))
 
@@ -62,6 +64,40 @@ def test_every_nucleus_gets_a_row_and_every_image_a_label_image(tmp_path):
         labels = read_labels(Path(image["ObjectsPathName_Nuclei"]) / image["ObjectsFileName_Nuclei"])
         areas = np.bincount(labels.ravel())[1:]
         assert list(areas) == list(nuclei.loc[nuclei["ImageNumber"] == number, "AreaShape_Area"])
+
+
+def test_pictures_rois_and_measures_come_as_of_single_files_when_they_are_wanted(tmp_path):
+    wanted = ExtraOutputs(overlay=True, probability=True, rois=True, objects_as=("geojson",), measure=True)
+    path = make_plate(tmp_path / "plate", ["good", "black"])
+    folder, end = run(path, tmp_path / "out", outputs=wanted)
+    assert (end.succeeded, end.failed) == (2, 0)
+    table = pd.read_csv(folder.merged / "Nuclei.csv")
+    assert set(measurement_columns("DNA")) <= set(table.columns) and table["AreaShape_Solidity"].notna().all()
+    names = {path.name for path in folder.results.rglob("00000*")}
+    for ending in ("_labels.tif", "_overlay.png", "_probability.tif", "_RoiSet.zip", ".geojson"):
+        assert {f"000001_001_good{ending}", f"000002_002_black{ending}"} <= names
+
+
+def test_nuclei_that_a_rule_leaves_out_are_not_counted(tmp_path):
+    path = make_plate(tmp_path / "plate", ["good"])
+    everything, _ = run(path, tmp_path / "all")
+    fewer, _ = run(path, tmp_path / "few", outputs=ExtraOutputs(keep="x > 60"))
+    table = pd.read_csv(everything.merged / "Nuclei.csv")
+    right = int((table["Location_Center_X"] > 60).sum())
+    assert 0 < right < len(table)
+    assert len(pd.read_csv(fewer.merged / "Nuclei.csv")) == right
+    assert pd.read_csv(fewer.merged / "Image.csv")["Count_Nuclei"].tolist() == [right]
+
+
+def test_a_plan_without_extra_outputs_is_written_as_before(tmp_path):
+    folder, _ = plan(make_plate(tmp_path / "plate", ["good"]), tmp_path / "out")
+    assert "outputs" not in json.loads(folder.procedure.read_text())
+    assert read_settings(folder).outputs == NOTHING_MORE
+
+
+def test_boxes_of_a_list_are_refused_with_what_to_take_instead(tmp_path):
+    with pytest.raises(ConfigError, match="give --measure instead of --objects-as boxes"):
+        plan(tmp_path / "list.csv", tmp_path / "out", outputs=ExtraOutputs(objects_as=("boxes",)))
 
 
 def test_an_image_that_cannot_be_read_is_named_and_has_no_rows(tmp_path):

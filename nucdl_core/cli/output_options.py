@@ -1,0 +1,45 @@
+"""What ``nucdl segment`` writes beside label images: options and their meaning."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import click
+
+from nucdl_core.batch.extra_outputs import OBJECT_KINDS, ExtraOutputs
+from nucdl_core.cli.limit_options import Command
+
+
+def output_options(command: Command) -> Command:
+    """Give a command the options of `ExtraOutputs`."""
+    options = (
+        click.option("--overlay", is_flag=True, help="Also NAME_overlay.png: the image with outlines."),
+        click.option("--probability", is_flag=True, help="Also NAME_probability.tif: 0 to 1 as 0 to 65535."),
+        click.option("--rois", is_flag=True, help="Also NAME_RoiSet.zip: ROIs for ImageJ."),
+        click.option(
+            "--objects-as", type=click.Choice(OBJECT_KINDS), multiple=True, help="Also in this form; may be repeated."
+        ),
+        click.option("--measure", is_flag=True, help="Shape, intensity and bounding box in the table of nuclei."),
+        click.option("--keep", default="", help="Keep nuclei for which this is true: 'area > 50 and solidity > 0.8'."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def outputs_of(options: Dict[str, Any]) -> ExtraOutputs:
+    """Return what the options want.
+
+    Raises
+    ------
+    ConfigError
+        If the rule cannot be understood.
+    """
+    return ExtraOutputs(
+        overlay=options["overlay"],
+        probability=options["probability"],
+        rois=options["rois"],
+        objects_as=tuple(options["objects_as"]),
+        measure=options["measure"],
+        keep=options["keep"],
+    )
