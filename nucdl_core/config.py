@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "nuclei_unet"
 DEVICES = ("auto", "cpu", "cuda")
 VIEWS = ("none", "flips", "all")
+AUTO_POLARITY, BRIGHT, DARK = "auto", "bright", "dark"
+POLARITIES = (AUTO_POLARITY, BRIGHT, DARK)
 # How much care a segmentation takes, as values of `SegmentConfig`; the first one is the default.
 PRESETS: Dict[str, Dict[str, Any]] = {
     "fast": {"views": "none"},
@@ -123,6 +125,8 @@ class SegmentConfig:
         False spares the memory of the probability map.
     device : str
         "auto" (an accelerator when there is one), "cpu" or "cuda".
+    polarity : str
+        "bright" or "dark": what nuclei are beside their background. "auto" tells it from each image.
     """
 
     model: str = DEFAULT_MODEL
@@ -137,6 +141,7 @@ class SegmentConfig:
     discard_border: bool = False
     keep_probability: bool = True
     device: str = "auto"
+    polarity: str = AUTO_POLARITY
 
     def __post_init__(self) -> None:
         require(
@@ -158,3 +163,5 @@ class SegmentConfig:
         )
         require(self.views in VIEWS, f"views is {self.views!r}; it must be one of {', '.join(VIEWS)}")
         require(self.device in DEVICES, f"device is {self.device!r}; it must be one of {', '.join(DEVICES)}")
+        polarities = ", ".join(POLARITIES)
+        require(self.polarity in POLARITIES, f"polarity is {self.polarity!r}; it must be one of {polarities}")

@@ -34,6 +34,7 @@ from nucdl_core.steps.contours import RefineConfig, Refinement, contour_shift, c
 from nucdl_core.steps.edits import edit_objects
 from nucdl_core.steps.instances import find_instances, transfer
 from nucdl_core.steps.normalize import NormalizedImage, check_image
+from nucdl_core.steps.polarity import with_bright_nuclei
 from nucdl_core.steps.size import SMALLEST_DIAMETER
 from nucdl_core.steps.stitch import Mosaic
 from nucdl_core.steps.tiling import Tile, Window
@@ -137,7 +138,8 @@ def refine(
     """
     check_image(image, mask)
     given, numbers = check_objects(labels, image.shape)
-    folder, normal = find_bundle(config.model), NormalizedImage.of(image, mask)
+    bright = with_bright_nuclei(image, config.polarity, mask)
+    folder, normal = find_bundle(config.model), NormalizedImage.of(bright, mask)
     refined = on_the_cpu_if_short(partial(_refine_on, folder, normal, given, config, progress), config.device)
     return replace(refined, parents=numbers[refined.parents])
 

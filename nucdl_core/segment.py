@@ -18,6 +18,7 @@ from nucdl_core.progress import TileProgress
 from nucdl_core.results import Segmentation
 from nucdl_core.steps.filters import filter_nuclei
 from nucdl_core.steps.normalize import NormalizedImage, check_image
+from nucdl_core.steps.polarity import with_bright_nuclei
 from nucdl_core.steps.scales import combine, differ
 from nucdl_core.steps.size import SMALLEST_DIAMETER
 from nucdl_core.steps.stitch import StitchedSegmentation
@@ -50,7 +51,7 @@ def segment(
     Parameters
     ----------
     image : array (H, W), any real dtype
-        One fluorescence channel, nuclei brighter than the background; finite values of any range.
+        One channel, finite values of any range.
     config : SegmentConfig
     mask : bool array (H, W), optional
         Only pixels where it is true count.
@@ -80,7 +81,8 @@ def segment_unfiltered(
 ) -> Segmentation:
     """Find all nuclei, before the size and border filters of `config`; see `segment` (`load` as `load_model`)."""
     check_image(image, mask)
-    folder, normal = find_bundle(config.model), NormalizedImage.of(image, mask)
+    bright = with_bright_nuclei(image, config.polarity, mask)
+    folder, normal = find_bundle(config.model), NormalizedImage.of(bright, mask)
     return on_the_cpu_if_short(partial(_segment_on, folder, normal, config, progress, load), config.device)
 
 

@@ -64,7 +64,7 @@ def show_card(model_name: Callable[[], str]) -> None:
     dialog.Show()
 
 
-def warnings_about(image: GreyImage, model: str, diameter: float) -> List[str]:
+def warnings_about(image: GreyImage, model: str, diameter: float, polarity: str) -> List[str]:
     """Say in sentences where an image differs from those that a model was made for.
 
     Parameters
@@ -76,16 +76,19 @@ def warnings_about(image: GreyImage, model: str, diameter: float) -> List[str]:
         Name or folder, as of the engine's `find_bundle`.
     diameter : float
         Typical nucleus diameter in pixels, NaN where there is none.
+    polarity : str
+        What nuclei are taken for, of the engine's `POLARITIES`.
 
     Returns
     -------
     list of str
     """
     from nucdl_core.model.bundle import find_bundle, read_description
-    from nucdl_core.model.fitness import ImageTraits, looks_dark_on_bright, misfits
+    from nucdl_core.model.fitness import ImageTraits, misfits
+    from nucdl_core.steps.polarity import looks_dark_on_bright
 
     traits = ImageTraits(diameter, bits_of_scale(image.source.scale), looks_dark_on_bright(image.pixels, image.mask))
-    return list(misfits(read_description(find_bundle(model)).made_for, traits).values())
+    return list(misfits(read_description(find_bundle(model)).made_for, traits, polarity).values())
 
 
 def bits_of_scale(scale: Any) -> Optional[int]:

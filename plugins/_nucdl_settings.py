@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What is offered in the settings, with the engine's word for each.
 DEVICES = {"Automatic": "auto", "CPU": "cpu", "GPU": "cuda"}
+POLARITIES = {"Automatic": "auto", "Brighter": "bright", "Darker": "dark"}
 VIEWS = {"One": "none", "Four (mirrored)": "flips", "Eight (mirrored and turned)": "all"}
 
 ConfigValues = List[Tuple["Setting", Dict[str, Any]]]
@@ -188,6 +189,22 @@ Laboratories draw the outline of a nucleus differently: at half the height of it
 Enter the number of pixels by which {moved} are moved outwards, or a negative number to move them inwards. The line
 between two touching nuclei stays where it is.""",
         )
+
+    def create_polarity_setting(self) -> None:
+        """Make the setting that says whether nuclei are bright or dark."""
+        self.polarity = Choice(
+            "Are nuclei brighter or darker than the background?",
+            list(POLARITIES),
+            doc="""\
+*Automatic* decides for each image by its intensities: a fluorescence image is mostly dark background with bright
+nuclei, a stained section or a brightfield image mostly bright with dark nuclei. Images of dark nuclei are inverted
+before the network sees them, and the figure says so. Select *Brighter* or *Darker* where you know it, for example
+for a bright image that is full of bright nuclei. The image that later modules measure stays as it is.""",
+        )
+
+    def polarity_value(self) -> Tuple[Setting, Dict[str, Any]]:
+        """Return which value of the engine's configuration that setting answers for."""
+        return self.polarity, {"polarity": engine_word(self.polarity, POLARITIES)}
 
     def create_device_setting(self) -> None:
         """Make the setting that says where the network computes."""

@@ -39,14 +39,14 @@ And when not?
 -  *Most objects are wrong:* find the nuclei with **IdentifyNucleiDL** instead of repairing them. With all four
    switches on, little more than its result can be reached.
 -  *The objects are not nuclei* but, for example, cells or spots: the network moves outlines to where nuclei end.
--  *Dark nuclei, colored tissue stains, phase contrast, 3D stacks:* see the help of **IdentifyNucleiDL**.
+-  *Colored tissue stains, phase contrast, 3D stacks:* see the help of **IdentifyNucleiDL**.
 
 **Look at the old and new outlines of some images of each experiment before you believe the numbers.**
 
 What do I need as input?
 ^^^^^^^^^^^^^^^^^^^^^^^^
 
--  *An image:* the nuclear stain in gray, nuclei bright on a dark background, any bit depth. If it has been masked
+-  *An image:* the nuclear stain in gray, any bit depth. If it has been masked
    (**MaskImage**), no nucleus grows beyond the mask.
 -  *Objects* that were found in this image or in another channel of the same size. They must not overlap. Their median
    diameter tells the module the size of the nuclei.
@@ -119,7 +119,7 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Type
+from typing import TYPE_CHECKING, ClassVar, Dict, List, Type
 
 import _nucdl_refine as refining
 from _nucdl_images import grey_image
@@ -145,7 +145,8 @@ ONE, FOUR, EIGHT = VIEWS
 class TTARefine(UsesModel, HasOwnMeasurements, ObjectProcessing):
     module_name = "TTARefine"
     category = "Object Processing"
-    variable_revision_number = 1
+    variable_revision_number = 2
+    added_settings: ClassVar[Dict[int, List[str]]] = {1: ["Brighter"]}
     needs_maps = True
 
     def create_settings(self) -> None:
@@ -153,7 +154,7 @@ class TTARefine(UsesModel, HasOwnMeasurements, ObjectProcessing):
         super().create_settings()
         self.image_name = ImageSubscriber(
             "Select the input image",
-            doc="Select the image of the nuclear stain: nuclei bright, background dark.",
+            doc="Select the image of the nuclear stain: gray, of any bit depth.",
         )
         self.x_name.text = "Select the input objects"
         self.x_name.doc = "Select the nuclei to be refined: objects of any module that were found in this image."
@@ -165,6 +166,7 @@ class TTARefine(UsesModel, HasOwnMeasurements, ObjectProcessing):
         self.create_contour_offset_setting("all corrected outlines")
         self.create_switches()
         self.create_device_setting()
+        self.create_polarity_setting()
 
     def create_views_setting(self) -> None:
         """Make the setting of the number of views."""
@@ -227,6 +229,7 @@ come back in this way.""",
             self.wants_remove,
             self.wants_add,
             self.device,
+            self.polarity,
         ]
 
     def visible_settings(self) -> List[Setting]:
@@ -244,6 +247,7 @@ come back in this way.""",
         """List which setting answers for which values of the engine's configuration."""
         return [
             *super().config_values(),
+            self.polarity_value(),
             (self.views, {"views": engine_word(self.views, VIEWS)}),
             (self.wants_split, {"split": self.wants_split.value}),
             (self.wants_merge, {"merge": self.wants_merge.value}),
@@ -263,7 +267,9 @@ come back in this way.""",
         self.add_own_measurements(workspace, name, refining.measured(refined))
         if self.show_window:
             refining.set_figure(workspace.display_data, image, given.segmented, refined)
-            workspace.display_data.warnings = warnings_about(image, self.model_name(), refined.median_diameter)
+            workspace.display_data.warnings = warnings_about(
+                image, self.model_name(), refined.median_diameter, self.config().polarity
+            )
 
     def display(self, workspace: Workspace, figure: Figure) -> None:
         """Draw the refined objects of one image."""

@@ -11,9 +11,9 @@ from nucdl_core.errors import ImageError
 from nucdl_core.files.folders import image_files, image_stem, refuse_same_names
 from nucdl_core.files.reading import read_image
 from nucdl_core.labels import highest
-from nucdl_core.model.fitness import looks_dark_on_bright
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.steps.normalize import normalize
+from nucdl_core.steps.polarity import looks_dark_on_bright
 from nucdl_core.synthesis.appearance import Appearance, appearance_of
 from nucdl_core.training.judging import find_nuclei_in
 

@@ -81,7 +81,8 @@ def refine_files(
 
     def correct(pair: ImageWithLabels, number: int) -> ImageResult:
         pixels, refined = _refine_pair(pair, images, labels, config, tile_progress)
-        warnings = tuple(misfits(bundle.description.made_for, traits_of(pixels, refined.median_diameter)).values())
+        traits = traits_of(pixels, refined.median_diameter)
+        warnings = tuple(misfits(bundle.description.made_for, traits, config.polarity).values())
         return ImageResult(refined.labels, refined_table(refined, number, _name_of(pair).name), warnings=warnings)
 
     if output.resolve() == labels.resolve():

@@ -136,7 +136,8 @@ def segment_files(
         found, table = finish_nuclei(found, object_table(found, number, path.name), image, outputs)
         writer.add(path.stem, image, found)
         diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
-        warnings = tuple(misfits(bundle.description.made_for, traits_of(image, found.diameter)).values())
+        traits = traits_of(image, found.diameter)
+        warnings = tuple(misfits(bundle.description.made_for, traits, config.polarity).values())
         return ImageResult(found.labels, table, diameter, warnings)
 
     refuse_same_names(files)

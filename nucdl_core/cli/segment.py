@@ -11,13 +11,22 @@ import click
 from nucdl_core.cli.output_options import output_options, outputs_of
 from nucdl_core.cli.segment_list import choose_source, list_options, segment_list
 from nucdl_core.cli.words import EXISTING, EXISTING_FOLDER, FOLDER, exit_with_failures
-from nucdl_core.config import DEFAULT_MODEL, DEVICES, PRESETS, VIEWS, SegmentConfig
+from nucdl_core.config import AUTO_POLARITY, DEFAULT_MODEL, DEVICES, POLARITIES, PRESETS, VIEWS, SegmentConfig
 from nucdl_core.errors import ConfigError
 from nucdl_core.model.registry import DEFAULT_FAMILY, FAMILIES, default_model
 
 if TYPE_CHECKING:
     from nucdl_core.batch.segment_files import ImageRecord
     from nucdl_core.progress import TileProgress
+
+
+polarity_option = click.option(
+    "--polarity",
+    type=click.Choice(POLARITIES),
+    default=AUTO_POLARITY,
+    show_default=True,
+    help="Nuclei are brighter or darker than the background, or found out for each image.",
+)
 
 
 @click.command(name="segment")
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
 @click.option("--views", type=click.Choice(VIEWS), default=None, help="Views to look at, instead of the preset's.")
 @click.option("--refine", type=click.Choice(["on", "off"]), default=None, help="Correct outlines, or do not.")
+@polarity_option
 @output_options
 @list_options
 def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
@@ -78,6 +88,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
         contour_offset=settings["contour_offset"],
         several_scales=settings["scales"] == "auto",
         device=settings["device"],
+        polarity=settings["polarity"],
         **care,
     )
     if csv is not None:
@@ -104,6 +115,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
 @click.option("--merge", is_flag=True, help="Join objects that are parts of one nucleus.")
 @click.option("--remove", is_flag=True, help="Drop objects where there is no nucleus.")
 @click.option("--add", is_flag=True, help="Add nuclei where there is no object.")
+@polarity_option
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
 def refine_command(images: Path, labels: Path, output: Path, **settings: Any) -> None:
     """Correct the outlines of objects that any method has found.

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from nucdl_core.arrays import Floats, Labels, Mask
-from nucdl_core.config import DEFAULT_MODEL, LARGEST_OFFSET, SegmentConfig, require
+from nucdl_core.config import AUTO_POLARITY, DEFAULT_MODEL, LARGEST_OFFSET, SegmentConfig, require
 from nucdl_core.labels import areas, drop, largest_component, mean_inside, outlines, relabel
 from nucdl_core.overlap import overlap
 
@@ -92,6 +92,8 @@ class RefineConfig:
         Add nuclei where there is no object.
     device : str
         "auto" (an accelerator when there is one), "cpu" or "cuda".
+    polarity : str
+        See `config.SegmentConfig`.
     """
 
     model: str = DEFAULT_MODEL
@@ -103,10 +105,12 @@ class RefineConfig:
     remove: bool = False
     add: bool = False
     device: str = "auto"
+    polarity: str = AUTO_POLARITY
 
     def __post_init__(self) -> None:
         # What it shares with the other settings is checked there.
-        SegmentConfig(views=self.views, contour_offset=self.contour_offset, device=self.device)
+        offset = self.contour_offset
+        SegmentConfig(views=self.views, contour_offset=offset, device=self.device, polarity=self.polarity)
 
     @property
     def edits(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -12,6 +13,7 @@ SHOWN_AT_FIRST = [
     "Name the nuclei to be identified",
     "Select the model",
     "What is this model made for?",
+    "Are nuclei brighter or darker than the background?",
     "Estimate the nucleus diameter automatically?",
     "Search again where nuclei differ strongly in size?",
     "Discard nuclei outside a diameter range?",
@@ -97,6 +99,7 @@ def test_saved_settings_come_back(module, saved):
     module.views.value = "Four (mirrored)"
     module.wants_refinement.value = True
     module.preset.value = "Custom"
+    module.polarity.value = "Darker"
     loaded = saved(module)
     values = [setting.value_text for setting in module.settings()]
     assert [setting.value_text for setting in loaded.settings()] == values
@@ -125,8 +128,9 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(module):
         "Correct the outlines at a finer scale?",
         "Speed or accuracy?",
         "Search again where nuclei differ strongly in size?",
+        "Are nuclei brighter or darker than the background?",
     ]
-    assert module.variable_revision_number == 4
+    assert module.variable_revision_number == 5
 
 
 ADDED = {
@@ -134,6 +138,7 @@ ADDED = {
     2: (),
 }
 SEVERAL_SCALES = "Search again where nuclei differ strongly in size?:Yes"
+POLARITY = "Are nuclei brighter or darker than the background?:Automatic"
 
 
 @pytest.mark.parametrize("revision", [1, 2])
@@ -141,18 +146,18 @@ def test_a_pipeline_of_an_earlier_revision_gets_the_new_settings_as_nothing_chan
     module, saved, zoo, pipeline_of, revision
 ):
     def as_in_that_revision(text):
-        for line in (*ADDED[revision], "Speed or accuracy?:Fast", SEVERAL_SCALES):
+        for line in (*ADDED[revision], "Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY):
             assert line in text
             text = text.replace(f"    {line}\n", "")
-        return text.replace("variable_revision_number:4|", f"variable_revision_number:{revision}|")
+        return text.replace("variable_revision_number:5|", f"variable_revision_number:{revision}|")
 
     module.diameter.value = 17.25
     loaded = saved(module, as_in_that_revision)
     loaded.validate_module(pipeline_of(loaded))
-    assert loaded.config() == module.config()
+    assert loaded.config() == dataclasses.replace(module.config(), polarity="bright")
     assert loaded.preset.value == "Custom"
-    old = [setting.value_text for setting in module.settings()][:-2]
-    assert [setting.value_text for setting in loaded.settings()][:-2] == old
+    old = [setting.value_text for setting in module.settings()][:-3]
+    assert [setting.value_text for setting in loaded.settings()][:-3] == old
 
 
 def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, saved):
@@ -160,8 +165,9 @@ def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, save
     module.wants_refinement.value = True
 
     def as_in_the_second_revision(text):
-        text = text.replace("    Speed or accuracy?:Fast\n", "").replace(f"    {SEVERAL_SCALES}\n", "")
-        return text.replace("variable_revision_number:4|", "variable_revision_number:2|")
+        for line in ("Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY):
+            text = text.replace(f"    {line}\n", "")
+        return text.replace("variable_revision_number:5|", "variable_revision_number:2|")
 
     config = saved(module, as_in_the_second_revision).config()
     assert (config.views, config.refine) == ("all", True)
@@ -169,11 +175,20 @@ def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, save
 
 def test_a_pipeline_of_the_third_revision_searches_at_other_scales_as_before(module, saved):
     def as_in_the_third_revision(text):
-        return text.replace(f"    {SEVERAL_SCALES}\n", "").replace("revision_number:4|", "revision_number:3|")
+        text = text.replace(f"    {SEVERAL_SCALES}\n", "").replace(f"    {POLARITY}\n", "")
+        return text.replace("revision_number:5|", "revision_number:3|")
 
     loaded = saved(module, as_in_the_third_revision)
-    assert loaded.config() == module.config()
+    assert loaded.config() == dataclasses.replace(module.config(), polarity="bright")
     assert loaded.config().several_scales
+
+
+def test_a_pipeline_of_the_fourth_revision_takes_nuclei_for_bright_as_before(module, saved):
+    def as_in_the_fourth_revision(text):
+        return text.replace(f"    {POLARITY}\n", "").replace("revision_number:5|", "revision_number:4|")
+
+    assert module.config().polarity == "auto"
+    assert saved(module, as_in_the_fourth_revision).config().polarity == "bright"
 
 
 def test_the_search_at_other_scales_is_offered_where_the_diameter_is_estimated(module):

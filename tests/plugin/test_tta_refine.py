@@ -289,8 +289,19 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(refiner):
         "Remove objects where there is no nucleus?",
         "Add nuclei where there is no object?",
         "Compute on",
+        "Are nuclei brighter or darker than the background?",
     ]
-    assert refiner.variable_revision_number == 1
+    assert refiner.variable_revision_number == 2
+
+
+def test_a_pipeline_of_the_first_revision_takes_nuclei_for_bright_as_before(refiner, saved):
+    def as_in_the_first_revision(text):
+        line = "    Are nuclei brighter or darker than the background?:Automatic\n"
+        assert line in text
+        return text.replace(line, "").replace("revision_number:2|", "revision_number:1|")
+
+    assert refiner.config().polarity == "auto"
+    assert saved(refiner, as_in_the_first_revision).config().polarity == "bright"
 
 
 def test_the_model_folder_is_shown_when_it_counts(refiner):

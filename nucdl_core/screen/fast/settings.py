@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from nucdl_core.batch.extra_outputs import NOTHING_MORE, ExtraOutputs
-from nucdl_core.config import SegmentConfig, from_mapping, require
+from nucdl_core.config import BRIGHT, SegmentConfig, from_mapping, require
 from nucdl_core.screen.core.plan import ScreenError, ScreenFolder, rename_keys, swap
 from nucdl_core.screen.fast.label_images import LABEL_FORMATS
 
@@ -58,6 +58,8 @@ def format_settings(settings: FastSettings) -> str:
         del values["outputs"]
     # JSON knows no infinity.
     values["config"] = {name: None if value == math.inf else value for name, value in values["config"].items()}
+    if settings.config.polarity == BRIGHT:
+        del values["config"]["polarity"]
     return json.dumps(rename_keys(values, _STORED), indent=2, allow_nan=False) + "\n"
 
 
@@ -71,7 +73,8 @@ def read_settings(folder: ScreenFolder) -> FastSettings:
     """
     try:
         values = rename_keys(json.loads(folder.procedure.read_text(encoding="utf-8")), swap(_STORED))
-        config = values["config"]
+        # Before there was a choice, nuclei were taken for bright.
+        config = values["config"] = {"polarity": BRIGHT, **values["config"]}
         if config["maximum_diameter"] is None:
             config["maximum_diameter"] = math.inf
         return from_mapping(FastSettings, values)

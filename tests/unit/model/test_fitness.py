@@ -14,11 +14,11 @@ from nucdl_core.model.fitness import (
     MadeFor,
     bits_of,
     describe_made_for,
-    looks_dark_on_bright,
     made_for,
     misfits,
     traits_of,
 )
+from nucdl_core.steps.polarity import looks_dark_on_bright
 
 FITTING = ImageTraits(30.0, 16, False)
 
@@ -98,8 +98,10 @@ def test_other_bits_give_a_warning_where_both_are_known():
 
 def test_dark_nuclei_give_a_warning_where_the_modality_is_known():
     dark = replace(FITTING, dark_nuclei=True)
-    warning = misfits(MadeFor((10.0, 40.0), modality="fluorescence"), dark)["modality"]
-    assert "seem to be darker" in warning and "made for fluorescence images" in warning and "invert" in warning
+    wanted = MadeFor((10.0, 40.0), modality="fluorescence")
+    warning = misfits(wanted, dark)["modality"]
+    assert "seem to be darker" in warning and "made for fluorescence images" in warning and "was inverted" in warning
+    assert "is taken as it is" in misfits(wanted, dark, "bright")["modality"]
     assert misfits(MadeFor((10.0, 40.0)), dark) == {}
 
 
@@ -107,19 +109,9 @@ def test_a_model_that_does_not_say_what_it_was_made_for_warns_of_nothing():
     assert misfits(None, ImageTraits(9000.0, 32, True)) == {}
 
 
-def test_dark_nuclei_on_bright_ground_are_seen():
-    assert looks_dark_on_bright(field(nuclei=40, background=220))
-    assert not looks_dark_on_bright(field(nuclei=220, background=40))
-
-
 def test_many_bright_nuclei_are_not_taken_for_bright_ground():
     noise = np.random.default_rng(0).normal(0, 10, (100, 100))
     assert not looks_dark_on_bright(field(nuclei=220, background=40, share=0.5) + noise)
-
-
-@pytest.mark.parametrize("image", [np.zeros((20, 20), np.uint8), np.full((1, 1), 7.0)])
-def test_an_image_of_one_intensity_is_not_called_dark(image):
-    assert not looks_dark_on_bright(image)
 
 
 def test_only_pixels_inside_the_mask_say_whether_nuclei_are_dark():

@@ -113,6 +113,7 @@ def test_stored_settings_are_read_and_would_be_written_as_they_are():
     settings = read_settings(folder)
     assert format_settings(settings) == folder.procedure.read_text()
     assert (settings.batch, settings.config.diameter, settings.config.maximum_diameter) == (1, 24.0, float("inf"))
+    assert settings.config.polarity == "bright"
 
 
 def test_stored_culprits_are_read():
