@@ -292,7 +292,7 @@ def stored_image(pixels: AnyArray, scale: Optional[float] = None) -> AnyArray:
     Raises
     ------
     ImageError
-        If it holds NaN, infinite or negative numbers.
+        If it holds NaN or infinite numbers.
     """
     if pixels.dtype.kind != "f" or not scale or scale <= 1:
         return as_grey_numbers(pixels)

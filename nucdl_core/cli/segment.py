@@ -57,6 +57,7 @@ polarity_option = click.option(
 @click.option("--views", type=click.Choice(VIEWS), default=None, help="Views to look at, instead of the preset's.")
 @click.option("--refine", type=click.Choice(["on", "off"]), default=None, help="Correct outlines, or do not.")
 @polarity_option
+@click.option("--recursive", is_flag=True, help="Also the images of folders in folders.")
 @output_options
 @list_options
 def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
@@ -100,7 +101,8 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
     from nucdl_core.files.folders import image_files
 
     bars = (lambda files: tqdm(files, unit="image", disable=None), tile_progress())
-    records = segment_files(image_files(inputs), output, config, *bars, outputs)
+    files = image_files(inputs, settings["recursive"])
+    records = segment_files(files, output, config, *bars, outputs)
     report_records(records, output)
 
 

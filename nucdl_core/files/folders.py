@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from nucdl_core.errors import ImageError
+
+_LOGGER = logging.getLogger(__name__)
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -17,7 +20,13 @@ ImageWithLabels = Tuple[Optional[Path], Optional[Path]]
 """An image and its label image, None where one of them is missing."""
 
 LABEL_SUFFIX = "_labels.tif"
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gif")
+IMAGE_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".flex", ".lsm", ".png", ".jpg", ".jpeg", ".bmp", ".gif")
+OTHER_SUFFIXES = (
+    *(".czi", ".dv", ".heic", ".ims", ".jp2", ".lif", ".mrxs", ".nd2", ".ndpi", ".oib", ".oif", ".r3d", ".scn"),
+    *(".stk", ".svs", ".vsi", ".webp", ".zvi"),
+)
+"""Images that are not read; a person hears of them where a folder is listed."""
+_NAMED_AT_MOST = 3
 
 _LABEL_ENDING = Path(LABEL_SUFFIX).stem
 _LABEL_SUFFIXES = (".tif", ".tiff", ".png")
@@ -39,8 +48,8 @@ def image_stem(path: PathLike) -> str:
     return stem.removesuffix(_LABEL_ENDING)
 
 
-def image_files(paths: Iterable[PathLike]) -> List[Path]:
-    """List the images that files and folders stand for.
+def image_files(paths: Iterable[PathLike], recursive: bool = False) -> List[Path]:
+    """List the images that files and folders stand for; what is left out in a folder is named in the log.
 
     Parameters
     ----------
@@ -48,6 +57,8 @@ def image_files(paths: Iterable[PathLike]) -> List[Path]:
         A file is listed even if it does not exist, so that reading it can report what is wrong. Of a folder, the
         files directly in it with the suffix of an image (`IMAGE_SUFFIXES`, capital letters included) are listed,
         without hidden and temporary files and without label images (`LABEL_SUFFIX`).
+    recursive : bool
+        Whether the folders in a folder count as well; hidden ones do not.
 
     Returns
     -------
@@ -62,21 +73,43 @@ def image_files(paths: Iterable[PathLike]) -> List[Path]:
     files: List[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [file for file in list_folder(path) if not file.stem.endswith(_LABEL_ENDING)]
+            folders = _folders_in(path) if recursive else [path]
+            listed = [file for folder in folders for file in list_folder(folder, OTHER_SUFFIXES)]
+            others = [file for file in listed if file.suffix.lower() in OTHER_SUFFIXES]
+            inside = [file for file in listed if file not in others and not file.stem.endswith(_LABEL_ENDING)]
             if not inside:
-                raise ImageError(f"{path}: the folder has no images ({', '.join(IMAGE_SUFFIXES)}); name another one")
+                there = f"; {_left_out(others)}" if others else "; name another one"
+                raise ImageError(f"{path}: the folder has no images ({', '.join(IMAGE_SUFFIXES)}){there}")
+            if others:
+                _LOGGER.warning("%s: %s", path, _left_out(others))
             files.extend(inside)
         else:
             files.append(path)
     return list(dict.fromkeys(files))
 
 
-def list_folder(folder: PathLike) -> List[Path]:
+def _folders_in(folder: Path) -> List[Path]:
+    """List a folder and all folders in it, sorted, without hidden ones."""
+    found = []
+    for place, names, _ in os.walk(folder):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        found.append(Path(place))
+    return found
+
+
+def _left_out(files: Sequence[Path]) -> str:
+    names = ", ".join(file.name for file in files[:_NAMED_AT_MOST])
+    return f"{len(files)} files are left out, since they cannot be read ({names}); export them as TIFF"
+
+
+def list_folder(folder: PathLike, more: Sequence[str] = ()) -> List[Path]:
     """List the image files in a folder, label images included.
 
     Parameters
     ----------
     folder : str or path
+    more : sequence of str
+        Suffixes of other files that are to be listed.
 
     Returns
     -------
@@ -93,7 +126,7 @@ def list_folder(folder: PathLike) -> List[Path]:
     except OSError as error:
         raise ImageError(f"{folder}: the folder cannot be read ({error.strerror}); check the name") from error
     files = [Path(folder, name) for name in names if not name.startswith((".", "~"))]
-    return [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.is_dir()]
+    return [file for file in files if file.suffix.lower() in (*IMAGE_SUFFIXES, *more) and not file.is_dir()]
 
 
 def pair_label_images(

@@ -42,14 +42,15 @@ def read_image(path: PathLike, page: Optional[int] = None) -> AnyArray:
     -------
     uint8, uint16, uint32 or float32 array (H, W)
         The numbers as stored, so that 12 bits in 16 go up to 4095 and 1-bit images hold 0 and 1. Signed integers
-        become unsigned and 64-bit numbers 32-bit ones. Images with a palette take its colours. Of RGB images,
+        become unsigned, or float32 where some are negative, as after the background was subtracted; 64-bit numbers
+        become 32-bit ones. Images with a palette take its colours. Of RGB images,
         equal channels give that channel, others the mean of the three as float32; transparency is ignored.
 
     Raises
     ------
     ImageError
         Naming the file and what to do, if it is missing, not readable, empty, cut off, damaged, no image, larger
-        than `MAX_PIXELS`, holds several pages or channels, or NaN, infinite or negative numbers.
+        than `MAX_PIXELS`, holds several pages or channels, or NaN or infinite numbers.
     """
     try:
         return as_grey_numbers(grey(read_picture(Path(path), page, _IMAGE_LIMITS)))
@@ -143,7 +144,7 @@ def as_grey_numbers(array: AnyArray) -> AnyArray:
     Raises
     ------
     ImageError
-        If it holds NaN, infinite, negative or too large numbers.
+        If it holds NaN, infinite or too large numbers.
     """
     if array.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
@@ -153,11 +154,10 @@ def as_grey_numbers(array: AnyArray) -> AnyArray:
         if not finite:
             nans, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
             raise ImageError(f"{nans} pixels are NaN and {infinite} infinite; replace them by numbers")
-    lowest = array.min() if array.dtype.kind in "fi" else 0
-    if lowest < 0:
-        raise ImageError(f"the lowest pixel is {lowest}; add a constant so that no pixel is negative")
     if array.dtype.kind == "f":
         return array
+    if array.min() < 0:
+        return array.astype(np.float32)
     if array.dtype.itemsize == 8 and array.max() > np.iinfo(np.uint32).max:
         raise ImageError(f"the highest pixel is {array.max()}; save the image with at most 32 bits")
     return array.astype(f"u{min(array.dtype.itemsize, 4)}", copy=False)

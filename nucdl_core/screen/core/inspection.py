@@ -27,7 +27,7 @@ from nucdl_core.screen.core.process import read_too_long
 
 SATURATED_SHARE = 0.01
 """Share of pixels at the greatest value from which on an image counts as saturated."""
-EMPTY, SATURATED, ABOVE_ONE, SIGNED = "empty", "saturated", "above_one", "signed"
+EMPTY, SATURATED, ABOVE_ONE, SIGNED, NEGATIVE = "empty", "saturated", "above_one", "signed", "negative"
 NUMPY_SUFFIX = ".npy"
 TWELVE_BITS = 4095
 
@@ -170,7 +170,7 @@ def read_file(file: ImageFile, limits: ScreenLimits) -> Tuple[ImageFacts, AnyArr
     ------
     ImageError
         Naming the file, if it is missing, damaged, over a limit, not a single 2-D image, in colour (unless
-        `ScreenLimits.colour`), holds NaN, infinite or negative numbers, changes meanwhile, or has another sha256 than
+        `ScreenLimits.colour`), holds NaN, infinite or 64-bit numbers, changes meanwhile, or has another sha256 than
         the list says.
     """
     try:
@@ -202,7 +202,12 @@ def _decode(file: ImageFile, limits: ScreenLimits) -> Tuple[AnyArray, np.dtype[A
         return as_grey_numbers(array), array.dtype
     picture = read_picture(file.path, file.page, allowed)
     samples, palette = picture.samples, picture.palette
+    if samples.dtype.kind in "ui" and samples.dtype.itemsize == 8:
+        # Tried: CellProfiler loads such a file as an empty image, without a word.
+        raise ImageError(f"the numbers are {samples.dtype}, which CellProfiler cannot read; save 16 or 32 bits")
     if file.objects and samples.ndim == 2:
+        if samples.min() < 0:
+            raise ImageError(f"the lowest number is {samples.min()}; objects are numbered from 1, 0 is background")
         return as_grey_numbers(samples), samples.dtype
     array = grey(picture)
     if not limits.colour and _is_coloured(picture):
@@ -240,6 +245,7 @@ def _describe(file: ImageFile, numbers: AnyArray, stored: np.dtype[Any], status:
         SATURATED: share >= SATURATED_SHARE,
         ABOVE_ONE: stored.kind == "f" and highest > 1 and file.path.suffix.lower() != NUMPY_SUFFIX,
         SIGNED: stored.kind == "i",
+        NEGATIVE: lowest < 0,
     }
     return ImageFacts(
         name=file.name,

@@ -35,6 +35,29 @@ def test_a_folder_stands_for_its_images(tmp_path):
     assert [file.name for file in folders.image_files([tmp_path])] == ["a.TIF", "b.tif", "c.png", "e.jpeg"]
 
 
+def test_images_that_cannot_be_read_are_named_and_the_others_listed(tmp_path, caplog):
+    for name in ("a.tif", "b.czi", "c.ND2", "d.stk", "e.lif", "f.btf", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [file.name for file in folders.image_files([tmp_path])] == ["a.tif", "f.btf"]
+    assert "4 files are left out, since they cannot be read (b.czi, c.ND2, d.stk); export them as TIFF" in caplog.text
+
+
+def test_a_folder_of_images_that_cannot_be_read_names_them(tmp_path):
+    (tmp_path / "b.czi").touch()
+    with pytest.raises(
+        ImageError, match=r"has no images .*; 1 files are left out, since they cannot be read \(b.czi\)"
+    ):
+        folders.image_files([tmp_path])
+
+
+def test_folders_in_a_folder_count_on_request_but_hidden_ones_do_not(tmp_path):
+    for name in ("a.tif", "in/b.tif", "in/deep/c.tif", ".hidden/d.tif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [file.name for file in folders.image_files([tmp_path])] == ["a.tif"]
+    assert [file.name for file in folders.image_files([tmp_path], recursive=True)] == ["a.tif", "b.tif", "c.tif"]
+
+
 def test_files_are_kept_in_order_and_once(tmp_path):
     for name in ("a.tif", "b.tif"):
         (tmp_path / name).touch()

@@ -113,7 +113,7 @@ REFUSED = {
     "inf.tif": (tif(np.where(NOISE > 2990, np.inf, 0.5).astype(np.float32)), "infinite"),
     "colour.png": (png(np.random.default_rng(1).integers(0, 9, (9, 9, 3), np.uint8)), "is in colour"),
     "pages.tif": (tif(np.stack([NOISE] * 3), photometric="minisblack"), "several pages|stack of 3"),
-    "negative.tif": (tif(NOISE.astype(np.int16) - 5), "the lowest pixel is -"),
+    "long.tif": (tif(NOISE.astype(np.int64)), "int64, which CellProfiler cannot read; save 16 or 32 bits"),
     "folder.npy": (b"\x93NUMPY", "not an array that can be read"),
 }
 
@@ -167,6 +167,8 @@ def test_flipped_bytes_are_refused_where_the_list_says_the_sha256(tmp_path):
         (NOISE.astype(np.float32), ("DNA:above_one",)),
         (NOISE.astype(np.float32) / 3000, ()),
         (NOISE.astype(np.int16), ("DNA:signed",)),
+        (NOISE.astype(np.int16) - 1000, ("DNA:signed", "DNA:negative")),
+        ((NOISE.astype(np.float32) - 1000) / 3000, ("DNA:negative",)),
         (NOISE.astype(np.uint32), ()),
     ],
 )
