@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Optional
 
 import numpy as np
+from scipy import ndimage
 
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.errors import ImageError
@@ -24,6 +25,8 @@ MAX_PIXELS = 1_000_000_000
 _IMAGE_LIMITS = Limits(pixels=MAX_PIXELS)
 # A label image with few nuclei shrinks a thousandfold, which would be suspicious for a photograph.
 _LABEL_LIMITS = Limits(pixels=MAX_PIXELS, expansion=math.inf)
+MASK_VALUES = (255, 65535)
+"""What stands for a nucleus in a mask; a label image with one nucleus has 1."""
 
 
 def read_image(path: PathLike, page: Optional[int] = None) -> AnyArray:
@@ -83,6 +86,36 @@ def read_labels(path: PathLike) -> Labels:
         return as_labels(samples)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
+
+
+def read_nuclei(path: PathLike) -> Labels:
+    """Read a label image that is to be scored, in which each nucleus must have a number of its own.
+
+    Parameters
+    ----------
+    path : str or path
+        As `read_labels`.
+
+    Returns
+    -------
+    int32 array (H, W)
+
+    Raises
+    ------
+    ImageError
+        As `read_labels`, or if one number stands for several separate nuclei, as in a mask of 0 and 255.
+    """
+    labels = read_labels(path)
+    numbers = np.unique(labels[labels > 0])
+    if len(numbers) == 1:
+        parts = int(ndimage.label(labels, np.ones((3, 3)))[1])
+        # A single nucleus may lie in two pieces.
+        if parts > (1 if numbers[0] in MASK_VALUES else 2):
+            raise ImageError(
+                f"{path}: {numbers[0]} is the only number, in {parts} separate parts, as in a mask that tells nuclei "
+                "from background but not from each other; number the nuclei: nucdl convert --from binary --to labels"
+            )
+    return labels
 
 
 def read_picture(path: Path, page: Optional[int], limits: Limits) -> Picture:
@@ -186,7 +219,7 @@ def read_partner(path: Optional[Path], truth: Path, labels: Labels) -> Labels:
     """
     if path is None:
         return np.zeros_like(labels)
-    prediction = read_labels(path)
+    prediction = read_nuclei(path)
     if prediction.shape != labels.shape:
         raise ImageError(
             f"{path} against {truth}: {prediction.shape} and {labels.shape} differ in shape (H, W); "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Tuple
 
 from nucdl_core.files.folders import PathLike, pair_label_images
-from nucdl_core.files.reading import read_labels, read_partner
+from nucdl_core.files.reading import read_nuclei, read_partner
 from nucdl_core.files.writing import make_folder, write_json, write_table
 from nucdl_core.scores.matching import Number, image_scores, summarize
 
@@ -45,7 +45,7 @@ def evaluate_folders(truth_dir: PathLike, prediction_dir: PathLike) -> Tuple[pd.
 
     rows: List[Dict[str, object]] = []
     for stem, (truth, prediction) in pair_label_images(truth_dir, prediction_dir).items():
-        labels = read_labels(truth)
+        labels = read_nuclei(truth)
         rows.append({"image": stem, **image_scores(labels, read_partner(prediction, truth, labels))})
     table = pd.DataFrame(rows)
     return table, summarize(table)

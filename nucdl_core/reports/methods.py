@@ -12,7 +12,7 @@ import numpy as np
 from nucdl_core.arrays import Labels
 from nucdl_core.errors import ConfigError
 from nucdl_core.files.folders import PairOfFiles, PathLike, pair_label_images
-from nucdl_core.files.reading import read_labels, read_partner
+from nucdl_core.files.reading import read_nuclei, read_partner
 from nucdl_core.files.writing import make_folder, write_json, write_table
 from nucdl_core.labels import relabel
 from nucdl_core.overlap import Overlap, overlap
@@ -194,7 +194,7 @@ def label_pairs(files: Dict[str, Dict[str, PairOfFiles]]) -> Iterator[LabelPair]
         for method, pairs in files.items():
             truth_file, file = pairs[image]
             if method == next(iter(files)):
-                truth = relabel(read_labels(truth_file))
+                truth = relabel(read_nuclei(truth_file))
             prediction = relabel(read_partner(file, truth_file, truth))
             yield LabelPair(image, method, truth, prediction, overlap(truth, prediction), file is None)
 

@@ -192,3 +192,22 @@ def test_the_index_of_a_palette_is_the_label(tmp_path):
     image.putpalette([200, 10, 30] * 4)
     image.save(tmp_path / "a.png")
     assert reading.read_labels(tmp_path / "a.png").tolist() == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("value, parts", [(255, 2), (65535, 2), (1, 3)])
+def test_a_mask_of_several_nuclei_is_no_label_image_to_be_scored(tmp_path, value, parts):
+    labels = np.zeros((20, 40), np.uint16)
+    for part in range(parts):
+        labels[5:15, 10 * part : 10 * part + 6] = value
+    tifffile.imwrite(tmp_path / "a.tif", labels)
+    with pytest.raises(ImageError, match=f"{value} is the only number, in {parts} separate parts.*number the nuclei"):
+        reading.read_nuclei(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("value, parts", [(255, 1), (1, 2), (0, 0)])
+def test_one_nucleus_even_in_two_pieces_is_a_label_image(tmp_path, value, parts):
+    labels = np.zeros((20, 40), np.uint16)
+    for part in range(parts):
+        labels[5:15, 10 * part : 10 * part + 6] = value
+    tifffile.imwrite(tmp_path / "a.tif", labels)
+    assert np.array_equal(reading.read_nuclei(tmp_path / "a.tif"), labels)
