@@ -14,13 +14,14 @@ import pandas as pd
 import torch
 
 from nucdl_core import __version__
-from nucdl_core.arrays import Labels
+from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.batch.extra_outputs import NOTHING_MORE, ExtraOutputs
 from nucdl_core.batch.outputs import OutputWriter, extra_columns, finish_nuclei
+from nucdl_core.batch.plane_choice import FIRST_ALONE, PlaneChoice
+from nucdl_core.batch.stacks import images_in
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.files.folders import LABEL_SUFFIX, refuse_same_names
-from nucdl_core.files.reading import read_image
 from nucdl_core.files.writing import make_folder, write_json, write_labels, write_table
 from nucdl_core.labels import centroids
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
@@ -101,6 +102,7 @@ def segment_files(
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
     tile_progress: Optional[TileProgress] = None,
     outputs: ExtraOutputs = NOTHING_MORE,
+    choice: PlaneChoice = FIRST_ALONE,
 ) -> List[ImageRecord]:
     """Segment image files one by one; a file that cannot be used does not stop the others.
 
@@ -111,11 +113,13 @@ def segment_files(
         Receives ``STEM_labels.tif`` for each file, ``objects.csv`` and ``run.json``.
     config : SegmentConfig
     progress : callable
-        Wraps the iteration over the files, for example in a progress bar.
+        Wraps the iteration over the images, for example in a progress bar.
     tile_progress : callable, optional
         See `segment.segment`; called for images that are larger than a tile.
     outputs : ExtraOutputs
         What is written besides.
+    choice : PlaneChoice
+        Which images of files with several are taken.
 
     Returns
     -------
@@ -130,8 +134,9 @@ def segment_files(
         If the model or the device cannot be used; nothing is written then.
     """
 
-    def find(path: Path, number: int) -> ImageResult:
-        image = read_image(path)
+    def find(named: Tuple[Path, Callable[[], AnyArray]], number: int) -> ImageResult:
+        path, read = named
+        image = read()
         found = segment(image, config, progress=tile_progress)
         found, table = finish_nuclei(found, object_table(found, number, path.name), image, outputs)
         writer.add(path.stem, image, found)
@@ -140,14 +145,17 @@ def segment_files(
         warnings = tuple(misfits(bundle.description.made_for, traits, config.polarity).values())
         return ImageResult(found.labels, table, diameter, warnings)
 
-    refuse_same_names(files)
+    images = [named for path in files for named in images_in(path, choice)]
+    refuse_same_names([path for path, _ in images])
     config = dataclasses.replace(config, keep_probability=outputs.probability)
     bundle = read_bundle(find_bundle(config.model))
     load_model(bundle.folder, resolve_device(config.device))
     make_folder(output)
     writer = OutputWriter(output, outputs)
     columns = (*OBJECT_COLUMNS, *extra_columns(outputs))
-    records = do_each(((path, path) for path in progress(files)), find, output, columns)
+    readers = dict(images)
+    jobs = ((path, (path, readers[path])) for path in progress(list(readers)))
+    records = do_each(jobs, find, output, columns)
     writer.finish()
     described = {**describe_run(config, bundle, records), "outputs": dataclasses.asdict(outputs)}
     write_json(output / "run.json", described)

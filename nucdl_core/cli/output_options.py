@@ -1,4 +1,4 @@
-"""What ``nucdl segment`` writes beside label images: options and their meaning."""
+"""Which images ``nucdl segment`` takes of a file, and what it writes beside label images: options, their meaning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any, Dict
 import click
 
 from nucdl_core.batch.extra_outputs import OBJECT_KINDS, ExtraOutputs
+from nucdl_core.batch.plane_choice import PROJECTIONS, PlaneChoice
 from nucdl_core.cli.limit_options import Command
+from nucdl_core.config import require
 
 
 def output_options(command: Command) -> Command:
@@ -25,6 +27,35 @@ def output_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def choice_options(command: Command) -> Command:
+    """Give a command the options of `PlaneChoice` but for the channel."""
+    planes = f"Of files with several planes: a number from 1, or {', '.join(PROJECTIONS)}."
+    options = (
+        click.option("--plane", default=None, help=planes),
+        click.option("--series", type=int, default=None, help="Of files with several series: a number from 1."),
+        click.option("--recursive", is_flag=True, help="Also the images of folders in folders."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def choice_of(options: Dict[str, Any]) -> PlaneChoice:
+    """Return which images of files with several are wanted.
+
+    Raises
+    ------
+    ConfigError
+        If there cannot be such ones.
+    """
+    channel = options["channel"]
+    require(
+        channel is None or channel.isdecimal(),
+        f"channel is {channel!r}; give its number, from 1. Names are those of a list of image sets (--csv)",
+    )
+    return PlaneChoice(None if channel is None else int(channel), options["plane"], options["series"])
 
 
 def outputs_of(options: Dict[str, Any]) -> ExtraOutputs:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional, Sequence, Tuple
 
 import click
 
-from nucdl_core.cli.output_options import output_options, outputs_of
+from nucdl_core.cli.output_options import choice_of, choice_options, output_options, outputs_of
 from nucdl_core.cli.segment_list import choose_source, list_options, segment_list
 from nucdl_core.cli.words import EXISTING, EXISTING_FOLDER, FOLDER, exit_with_failures
 from nucdl_core.config import AUTO_POLARITY, DEFAULT_MODEL, DEVICES, POLARITIES, PRESETS, VIEWS, SegmentConfig
@@ -57,7 +57,7 @@ polarity_option = click.option(
 @click.option("--views", type=click.Choice(VIEWS), default=None, help="Views to look at, instead of the preset's.")
 @click.option("--refine", type=click.Choice(["on", "off"]), default=None, help="Correct outlines, or do not.")
 @polarity_option
-@click.option("--recursive", is_flag=True, help="Also the images of folders in folders.")
+@choice_options
 @output_options
 @list_options
 def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **settings: Any) -> None:
@@ -102,7 +102,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
 
     bars = (lambda files: tqdm(files, unit="image", disable=None), tile_progress())
     files = image_files(inputs, settings["recursive"])
-    records = segment_files(files, output, config, *bars, outputs)
+    records = segment_files(files, output, config, *bars, outputs, choice_of(settings))
     report_records(records, output)
 
 

@@ -15,8 +15,10 @@ from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import ConfigError
 
 LABEL_KINDS = ("tiff", "zarr", "none")
-OF_LISTS = ("channel", "labels", "workers", "lanes", "allow_missing", "retry_failed")
+OF_LISTS = ("labels", "workers", "lanes", "allow_missing", "retry_failed")
 """Options that mean something with ``--csv`` only; the limits do as well."""
+OF_FILES = ("plane", "series", "recursive")
+"""Options that mean something without it only."""
 WITH_CSV = "With --csv: "
 
 
@@ -25,7 +27,7 @@ def list_options(command: Command) -> Command:
     at_least_1 = click.IntRange(min=1)
     options = (
         click.option("--csv", type=EXISTING_FILE, default=None, help="List of image sets, as for LoadData."),
-        click.option("--channel", default=None, help=f"{WITH_CSV}which image shows nuclei  [the only one]."),
+        click.option("--channel", default=None, help="Which shows nuclei: number, or name in a list  [the only one]."),
         click.option("--labels", type=click.Choice(LABEL_KINDS), default=None, help=f"{WITH_CSV}label files  [tiff]."),
         click.option("--workers", type=at_least_1, default=None, help=f"{WITH_CSV}images at a time  [chosen]."),
         # The former name of --workers.
@@ -52,7 +54,11 @@ def choose_source(inputs: Sequence[Path], options: Dict[str, Any]) -> Optional[P
         raise ConfigError("image files and a list came; give either files and folders, or a list by --csv")
     if not inputs and csv is None:
         raise ConfigError("no images came; give image files and folders, or a list by --csv")
-    if csv is None:
+    if csv is not None:
+        idle = [f"--{name}" for name in OF_FILES if options[name]]
+        if idle:
+            raise ConfigError(f"{idle[0]} goes with files only; a list says itself which images, frames and series")
+    else:
         idle = [f"--{name.replace('_', '-')}" for name in OF_LISTS if options[name]]
         idle += map(option_of_limit, limits_given(options))
         if idle:

@@ -16,7 +16,7 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nucdl_core.arrays import AnyArray, Floats
+from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import ImageError, NucDLError
 from nucdl_core.files.decoding import Limits, Picture, grey
 from nucdl_core.files.reading import as_grey_numbers, read_picture
@@ -24,6 +24,7 @@ from nucdl_core.files.writing import file_sha256
 from nucdl_core.screen.core.columns import ImageFile, files_of_image_set, image_columns
 from nucdl_core.screen.core.plan import ScreenError, ScreenLimits
 from nucdl_core.screen.core.process import read_too_long
+from nucdl_core.steps.focus import focus
 
 SATURATED_SHARE = 0.01
 """Share of pixels at the greatest value from which on an image counts as saturated."""
@@ -269,33 +270,6 @@ def _saturated_share(numbers: AnyArray, stored: np.dtype[Any], highest: float) -
     if stored.kind == "f" or highest not in (TWELVE_BITS, np.iinfo(stored).max):
         return 0.0
     return float((numbers == numbers.dtype.type(highest)).mean())
-
-
-def focus(image: AnyArray) -> float:
-    """Measure how much of an image's contrast is between neighbouring pixels.
-
-    Parameters
-    ----------
-    image : array (H, W)
-
-    Returns
-    -------
-    float
-        Variance of the four-neighbour Laplacian over the variance of the image; 0 for a uniform image and one with
-        fewer than 3 x 3 pixels. Falls with blur and does not change with brightness or offset.
-    """
-    values = image.astype(np.float32)
-    variance = _variance(values)
-    if min(values.shape) < 3 or variance == 0:
-        return 0.0
-    laplacian = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4 * values[1:-1, 1:-1]
-    return _variance(laplacian) / variance
-
-
-def _variance(values: Floats) -> float:
-    """Return the variance of float32 values, without the copies in float64 that numpy's own makes."""
-    deviations = values - np.float32(values.mean(dtype=np.float64))
-    return float(np.square(deviations, out=deviations).mean())
 
 
 class _TooLate(BaseException):

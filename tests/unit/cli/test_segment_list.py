@@ -147,7 +147,9 @@ def test_an_image_set_that_is_tried_alone_says_nothing(tmp_path, capfd):
     [
         ((), "no images came; give image files and folders, or a list by --csv"),
         (("{image}", "--csv", "{list}"), "image files and a list came; give either files and folders, or a list"),
-        (("{image}", "--channel", "DNA"), "--channel goes with --csv only"),
+        (("{image}", "--channel", "DNA"), "channel is 'DNA'; give its number, from 1"),
+        (("--csv", "{list}", "--plane", "2"), "--plane goes with files only"),
+        (("--csv", "{list}", "--recursive"), "--recursive goes with files only"),
         (("{image}", "--allow-missing"), "--allow-missing goes with --csv only"),
         (("{image}", "--memory", "9"), "--memory goes with --csv only"),
         (("{image}", "--colour"), "--colour goes with --csv only"),
