@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Tuple
 
 import numpy as np
+from scipy import ndimage
 
 from nucdl_core.arrays import AnyArray, Floats, Mask
 from nucdl_core.errors import ImageError
@@ -17,6 +18,12 @@ HIGH_PERCENTILE = 99.8
 SAMPLED_PIXELS = 250_000
 # Images of more pixels are normalized part by part.
 LARGE = 32_000_000
+# What lies above half of the range and is at most so many parts, which cover at most this share of the pixels, may be a
+# crystal or a fibre instead of nuclei ...
+ARTEFACT_PARTS, ARTEFACT_SHARE, SMALLEST_PART = 3, 0.03, 20
+# ... if all that is farther from it than so many pixels spans at most this share of the range, and its brightest pixels
+# lie so many times as far from its median as its darkest ones do: these are nuclei, and not noise.
+ARTEFACT_REACH, ARTEFACT_CONTRAST, TAIL = 10, 0.3, 3.0
 
 
 def intensity_range(image: AnyArray, mask: Optional[Mask] = None) -> Tuple[float, float]:
@@ -32,13 +39,52 @@ def intensity_range(image: AnyArray, mask: Optional[Mask] = None) -> Tuple[float
     Returns
     -------
     low, high : float
-        1st and 99.8th percentile; both 0 where no pixel counts.
+        1st and 99.8th percentile; both 0 where no pixel counts. Where a few parts are so bright that nuclei beside them
+        would be lost, as crystals are, the 99.8th percentile of all that is not near them.
     """
     values = sample_pixels(image, mask)
     if values.size == 0:
         return 0.0, 0.0
     low, high = np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE))
-    return float(low), float(high)
+    beside = brightest_beside_artefacts(image, float(low), float(high), mask)
+    return float(low), float(high) if beside is None else beside
+
+
+def brightest_beside_artefacts(
+    image: AnyArray, low: float, high: float, mask: Optional[Mask] = None
+) -> Optional[float]:
+    """Return what stands for bright nuclei in an image with a few artefacts that are far brighter.
+
+    Parameters
+    ----------
+    image : array (H, W), any real dtype
+    low, high : float
+        1st and 99.8th percentile.
+    mask : bool array (H, W), optional
+        Only pixels where it is true count.
+
+    Returns
+    -------
+    float or None
+        None where there are no such artefacts, see `ARTEFACT_PARTS`.
+    """
+    step = _step(image.size)
+    values = image[::step, ::step]
+    counted = np.ones(values.shape, bool) if mask is None else mask[::step, ::step]
+    bright = (values > low + 0.5 * (high - low)) & counted
+    if not 0 < bright.sum() <= ARTEFACT_SHARE * counted.sum():
+        return None
+    sizes = np.bincount(ndimage.label(bright)[0].ravel())[1:]
+    if (sizes * step**2 >= SMALLEST_PART).sum() > ARTEFACT_PARTS:
+        return None
+    near = ndimage.binary_dilation(bright, iterations=max(1, ARTEFACT_REACH // step))
+    rest = values[counted & ~near]
+    if rest.size == 0:
+        return None
+    darkest, median, brightest = np.percentile(rest, (100 - HIGH_PERCENTILE, 50, HIGH_PERCENTILE))
+    is_low = brightest - low < ARTEFACT_CONTRAST * (high - low)
+    has_nuclei = brightest - median > TAIL * (median - darkest) and brightest > low
+    return float(brightest) if is_low and has_nuclei else None
 
 
 def sample_pixels(image: AnyArray, mask: Optional[Mask] = None) -> AnyArray:

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from drawings import field
 
-from nucdl_core.steps.normalize import intensity_range, normalize
+from nucdl_core.segment import segment
+from nucdl_core.steps.normalize import brightest_beside_artefacts, intensity_range, normalize
 
 
 def ramp(dtype=np.uint16, top=1000):
@@ -50,3 +52,50 @@ def test_the_image_is_not_modified():
     before = image.copy()
     normalize(image)
     assert (image == before).all()
+
+
+def with_crystal(image, times, side=12):
+    """An image with a square that is so many times brighter than its nuclei."""
+    low, high = np.percentile(image, (1, 99.8))
+    crystal = image.astype(np.float64)
+    crystal[2 : 2 + side, 2 : 2 + side] += (high - low) * times
+    return crystal
+
+
+@pytest.mark.parametrize("times", [6, 12, 30, 100])
+def test_a_crystal_does_not_change_the_range_of_the_nuclei(times):
+    image = field()[0]
+    low, high = intensity_range(image)
+    with_it = intensity_range(with_crystal(image, times))
+    assert with_it == pytest.approx((low, high), rel=0.05)
+
+
+def test_a_crystal_costs_no_nuclei():
+    image, truth = field()
+    found = segment(with_crystal(image, 30))
+    assert np.unique(truth[(truth > 0) & (found.labels > 0)]).size == truth.max()
+
+
+def test_bright_nuclei_are_no_crystals():
+    image, _ = field()
+    assert brightest_beside_artefacts(image, *intensity_range(image)) is None
+
+
+def test_a_crystal_on_noise_alone_makes_no_nuclei_of_the_noise():
+    noise = np.random.default_rng(0).normal(100, 5, (200, 200))
+    assert (
+        brightest_beside_artefacts(with_crystal(noise, 30), *np.percentile(with_crystal(noise, 30), (1, 99.8))) is None
+    )
+
+
+def test_a_crystal_outside_the_mask_does_not_count():
+    image = with_crystal(field()[0], 30)
+    mask = np.ones(image.shape, bool)
+    mask[:20, :20] = False
+    low, high = np.percentile(image[mask], (1, 99.8))
+    assert brightest_beside_artefacts(image, low, high, mask) is None
+    assert intensity_range(image, mask)[1] == pytest.approx(high, rel=0.05)
+
+
+def test_a_flat_image_has_no_crystals():
+    assert brightest_beside_artefacts(np.full((50, 50), 7), 7.0, 7.0) is None
