@@ -33,6 +33,13 @@ def test_disks_are_found_in_every_number_format(dtype, peak):
     assert found.diameter == pytest.approx(24, rel=0.25)
 
 
+def test_hot_pixels_in_an_empty_well_are_no_nuclei():
+    rng = np.random.default_rng(1)
+    image = rng.normal(100, 5, (256, 256))
+    image.ravel()[rng.integers(0, image.size, 60)] += 3000
+    assert segment(image).count == 0
+
+
 @pytest.mark.parametrize(
     ("shape", "diameter", "side", "number"),
     [
