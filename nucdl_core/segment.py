@@ -16,7 +16,7 @@ from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.progress import TileProgress
 from nucdl_core.results import Segmentation
-from nucdl_core.steps.filters import filter_nuclei
+from nucdl_core.steps.filters import filter_nuclei, without_specks
 from nucdl_core.steps.normalize import NormalizedImage, check_image
 from nucdl_core.steps.polarity import with_bright_nuclei
 from nucdl_core.steps.scales import combine, differ
@@ -26,8 +26,6 @@ from nucdl_core.steps.tiling import Window
 from nucdl_core.steps.views import VIEW_SETS
 
 AUTOMATIC = SegmentConfig()
-SMALLEST_AREA = 5
-"""Pixels of the smallest nucleus: of 54,814 annotated ones a single one has fewer, hot pixels of a camera have 1."""
 
 Load = Callable[[Path, str], Predictor]
 
@@ -124,9 +122,8 @@ def segment_normalized(job: Job) -> Segmentation:
 def segment_at(job: Job, diameter: float) -> Segmentation:
     """Find the nuclei of an image whose typical diameter in pixels is known, in smaller tiles if memory is short."""
     predictor = job.predictor
-    found = in_smaller_tiles(partial(segment_tiles, job, diameter), predictor.tile_sides, predictor.device)
-    sizes = found.regions.areas
-    return found if not sizes.size or sizes.min() >= SMALLEST_AREA else found.keep(sizes >= SMALLEST_AREA)
+    compute = partial(segment_tiles, job, diameter)
+    return without_specks(in_smaller_tiles(compute, predictor.tile_sides, predictor.device))
 
 
 def segment_tiles(job: Job, diameter: float, side: int) -> Segmentation:

@@ -25,6 +25,10 @@ from nucdl_core.regions import touches_edge
 from nucdl_core.results import Segmentation
 
 
+SMALLEST_AREA = 5
+"""Pixels of the smallest nucleus: of 54,814 annotated ones a single one has fewer, hot pixels of a camera have 1."""
+
+
 @dataclass(frozen=True)
 class FilteredNuclei:
     """The nuclei of an image that were kept, and which were discarded for what reason.
@@ -60,6 +64,12 @@ class FilteredNuclei:
     def size_excluded(self) -> Labels:
         """Int32 array (H, W): the nuclei of `unedited` away from the border that were discarded for their size."""
         return _only(self.unedited, (self.too_small | self.too_large) & ~self.at_border)
+
+
+def without_specks(found: Segmentation) -> Segmentation:
+    """Return the nuclei that have at least `SMALLEST_AREA` pixels."""
+    sizes = found.regions.areas
+    return found if not sizes.size or sizes.min() >= SMALLEST_AREA else found.keep(sizes >= SMALLEST_AREA)
 
 
 def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optional[Mask] = None) -> FilteredNuclei:
