@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 from nucdl_core.errors import ConfigError
 
@@ -17,6 +17,10 @@ DEVICES = ("auto", "cpu", "cuda")
 VIEWS = ("none", "flips", "all")
 AUTO_POLARITY, BRIGHT, DARK = "auto", "bright", "dark"
 POLARITIES = (AUTO_POLARITY, BRIGHT, DARK)
+TREATMENTS = (
+    *("median3", "median5", "mean7", "mean9", "background", "rolling_ball", "equalize", "clahe", "edges", "invert"),
+)
+"""Median and mean over so many pixels; without background; equalized, as a whole or in parts; edges; the negative."""
 # How much care a segmentation takes, as values of `SegmentConfig`; the first one is the default.
 PRESETS: Dict[str, Dict[str, Any]] = {
     "fast": {"views": "none"},
@@ -127,6 +131,8 @@ class SegmentConfig:
         "auto" (an accelerator when there is one), "cpu" or "cuda".
     polarity : str
         "bright" or "dark": what nuclei are beside their background. "auto" tells it from each image.
+    treatments : tuple of str
+        What is done to an image before, of `TREATMENTS`, in their order; see `steps.preprocess`.
     """
 
     model: str = DEFAULT_MODEL
@@ -142,6 +148,7 @@ class SegmentConfig:
     keep_probability: bool = True
     device: str = "auto"
     polarity: str = AUTO_POLARITY
+    treatments: Tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(
@@ -165,3 +172,5 @@ class SegmentConfig:
         require(self.device in DEVICES, f"device is {self.device!r}; it must be one of {', '.join(DEVICES)}")
         polarities = ", ".join(POLARITIES)
         require(self.polarity in POLARITIES, f"polarity is {self.polarity!r}; it must be one of {polarities}")
+        unknown = next((name for name in self.treatments if name not in TREATMENTS), None)
+        require(unknown is None, f"{unknown!r} is no treatment of images; there are {', '.join(TREATMENTS)}")

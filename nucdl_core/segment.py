@@ -19,6 +19,7 @@ from nucdl_core.results import Segmentation
 from nucdl_core.steps.filters import filter_nuclei, without_specks
 from nucdl_core.steps.normalize import NormalizedImage, check_image
 from nucdl_core.steps.polarity import with_bright_nuclei
+from nucdl_core.steps.preprocess import treat
 from nucdl_core.steps.scales import combine, differ
 from nucdl_core.steps.size import SMALLEST_DIAMETER
 from nucdl_core.steps.stitch import StitchedSegmentation
@@ -81,7 +82,7 @@ def segment_unfiltered(
 ) -> Segmentation:
     """Find all nuclei, before the size and border filters of `config`; see `segment` (`load` as `load_model`)."""
     check_image(image, mask)
-    bright = with_bright_nuclei(image, config.polarity, mask)
+    bright = with_bright_nuclei(treat(image, config.treatments), config.polarity, mask)
     folder, normal = find_bundle(config.model), NormalizedImage.of(bright, mask)
     return on_the_cpu_if_short(partial(_segment_on, folder, normal, config, progress, load), config.device)
 

@@ -11,7 +11,16 @@ import click
 from nucdl_core.cli.output_options import choice_of, choice_options, output_options, outputs_of
 from nucdl_core.cli.segment_list import choose_source, list_options, segment_list
 from nucdl_core.cli.words import EXISTING, EXISTING_FOLDER, FOLDER, exit_with_failures
-from nucdl_core.config import AUTO_POLARITY, DEFAULT_MODEL, DEVICES, POLARITIES, PRESETS, VIEWS, SegmentConfig
+from nucdl_core.config import (
+    AUTO_POLARITY,
+    DEFAULT_MODEL,
+    DEVICES,
+    POLARITIES,
+    PRESETS,
+    TREATMENTS,
+    VIEWS,
+    SegmentConfig,
+)
 from nucdl_core.errors import ConfigError
 from nucdl_core.model.registry import DEFAULT_FAMILY, FAMILIES, default_model
 
@@ -56,6 +65,7 @@ polarity_option = click.option(
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
 @click.option("--views", type=click.Choice(VIEWS), default=None, help="Views to look at, instead of the preset's.")
 @click.option("--refine", type=click.Choice(["on", "off"]), default=None, help="Correct outlines, or do not.")
+@click.option("--preprocess", default="", help=f"Treat images before, with commas: {', '.join(TREATMENTS)}.")
 @polarity_option
 @choice_options
 @output_options
@@ -90,6 +100,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
         several_scales=settings["scales"] == "auto",
         device=settings["device"],
         polarity=settings["polarity"],
+        treatments=tuple(name.strip() for name in settings["preprocess"].split(",") if name.strip()),
         **care,
     )
     if csv is not None:

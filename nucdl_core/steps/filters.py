@@ -24,8 +24,7 @@ from nucdl_core.labels import renumbered, touches_border
 from nucdl_core.regions import touches_edge
 from nucdl_core.results import Segmentation
 
-
-SMALLEST_AREA = 5
+FEWEST_PIXELS = 5
 """Pixels of the smallest nucleus: of 54,814 annotated ones a single one has fewer, hot pixels of a camera have 1."""
 
 
@@ -67,9 +66,9 @@ class FilteredNuclei:
 
 
 def without_specks(found: Segmentation) -> Segmentation:
-    """Return the nuclei that have at least `SMALLEST_AREA` pixels."""
+    """Return the nuclei that have at least `FEWEST_PIXELS` pixels."""
     sizes = found.regions.areas
-    return found if not sizes.size or sizes.min() >= SMALLEST_AREA else found.keep(sizes >= SMALLEST_AREA)
+    return found if not sizes.size or sizes.min() >= FEWEST_PIXELS else found.keep(sizes >= FEWEST_PIXELS)
 
 
 def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optional[Mask] = None) -> FilteredNuclei:

@@ -30,6 +30,7 @@ def test_a_failed_image_is_named_and_the_exit_code_is_3(tmp_path):
         (("--diameter", "big"), "give a number of pixels, or 'auto'"),
         (("--diameter", "0"), "give pixels from 1 to 1000"),
         (("--threshold", "2"), "it must lie between 0 and 1"),
+        (("--preprocess", "median3,sharpen"), "'sharpen' is no treatment of images"),
         (("--plane", "best"), "give a number from 1, or one of max, sum, median, focus"),
         (("--channel", "DNA"), "give its number, from 1"),
         (("--keep", "size > 5"), "has the word 'size', which is not known"),
