@@ -24,7 +24,7 @@ from nucdl_core.labels import renumbered, touches_border
 from nucdl_core.regions import touches_edge
 from nucdl_core.results import Segmentation
 
-FEWEST_PIXELS = 5
+LEAST_PIXELS = 5
 """Pixels of the smallest nucleus: of 54,814 annotated ones a single one has fewer, hot pixels of a camera have 1."""
 
 
@@ -66,9 +66,9 @@ class FilteredNuclei:
 
 
 def without_specks(found: Segmentation) -> Segmentation:
-    """Return the nuclei that have at least `FEWEST_PIXELS` pixels."""
+    """Return the nuclei that have at least `LEAST_PIXELS` pixels."""
     sizes = found.regions.areas
-    return found if not sizes.size or sizes.min() >= FEWEST_PIXELS else found.keep(sizes >= FEWEST_PIXELS)
+    return found if not sizes.size or sizes.min() >= LEAST_PIXELS else found.keep(sizes >= LEAST_PIXELS)
 
 
 def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optional[Mask] = None) -> FilteredNuclei:
