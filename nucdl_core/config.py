@@ -133,6 +133,8 @@ class SegmentConfig:
         "bright" or "dark": what nuclei are beside their background. "auto" tells it from each image.
     treatments : tuple of str
         What is done to an image before, of `TREATMENTS`, in their order; see `steps.preprocess`.
+    minimum_confidence : float
+        Nuclei of which the network is less sure, from 0 to 1, are discarded.
     """
 
     model: str = DEFAULT_MODEL
@@ -149,6 +151,7 @@ class SegmentConfig:
     device: str = "auto"
     polarity: str = AUTO_POLARITY
     treatments: Tuple[str, ...] = ()
+    minimum_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         require(
@@ -172,5 +175,9 @@ class SegmentConfig:
         require(self.device in DEVICES, f"device is {self.device!r}; it must be one of {', '.join(DEVICES)}")
         polarities = ", ".join(POLARITIES)
         require(self.polarity in POLARITIES, f"polarity is {self.polarity!r}; it must be one of {polarities}")
+        require(
+            0 <= self.minimum_confidence < 1,
+            f"minimum confidence is {self.minimum_confidence}; it must be at least 0 and below 1",
+        )
         unknown = next((name for name in self.treatments if name not in TREATMENTS), None)
         require(unknown is None, f"{unknown!r} is no treatment of images; there are {', '.join(TREATMENTS)}")

@@ -81,7 +81,7 @@ def set_figure(data: Any, image: GreyImage, nuclei: FilteredNuclei) -> None:
     """Leave in a workspace's display data what `draw_figure` needs."""
     data.image = image.pixels
     data.labels = nuclei.segmentation.labels
-    data.size_excluded = nuclei.size_excluded
+    data.inside_excluded = nuclei.inside_excluded
     data.border_excluded = nuclei.border_excluded
     data.statistics = statistics(nuclei)
 
@@ -97,6 +97,8 @@ def statistics(nuclei: FilteredNuclei) -> Rows:
         ["# discarded at the border", f"{np.count_nonzero(nuclei.at_border)}"],
         ["# discarded for their size", f"{np.count_nonzero(of_wrong_size)}"],
     ]
+    if nuclei.doubtful.any():
+        rows.append(["# discarded as doubtful", f"{np.count_nonzero(nuclei.doubtful & ~nuclei.at_border)}"])
     if not np.isnan(found.diameter):
         rows.append(["Typical diameter", f"{found.diameter:.1f} pixels"])
     if found.count:
@@ -115,7 +117,7 @@ def draw_figure(figure: Figure, data: Any, name: str, cycle: int) -> None:
     """Draw what `set_figure` has left, about the objects called `name`, in the image set number `cycle`."""
     outlines = [
         (name, data.labels),
-        ("Nuclei filtered out by size", data.size_excluded),
+        ("Nuclei filtered out by size or confidence", data.inside_excluded),
         ("Nuclei touching border", data.border_excluded),
     ]
     draw_nuclei(figure, data, (f"Input image, cycle #{cycle}", name, f"{name} outlines"), outlines)

@@ -61,8 +61,25 @@ cells do not grow into the place of a discarded neighbor. On request you also ge
 each pixel, the network's probability that it belongs to a nucleus.
 
 The window shows the input image (upper left), the nuclei in colors (upper right), their outlines on the image
-(lower left; green: accepted, magenta: discarded for their size, yellow: discarded at the border; the colors
+(lower left; green: accepted, magenta: discarded for size or confidence, yellow: discarded at the border; the colors
 can be changed under *File > Preferences*) and a table with counts, sizes and the mean confidence (lower right).
+
+What you see, and what to change
+^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+================================= ===========================================================================
+What you see                      What to change
+================================= ===========================================================================
+Touching nuclei are one           A lower *typical diameter*; *Best*; *nuclei_maskrcnn*, which merges fewer
+Nuclei are split                  A higher *typical diameter*; *Best*
+Dim nuclei are missed             A lower *probability threshold*; a bright object masked by **MaskImage**
+Debris is found                   *Discard nuclei outside a diameter range*, or *below a confidence*
+All outlines are too wide, tight  *Move outlines outwards by (pixels)*: negative, positive
+Sizes are wrong, or all is found  *Estimate the diameter automatically*: No, and enter a typical diameter
+Nothing is found, dark nuclei     *Are nuclei brighter or darker*: Darker
+It is slow                        *Fast*; the image reduced by **Resize**; *Compute on*: GPU where there is one
+Wrong in ways of its own          A model of your own, from a few annotated images: *nucdl train*
+================================= ===========================================================================
 
 Measurements made by this module
 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -156,10 +173,10 @@ class IdentifyNucleiDL(UsesModel, HasOwnMeasurements, ImageSegmentation):
     category = "Object Processing"
     variable_revision_number = 5
     added_settings: ClassVar[Dict[int, List[str]]] = {
-        1: ["0.0", "One", "No", CUSTOM, "Yes", AS_BEFORE],
-        2: [CUSTOM, "Yes", AS_BEFORE],
-        3: ["Yes", AS_BEFORE],
-        4: [AS_BEFORE],
+        1: ["0.0", "One", "No", CUSTOM, "Yes", AS_BEFORE, "0.0"],
+        2: [CUSTOM, "Yes", AS_BEFORE, "0.0"],
+        3: ["Yes", AS_BEFORE, "0.0"],
+        4: [AS_BEFORE, "0.0"],
     }
 
     def create_settings(self) -> None:
@@ -219,6 +236,14 @@ are outlined in magenta.""",
 
 Nuclei whose diameter lies between these two are kept. The diameter of a nucleus that is not round is that of a circle
 with the same area.""",
+        )
+        self.minimum_confidence = Float(
+            "Discard nuclei below a confidence of",
+            0.0,
+            doc="""\
+Each nucleus has a confidence from 0 to 1, the measurement *NucDL_Confidence*: how sure the network is about it. Enter a
+number such as 0.7 to discard what it is less sure about, often debris and dim nuclei out of focus; 0 keeps all. Look at
+the confidences of some images first. Such objects are outlined in magenta.""",
         )
         self.exclude_border = Binary(
             "Discard nuclei touching the border of the image?",
@@ -325,6 +350,7 @@ on your images.""",
             self.preset,
             self.several_scales,
             self.polarity,
+            self.minimum_confidence,
         ]
 
     def visible_settings(self) -> List[Setting]:
@@ -341,11 +367,13 @@ on your images.""",
         }
         # In the file, new settings come last. A person looks for the device there, for settings that belong together in
         # one place, and for a choice before those that depend on it.
-        moved = {self.preset.key(), self.device.key(), self.several_scales.key(), self.polarity.key()}
+        late = (self.preset, self.device, self.several_scales, self.polarity, self.minimum_confidence)
+        moved = {setting.key() for setting in late}
         order = [setting for setting in self.settings() if setting.key() not in moved]
         order.insert(order.index(self.views), self.preset)
         order.insert(order.index(self.exclude_size), self.several_scales)
         order.insert(order.index(self.automatic_diameter), self.polarity)
+        order.insert(order.index(self.exclude_border), self.minimum_confidence)
         shown = [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
         return self.with_card_button(shown)
 
@@ -364,6 +392,7 @@ on your images.""",
             *super().config_values(),
             self.polarity_value(),
             (self.exclude_border, {"discard_border": self.exclude_border.value}),
+            (self.minimum_confidence, {"minimum_confidence": self.minimum_confidence.value}),
             (self.several_scales, {"several_scales": self.several_scales.value}),
             *self.care(),
             (self.wants_probability, {"keep_probability": self.wants_probability.value}),

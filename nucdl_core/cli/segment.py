@@ -60,6 +60,7 @@ polarity_option = click.option(
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to compute.")
 @click.option("--min-diameter", default=0.0, show_default=True, help="Discard smaller nuclei (pixels).")
 @click.option("--max-diameter", default=float("inf"), show_default="none", help="Discard larger nuclei (pixels).")
+@click.option("--min-confidence", default=0.0, show_default=True, help="Discard nuclei that are less sure (0 to 1).")
 @click.option("--discard-border", is_flag=True, help="Discard nuclei that touch the image border.")
 @click.option("--threshold", type=float, default=None, help="Probability threshold instead of the model's own.")
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
@@ -96,6 +97,7 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
         minimum_diameter=settings["min_diameter"],
         maximum_diameter=settings["max_diameter"],
         discard_border=settings["discard_border"],
+        minimum_confidence=settings["min_confidence"],
         contour_offset=settings["contour_offset"],
         several_scales=settings["scales"] == "auto",
         device=settings["device"],

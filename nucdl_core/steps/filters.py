@@ -5,8 +5,8 @@ IdentifySecondaryObjects, for example, lets the nuclei that were discarded at th
 part of the cytoplasm, so that no neighbour grows into it. This module follows its definitions:
 
 * *unedited*: every nucleus that was found;
-* *small removed*: without those at the border (if they are discarded) and without those that are too small, in
-  the numbers of *unedited*;
+* *small removed*: without those at the border (if they are discarded) and without those that are too small or too
+  doubtful, in the numbers of *unedited*;
 * *segmented*: without those that are too large either, renumbered 1..N.
 """
 
@@ -38,7 +38,7 @@ class FilteredNuclei:
         The kept nuclei, numbered 1..N, with their scores.
     unedited : int32 array (H, W)
         All nuclei that were found, numbered 1..M.
-    at_border, too_small, too_large : bool array (M,)
+    at_border, too_small, too_large, doubtful : bool array (M,)
         Why nucleus ``i + 1`` of `unedited` was discarded. A nucleus at the border may be too small as well.
         All False where the configuration discards nothing for that reason.
     """
@@ -48,11 +48,12 @@ class FilteredNuclei:
     at_border: Mask
     too_small: Mask
     too_large: Mask
+    doubtful: Mask
 
     @functools.cached_property
     def small_removed(self) -> Labels:
-        """Int32 array (H, W): `unedited` without nuclei at the border and without those that are too small."""
-        return _only(self.unedited, ~(self.at_border | self.too_small))
+        """Int32 array (H, W): `unedited` without nuclei at the border, too small ones and doubtful ones."""
+        return _only(self.unedited, ~(self.at_border | self.too_small | self.doubtful))
 
     @property
     def border_excluded(self) -> Labels:
@@ -60,9 +61,9 @@ class FilteredNuclei:
         return _only(self.unedited, self.at_border)
 
     @property
-    def size_excluded(self) -> Labels:
-        """Int32 array (H, W): the nuclei of `unedited` away from the border that were discarded for their size."""
-        return _only(self.unedited, (self.too_small | self.too_large) & ~self.at_border)
+    def inside_excluded(self) -> Labels:
+        """Int32 array (H, W): those of `unedited` away from the border, discarded for size or confidence."""
+        return _only(self.unedited, (self.too_small | self.too_large | self.doubtful) & ~self.at_border)
 
 
 def without_specks(found: Segmentation) -> Segmentation:
@@ -80,7 +81,7 @@ def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optio
         Everything that was found.
     config : SegmentConfig
         Its `minimum_diameter`, `maximum_diameter` (equivalent diameters in pixels; a nucleus exactly as large as
-        a limit is kept) and `discard_border` count.
+        a limit is kept), `minimum_confidence` and `discard_border` count.
     mask : bool array (H, W), optional
         True where the image is valid; its border counts like that of the image.
 
@@ -102,9 +103,10 @@ def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optio
         at_border = touches_edge(segmentation.regions, labels.shape) if mask is None else touches_border(labels, mask)
     too_small = diameters < config.minimum_diameter
     too_large = diameters > config.maximum_diameter
-    discarded = at_border | too_small | too_large
+    doubtful = segmentation.scores < config.minimum_confidence
+    discarded = at_border | too_small | too_large | doubtful
     kept = segmentation.keep(~discarded) if discarded.any() else segmentation
-    return FilteredNuclei(kept, labels, at_border, too_small, too_large)
+    return FilteredNuclei(kept, labels, at_border, too_small, too_large, doubtful)
 
 
 def _only(labels: Labels, kept: Mask) -> Labels:

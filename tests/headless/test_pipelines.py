@@ -194,7 +194,7 @@ def test_a_model_folder_is_used_and_an_altered_one_refused(run_pipeline, changed
     ("old", "new", "reason"),
     [
         (f"Select the model:{DEFAULT_MODEL}", "Select the model:nuclei_of_the_future", "nuclei_of_the_future"),
-        ("variable_revision_number:4|show_window:True", "variable_revision_number:9|show_window:True", "newer NucDL"),
+        ("variable_revision_number:5|show_window:True", "variable_revision_number:9|show_window:True", "newer NucDL"),
         ("    Compute on:Automatic\n", "", "18 settings"),
     ],
 )

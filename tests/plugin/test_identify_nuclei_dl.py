@@ -220,7 +220,7 @@ def test_what_the_figure_shows_can_travel_between_processes(module, run, nuclei_
     assert {name: value.shape for name, value in shown.items() if isinstance(value, np.ndarray)}.keys() == {
         "image",
         "labels",
-        "size_excluded",
+        "inside_excluded",
         "border_excluded",
     }
     assert json.loads(json.dumps(shown["statistics"])) == shown["statistics"]
@@ -239,7 +239,7 @@ def test_the_figure_outlines_what_was_kept_and_what_was_discarded(module, run, n
     workspace, _ = run(labels)
     module.display(workspace, drawn)
     assert drawn.titles == ["Input image, cycle #1", "Nuclei", "Nuclei outlines"]
-    assert [name for name, _ in drawn.outlines] == ["Nuclei", "Nuclei filtered out by size", "Nuclei touching border"]
+    assert [name for name, _ in drawn.outlines] == ["Nuclei", "Nuclei filtered out by size or confidence", "Nuclei touching border"]
     kept, of_wrong_size, at_border = (shown for _, shown in drawn.outlines)
     np.testing.assert_array_equal(kept > 0, np.isin(labels, (2, 3, 5)))
     np.testing.assert_array_equal(of_wrong_size > 0, labels == 4)

@@ -17,6 +17,7 @@ SHOWN_AT_FIRST = [
     "Estimate the nucleus diameter automatically?",
     "Search again where nuclei differ strongly in size?",
     "Discard nuclei outside a diameter range?",
+    "Discard nuclei below a confidence of",
     "Discard nuclei touching the border of the image?",
     "Use the model's calibrated threshold?",
     "Keep the probability image?",
@@ -100,6 +101,7 @@ def test_saved_settings_come_back(module, saved):
     module.wants_refinement.value = True
     module.preset.value = "Custom"
     module.polarity.value = "Darker"
+    module.minimum_confidence.value = 0.25
     loaded = saved(module)
     values = [setting.value_text for setting in module.settings()]
     assert [setting.value_text for setting in loaded.settings()] == values
@@ -129,6 +131,7 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(module):
         "Speed or accuracy?",
         "Search again where nuclei differ strongly in size?",
         "Are nuclei brighter or darker than the background?",
+        "Discard nuclei below a confidence of",
     ]
     assert module.variable_revision_number == 5
 
@@ -139,6 +142,7 @@ ADDED = {
 }
 SEVERAL_SCALES = "Search again where nuclei differ strongly in size?:Yes"
 POLARITY = "Are nuclei brighter or darker than the background?:Automatic"
+CONFIDENCE = "Discard nuclei below a confidence of:0.0"
 
 
 @pytest.mark.parametrize("revision", [1, 2])
@@ -146,7 +150,7 @@ def test_a_pipeline_of_an_earlier_revision_gets_the_new_settings_as_nothing_chan
     module, saved, zoo, pipeline_of, revision
 ):
     def as_in_that_revision(text):
-        for line in (*ADDED[revision], "Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY):
+        for line in (*ADDED[revision], "Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY, CONFIDENCE):
             assert line in text
             text = text.replace(f"    {line}\n", "")
         return text.replace("variable_revision_number:5|", f"variable_revision_number:{revision}|")
@@ -156,8 +160,8 @@ def test_a_pipeline_of_an_earlier_revision_gets_the_new_settings_as_nothing_chan
     loaded.validate_module(pipeline_of(loaded))
     assert loaded.config() == dataclasses.replace(module.config(), polarity="bright")
     assert loaded.preset.value == "Custom"
-    old = [setting.value_text for setting in module.settings()][:-3]
-    assert [setting.value_text for setting in loaded.settings()][:-3] == old
+    old = [setting.value_text for setting in module.settings()][:-4]
+    assert [setting.value_text for setting in loaded.settings()][:-4] == old
 
 
 def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, saved):
@@ -165,7 +169,7 @@ def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, save
     module.wants_refinement.value = True
 
     def as_in_the_second_revision(text):
-        for line in ("Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY):
+        for line in ("Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY, CONFIDENCE):
             text = text.replace(f"    {line}\n", "")
         return text.replace("variable_revision_number:5|", "variable_revision_number:2|")
 
@@ -175,7 +179,8 @@ def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, save
 
 def test_a_pipeline_of_the_third_revision_searches_at_other_scales_as_before(module, saved):
     def as_in_the_third_revision(text):
-        text = text.replace(f"    {SEVERAL_SCALES}\n", "").replace(f"    {POLARITY}\n", "")
+        for line in (SEVERAL_SCALES, POLARITY, CONFIDENCE):
+            text = text.replace(f"    {line}\n", "")
         return text.replace("revision_number:5|", "revision_number:3|")
 
     loaded = saved(module, as_in_the_third_revision)
@@ -185,7 +190,8 @@ def test_a_pipeline_of_the_third_revision_searches_at_other_scales_as_before(mod
 
 def test_a_pipeline_of_the_fourth_revision_takes_nuclei_for_bright_as_before(module, saved):
     def as_in_the_fourth_revision(text):
-        return text.replace(f"    {POLARITY}\n", "").replace("revision_number:5|", "revision_number:4|")
+        text = text.replace(f"    {POLARITY}\n", "").replace(f"    {CONFIDENCE}\n", "")
+        return text.replace("revision_number:5|", "revision_number:4|")
 
     assert module.config().polarity == "auto"
     assert saved(module, as_in_the_fourth_revision).config().polarity == "bright"

@@ -139,7 +139,7 @@ def joined(typical, other):
 
 def filtered():
     nuclei = filters.filter_nuclei(found(NUCLEI, 8.0), STRICT, MASK)
-    return nuclei.segmentation.labels, nuclei.small_removed, nuclei.border_excluded, nuclei.size_excluded
+    return nuclei.segmentation.labels, nuclei.small_removed, nuclei.border_excluded, nuclei.inside_excluded
 
 
 WORK = {

@@ -60,8 +60,9 @@ def format_settings(settings: FastSettings) -> str:
     values["config"] = {name: None if value == math.inf else value for name, value in values["config"].items()}
     if settings.config.polarity == BRIGHT:
         del values["config"]["polarity"]
-    if not settings.config.treatments:
-        del values["config"]["treatments"]
+    for name, usual in (("treatments", ()), ("minimum_confidence", 0)):
+        if getattr(settings.config, name) == usual:
+            del values["config"][name]
     return json.dumps(rename_keys(values, _STORED), indent=2, allow_nan=False) + "\n"
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nucdl_core.config import SegmentConfig
+from nucdl_core.errors import ConfigError
 from nucdl_core.labels import equivalent_diameters
 from nucdl_core.results import Segmentation
 from nucdl_core.steps.filters import filter_nuclei
@@ -37,7 +38,7 @@ def test_the_default_configuration_keeps_every_nucleus(mixed):
     nuclei = filter_nuclei(mixed, SegmentConfig())
     np.testing.assert_array_equal(nuclei.segmentation.labels, mixed.labels)
     np.testing.assert_array_equal(nuclei.small_removed, mixed.labels)
-    assert numbers(nuclei.border_excluded) == numbers(nuclei.size_excluded) == []
+    assert numbers(nuclei.border_excluded) == numbers(nuclei.inside_excluded) == []
 
 
 def test_only_nuclei_inside_the_limits_and_off_the_border_are_kept(mixed):
@@ -57,7 +58,7 @@ def test_the_small_removed_labels_lack_small_and_border_nuclei_but_not_large_one
 def test_a_nucleus_discarded_at_the_border_is_not_counted_as_discarded_for_its_size(mixed):
     nuclei = filter_nuclei(mixed, STRICT)
     assert numbers(nuclei.border_excluded) == [1, 5]
-    assert numbers(nuclei.size_excluded) == [2, 4]
+    assert numbers(nuclei.inside_excluded) == [2, 4]
 
 
 def test_small_nuclei_stay_in_the_small_removed_labels_when_sizes_do_not_matter(mixed):
@@ -98,5 +99,19 @@ def test_an_image_without_nuclei_stays_one_without_nuclei():
 def test_the_labels_that_went_in_are_not_modified(mixed):
     before = mixed.labels.copy()
     nuclei = filter_nuclei(mixed, STRICT)
-    assert nuclei.small_removed.dtype == nuclei.size_excluded.dtype == np.int32
+    assert nuclei.small_removed.dtype == nuclei.inside_excluded.dtype == np.int32
     np.testing.assert_array_equal(mixed.labels, before)
+
+
+def test_nuclei_of_which_the_network_is_less_sure_are_no_nuclei(mixed):
+    nuclei = filter_nuclei(mixed, SegmentConfig(minimum_confidence=0.3))
+    kept = [number for number, score in enumerate(mixed.scores, start=1) if score >= 0.3]
+    assert nuclei.segmentation.count == len(kept) < mixed.count
+    assert numbers(nuclei.small_removed) == kept
+    assert numbers(nuclei.inside_excluded) == [n for n in range(1, mixed.count + 1) if n not in kept]
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_a_confidence_that_cannot_be_is_refused(value):
+    with pytest.raises(ConfigError, match="minimum confidence is"):
+        SegmentConfig(minimum_confidence=value)
