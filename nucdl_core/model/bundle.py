@@ -158,7 +158,8 @@ def find_bundle(name_or_folder: str) -> Path:
     ----------
     name_or_folder : str
         Name of a bundled model; else name of an own model, see `places.own_model`; else path of a folder. The first
-        one that there is counts, so that a bundled model means the same on every computer.
+        one that there is counts, so that a bundled model means the same on every computer. Where a folder is no model,
+        but a single folder in it is, as in that of a training, that one is meant.
 
     Returns
     -------
@@ -180,7 +181,17 @@ def find_bundle(name_or_folder: str) -> Path:
     folder = brought_back(Path(name_or_folder))
     if is_bundle(folder):
         return folder
+    inside = [each for each in _folders_in(folder) if is_bundle(each)]
+    if len(inside) == 1:
+        return inside[0]
     raise BundleError(_not_found(name_or_folder))
+
+
+def _folders_in(folder: Path) -> List[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    except OSError:
+        return []
 
 
 def _not_found(name_or_folder: str) -> str:

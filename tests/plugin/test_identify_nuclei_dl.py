@@ -239,7 +239,11 @@ def test_the_figure_outlines_what_was_kept_and_what_was_discarded(module, run, n
     workspace, _ = run(labels)
     module.display(workspace, drawn)
     assert drawn.titles == ["Input image, cycle #1", "Nuclei", "Nuclei outlines"]
-    assert [name for name, _ in drawn.outlines] == ["Nuclei", "Nuclei filtered out by size or confidence", "Nuclei touching border"]
+    assert [name for name, _ in drawn.outlines] == [
+        "Nuclei",
+        "Nuclei filtered out by size or confidence",
+        "Nuclei touching border",
+    ]
     kept, of_wrong_size, at_border = (shown for _, shown in drawn.outlines)
     np.testing.assert_array_equal(kept > 0, np.isin(labels, (2, 3, 5)))
     np.testing.assert_array_equal(of_wrong_size > 0, labels == 4)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,16 @@ def test_a_text_or_list_in_the_place_of_a_mapping_is_refused_in_plain_words(tiny
 
 def test_a_folder_is_found_by_its_path(tiny_bundle):
     assert find_bundle(str(tiny_bundle)) == tiny_bundle
+
+
+def test_the_one_model_in_the_folder_of_a_training_is_meant(tiny_bundle, tmp_path):
+    training = tmp_path / "training"
+    (training / "notes").mkdir(parents=True)
+    shutil.copytree(tiny_bundle, training / "mine")
+    assert find_bundle(str(training)) == training / "mine"
+    shutil.copytree(tiny_bundle, training / "other")
+    with pytest.raises(BundleError, match="nor a folder with a bundle.json"):
+        find_bundle(str(training))
 
 
 def test_one_flipped_byte_in_the_weights_is_refused(tiny_bundle):
