@@ -195,7 +195,7 @@ def test_a_model_folder_is_used_and_an_altered_one_refused(run_pipeline, changed
     [
         (f"Select the model:{DEFAULT_MODEL}", "Select the model:nuclei_of_the_future", "nuclei_of_the_future"),
         ("variable_revision_number:5|show_window:True", "variable_revision_number:9|show_window:True", "newer NucDL"),
-        ("    Compute on:Automatic\n", "", "18 settings"),
+        ("    Compute on:Automatic\n", "", "20 settings"),
     ],
 )
 def test_settings_that_cannot_work_stop_the_run_before_the_first_image(
