@@ -2,13 +2,16 @@
 
     .venv/bin/python benchmarks/own_images.py pretrain --data ../shared/data/dsb2018/train --output runs/kinds \\
         --steps 1800
-    .venv/bin/python benchmarks/adaptation.py --data ../shared/data --start runs/kinds/without_three_kinds \\
+    .venv/bin/python benchmarks/adaptation.py measure --data ../shared/data --start runs/kinds/without_three_kinds \\
         --output runs/adaptation
+    .venv/bin/python benchmarks/adaptation.py tables --output runs/adaptation
+    .venv/bin/python benchmarks/adaptation.py rule --output runs/adaptation
 
 A model that has never seen a domain (a kind of image, a laboratory, a simulated one) is adapted to some of its images
 in several ways and scored on them, by their annotation, which no adaptation sees but those called "true". What can be
 said without truth is measured beside it. Finished rows are kept in ``results.csv`` and ``images.csv``; a benchmark that
-was stopped goes on.
+was stopped goes on. `tables` prints them with paired tests. `rule` fits the rule by which adaptation is judged without
+truth, and counts its errors on domains that it was not fitted to.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ import click
 import numpy as np
 import pandas as pd
 
-from nucdl_core.adaptation.evidence import gather_gains
+from nucdl_core.adaptation.evidence import Gains, gather_gains
 from nucdl_core.adaptation.images import PlainImage, SeenImage, seen_images
+from nucdl_core.adaptation.judgement import SIGNS, signs_in
 from nucdl_core.adaptation.styles import Style, simulated_style, translated_style
 from nucdl_core.adaptation.teaching import JUDGES, Lessons, TeachConfig, lessons_of, teach_further, usual_fields
 from nucdl_core.adaptation.translation import TranslationConfig
@@ -35,6 +39,7 @@ from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.scores.matching import image_scores
+from nucdl_core.scores.significance import PairedComparison, compare_paired
 from nucdl_core.simulate.field import random_config
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.steps.normalize import normalize
@@ -233,23 +238,119 @@ def measure(bench: Bench, domain: Domain, way: str) -> None:
     print(row, flush=True)
 
 
-@click.command()
+@click.group()
+def main() -> None:
+    """Measure what adaptation without annotation gains."""
+
+
+@main.command(name="measure")
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--start", required=True, help="The model that never saw the domains.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--domains", "wanted", default="", help="Beginnings of their names, with commas.  [all]")
 @click.option("--ways", default=",".join(("before", *WAYS, BOUND)).replace(", ", "; "), help="With commas.")
-@click.option("--steps", default=200, show_default=True)
+@click.option("--steps", default=TeachConfig.steps, show_default=True)
 @click.option("--share", default=0.5, show_default=True)
-def main(data: Path, start: str, output: Path, wanted: str, ways: str, **teaching: Any) -> None:
-    """Measure what adaptation without annotation gains."""
+@click.option("--passes", default=TranslationConfig.epochs, show_default=True, help="Of a pix2pix over its images.")
+def measure_command(data: Path, start: str, output: Path, wanted: str, ways: str, passes: int, **teaching: Any) -> None:
+    """Adapt to each domain in each way, and score."""
     make_folder(output)
     bundle = read_bundle(find_bundle(start))
-    bench = Bench(bundle, shapes_without(data), output, TeachConfig(**teaching), TranslationConfig())
+    bench = Bench(bundle, shapes_without(data), output, TeachConfig(**teaching), TranslationConfig(epochs=passes))
     names = [name for name in wanted.split(",") if name]
     for domain in domains(data, names):
         for way in ways.split(","):
             measure(bench, domain, way.replace("; ", ", "))
+
+
+@main.command()
+@click.option("--output", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+def tables(output: Path) -> None:
+    """Print what each way gains on each domain, and over all its images."""
+    results, images = pd.read_csv(output / "results.csv"), pd.read_csv(output / "images.csv")
+    before = results[results.way == "before"].set_index("domain")
+    print("| domain | way | images | mean F1 | gain | better, worse | missed | merges | splits | minutes |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for row in results.to_dict("records"):
+        found = gain_of(images, [row["domain"]], row["way"])
+        gain = "" if row["way"] == "before" else f"{found.difference:+.3f}"
+        sides = "" if row["way"] == "before" else f"{found.better}, {found.worse}"
+        errors = " | ".join(f"{row[name]:.0f}" for name in ("missed_0.70", "merges", "splits"))
+        minutes = "" if pd.isna(row["minutes"]) else f"{row['minutes']:.1f}"
+        print(
+            f"| {row['domain']} | {row['way']} | {row['images']:.0f} | {row['mean_f1']:.3f} | {gain} | {sides} "
+            f"| {errors} | {minutes} |"
+        )
+    for real in (True, False):
+        for way in [way for way in results.way.unique() if way != "before"]:
+            chosen = [name for name in results[results.way == way].domain if name.startswith("simulated") != real]
+            if not chosen:
+                continue
+            found, gains = gain_of(images, chosen, way), with_gains(results)
+            gains = gains[(gains.way == way) & gains.domain.isin(chosen)].gain
+            print(
+                f"{way}, {len(chosen)} {'real' if real else 'simulated'} domains: {before.mean_f1[chosen].mean():.3f} "
+                f"{gains.mean():+.3f}, {(gains > 0).sum()} of {len(gains)} domains better; {found.images} images: "
+                f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], better {found.better}, worse "
+                f"{found.worse}, p {found.p_value:.2g}"
+            )
+
+
+def gain_of(images: pd.DataFrame, chosen: Sequence[str], way: str) -> PairedComparison:
+    """Compare a way with the model before on all images of some domains."""
+    table = images[images.domain.isin(chosen)].pivot_table(index=["domain", "image"], columns="way", values="mean_f1")
+    known = table[[way, "before"]].dropna() if way != "before" else table[["before"]].assign(same=table.before)
+    return compare_paired(known.iloc[:, 0].to_numpy(), known.iloc[:, 1].to_numpy())
+
+
+@main.command()
+@click.option("--output", "outputs", type=click.Path(exists=True, path_type=Path), multiple=True, required=True)
+@click.option("--penalty", default=3.0, show_default=True, help="Of the ridge regression, on standardized signs.")
+def rule(outputs: Sequence[Path], penalty: float) -> None:
+    """Fit the rule that judges without truth, and count its errors on domains that it was not fitted to."""
+    table = pd.concat([with_gains(pd.read_csv(output / "results.csv")).assign(of=output.name) for output in outputs])
+    table = table[table.way.isin(list(WAYS))].reset_index(drop=True)
+    signs = np.stack([signs_in(evidence_in(row)) for _, row in table.iterrows()])
+    gains = table.gain.to_numpy()
+    predicted = np.empty(len(table))
+    for domain in table.domain.unique():
+        own = (table.domain == domain).to_numpy()
+        predicted[own] = apply_rule(fit_rule(signs[~own], gains[~own], penalty), signs[own])
+    table["predicted"] = predicted
+    print(table[["of", "domain", "way", "gain", "predicted"]].round(3).to_string())
+    error = np.sqrt(np.mean((predicted - gains) ** 2))
+    print(f"correlation {np.corrcoef(gains, predicted)[0, 1]:.2f}, root mean squared error {error:.3f}")
+    for threshold in (0.0, 0.01, 0.02, 0.03):
+        said, true = predicted >= threshold, gains > 0
+        print(
+            f"from {threshold}: {said.sum()} of {len(said)} recommended, {(said & ~true).sum()} of them wrongly, "
+            f"{(~said & true).sum()} of {true.sum()} gains not recommended, mean gain {gains[said].mean():.3f}, of the "
+            f"others {gains[~said].mean():.3f}"
+        )
+    intercept, *weights = fit_rule(signs, gains, penalty)
+    print(f"intercept {intercept:.4f}", {name: round(float(weight), 4) for name, weight in zip(SIGNS, weights)})
+
+
+def with_gains(table: pd.DataFrame) -> pd.DataFrame:
+    before = table[table.way == "before"].set_index("domain").mean_f1
+    return table.assign(gain=table.mean_f1 - table.domain.map(before))
+
+
+def evidence_in(row: Any) -> Gains:
+    return Gains(**{field.name: float(row[field.name]) for field in dataclasses.fields(Gains)})
+
+
+def fit_rule(signs: AnyArray, gains: AnyArray, penalty: float) -> AnyArray:
+    """Fit gains by ridge regression; return the intercept and a weight for each sign."""
+    mean, spread = signs.mean(axis=0), np.maximum(signs.std(axis=0), 1e-6)
+    standard = (signs - mean) / spread
+    matrix = standard.T @ standard + penalty * np.eye(signs.shape[1])
+    weights = np.linalg.solve(matrix, standard.T @ (gains - gains.mean())) / spread
+    return np.concatenate([[gains.mean() - weights @ mean], weights])
+
+
+def apply_rule(weights: AnyArray, signs: AnyArray) -> AnyArray:
+    return weights[0] + signs @ weights[1:]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from nucdl_core.synthesis.artificial import SyntheticImage
 from nucdl_core.synthesis.fitting import Fit, fit_simulator, misfit
 from nucdl_core.synthesis.nucleus_shapes import NucleusShapes
 
-PAINTERS = ("simulator", "pix2pix")
+PIX2PIX = "pix2pix"
+PAINTERS = ("simulator", PIX2PIX)
 PIX2PIX_DIAMETER = 28.0
 """Images are rescaled to nuclei of so many pixels before a pix2pix sees them, as a model sees them."""
 

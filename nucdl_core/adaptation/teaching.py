@@ -44,7 +44,7 @@ class TeachConfig:
     """
 
     share: float = 0.5
-    steps: int = 200
+    steps: int = 150
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Sequence, Tuple
@@ -41,6 +42,8 @@ class TranslationConfig:
     seed : int
     checkpoint_every : int
         Steps between two checkpoints.
+    seconds : float
+        How long it may take.
     """
 
     epochs: int = 130
@@ -49,11 +52,12 @@ class TranslationConfig:
     width: int = 32
     seed: int = 1
     checkpoint_every: int = 200
+    seconds: float = math.inf
 
     def __post_init__(self) -> None:
         for name in ("epochs", "width", "checkpoint_every"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("learning_rate", "faithfulness"):
+        for name in ("learning_rate", "faithfulness", "seconds"):
             require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}; it must be positive")
 
 
@@ -108,7 +112,7 @@ def train_translation(config: TranslationConfig, pairs: Sequence[Pair], folder: 
         load_checkpoint(checkpoint, state)
     clock = Clock(state.seconds)
     with tqdm(desc=folder.name, initial=state.step, total=steps, unit="step", disable=None) as bar:
-        while state.step < steps:
+        while state.step < steps and state.seconds < config.seconds:
             torch.manual_seed(config.seed + state.step)
             optimizer.param_groups[0]["lr"] = config.learning_rate * min(1.0, 2 * (1 - state.step / steps))
             maps, image = crop_of(pairs, config.seed, state.step)
@@ -118,8 +122,9 @@ def train_translation(config: TranslationConfig, pairs: Sequence[Pair], folder: 
             bar.update()
             if state.step % 50 == 0:
                 losses.write(state)
-            if state.step % config.checkpoint_every == 0 or state.step == steps:
+            if state.step % config.checkpoint_every == 0:
                 save_checkpoint(checkpoint, state)
+    save_checkpoint(checkpoint, state)
     losses.finish(state)
     return copy.deepcopy(network.generator).cpu()
 

@@ -7,6 +7,7 @@ import logging
 import click
 
 from nucdl_core import __version__
+from nucdl_core.cli.adapt import adapt_command
 from nucdl_core.cli.convert import convert_command
 from nucdl_core.cli.demo import demo_command
 from nucdl_core.cli.evaluate import evaluate_command, report_command
@@ -37,6 +38,7 @@ for _command in (
     screen,
     models,
     train_command,
+    adapt_command,
     tune_command,
     study_command,
     simulate_command,

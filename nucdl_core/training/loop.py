@@ -184,7 +184,8 @@ def _show(bar: Any, state: TrainingState, watch: Optional[Watch]) -> None:
     if watch is None:
         return
     own = f"{state.looks[-1][1]:.3f} (best {state.best_look[1]:.3f})" if state.looks else "not yet known"
-    bar.set_postfix_str(f"validation mean F1 {own}, before {watch.start:.3f}")
+    before = "" if math.isnan(watch.start) else f", before {watch.start:.3f}"
+    bar.set_postfix_str(f"validation mean F1 {own}{before}")
 
 
 def set_pace(network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -> None:

@@ -63,24 +63,41 @@ class Plan:
         NucDLError
             If the folder or the plan cannot be written.
         """
-        now: Dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        path = folder / PLAN
-        # A hidden file is the system's, or what was being written when a training was killed.
-        if folder.is_dir() and any(not each.name.startswith(".") for each in folder.iterdir()):
-            before = _read(path)
-            if before == now:
-                return
-            if not (folder / REPORT).is_file():
-                changed = ", ".join(_differences(before, now))
-                raise ConfigError(
-                    f"{folder} holds a training that has not ended and was begun with other settings or images "
-                    f"({changed}); go on with the former ones, remove this folder, or name another output"
-                )
-            _make_room(folder)
-        make_folder(folder)
-        write_json(path, now)
-        # Last of all: until then a run that is killed here is seen as one that makes room, and the next one goes on.
-        (folder / REPORT).unlink(missing_ok=True)
+        keep_run_plan(folder, dataclasses.asdict(self))
+
+
+def keep_run_plan(folder: Path, plan: Mapping[str, Any]) -> None:
+    """Write what a training was begun with into its folder; see `Plan.keep`.
+
+    Parameters
+    ----------
+    folder : Path
+    plan : mapping
+        What JSON can hold.
+
+    Raises
+    ------
+    ConfigError, NucDLError
+        See `Plan.keep`.
+    """
+    now: Dict[str, Any] = json.loads(json.dumps(plan))
+    path = folder / PLAN
+    # A hidden file is the system's, or what was being written when a training was killed.
+    if folder.is_dir() and any(not each.name.startswith(".") for each in folder.iterdir()):
+        before = _read(path)
+        if before == now:
+            return
+        if not (folder / REPORT).is_file():
+            changed = ", ".join(_differences(before, now))
+            raise ConfigError(
+                f"{folder} holds a training that has not ended and was begun with other settings or images "
+                f"({changed}); go on with the former ones, remove this folder, or name another output"
+            )
+        _make_room(folder)
+    make_folder(folder)
+    write_json(path, now)
+    # Last of all: until then a run that is killed here is seen as one that makes room, and the next one goes on.
+    (folder / REPORT).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import nn
 from nucdl_core import __version__
 from nucdl_core.arrays import AnyArray
 from nucdl_core.config import from_mapping
-from nucdl_core.errors import ConfigError, ImageError
+from nucdl_core.errors import BundleError, ConfigError, ImageError
 from nucdl_core.files.writing import make_folder, replaced_folder, write_bytes
 from nucdl_core.model.bundle import (
     BUNDLE_FORMAT,
@@ -49,6 +49,7 @@ from nucdl_core.training.calibrate import PredictedTruth, calibrate, predict_ima
 from nucdl_core.training.checkpoint import load_finished
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defocus import simulate_annotated
+from nucdl_core.training.fingerprints import fingerprints_of, training_fingerprints
 from nucdl_core.training.judging import validation_score
 from nucdl_core.training.loop import Watch, train_network
 from nucdl_core.training.reading import read_annotated_images
@@ -228,6 +229,7 @@ def make_bundle(
     predictor.description = dataclasses.replace(draft, decision=decision)
     metrics = reached or {**scores_on(validation, predictor), "decoders": decoders}
     training = {"images": len(taught), "config": dataclasses.asdict(config), "nucdl": __version__}
+    training["fingerprints"] = sorted({*fingerprints_of(taught), *fingerprints_before(config)})
     made = purpose_of(config, taught, general=known is None)
     description = dataclasses.replace(predictor.description, training=training, metrics=metrics, made_for=made)
     sample = np.ascontiguousarray(image_of(validation[0])[:TEST_SIDE, :TEST_SIDE])
@@ -237,6 +239,16 @@ def make_bundle(
         write_bundle(new, description, files, card)
         load_model(new, "cpu").self_test(new)
     return folder
+
+
+def fingerprints_before(config: TrainConfig) -> Sequence[str]:
+    """Return the fingerprints of the images that taught the model with which a training began; none if it is gone."""
+    if not config.initial:
+        return ()
+    try:
+        return training_fingerprints(read_bundle(find_bundle(config.initial)))
+    except BundleError:
+        return ()
 
 
 def write_bundle(

@@ -41,7 +41,7 @@ def test_crops_that_are_not_synthetic_are_simulated_unless_known_images_are_give
     alone, beside = (settings_of(start, TeachConfig(share=0.3), known) for known in (False, True))
     assert alone.simulated_share == pytest.approx(0.7)
     assert (beside.simulated_share, beside.synthetic_share) == (0.0, 0.3)
-    assert alone.initial == str(tiny_bundle) and alone.steps == 200 and alone.falling
+    assert alone.initial == str(tiny_bundle) and alone.steps == 150 and alone.falling
 
 
 @pytest.mark.parametrize("setting", [{"share": 0.0}, {"share": 1.1}, {"steps": 0}])

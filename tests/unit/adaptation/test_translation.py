@@ -1,6 +1,7 @@
 """A pix2pix taught with a few pairs."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -100,6 +101,14 @@ def test_only_the_discriminator_learns_from_telling_and_only_the_generator_from_
     assert seen == [{"discriminator"}, {"generator"}]
 
 
+def test_when_the_time_is_up_it_ends_and_goes_on_with_more_time(tmp_path):
+    short = dataclasses.replace(SMALL, seconds=1e-9)
+    train_translation(short, [pair()], tmp_path, "cpu")
+    assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["step"] == 1
+    train_translation(SMALL, [pair()], tmp_path, "cpu")
+    assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["step"] == 2
+
+
 def test_an_image_of_any_size_is_translated(tmp_path):
     generator = train_translation(dataclasses.replace(SMALL, epochs=1), [pair()], tmp_path, "cpu")
     assert translate(generator, np.zeros((1, 70, 133), np.float32), np.random.default_rng(0)).shape == (70, 133)
@@ -111,7 +120,7 @@ def test_a_checkpoint_of_another_width_is_refused(tmp_path):
         train_translation(dataclasses.replace(SMALL, width=8), [pair()], tmp_path, "cpu")
 
 
-@pytest.mark.parametrize("name", ["epochs", "width", "checkpoint_every", "learning_rate", "faithfulness"])
+@pytest.mark.parametrize("name", ["epochs", "width", "checkpoint_every", "learning_rate", "faithfulness", "seconds"])
 def test_settings_that_are_not_positive_are_refused_by_name(name):
     with pytest.raises(ConfigError, match=name):
         TranslationConfig(**{name: 0})

@@ -27,6 +27,7 @@ def test_simulate_segment_and_evaluate_fit_together(tmp_path):
 
 def test_every_command_is_there():
     commands = [
+        "adapt",
         "convert",
         "demo",
         "evaluate",
