@@ -22,7 +22,7 @@ from nucdl_core.adaptation.images import PlainImage, SeenImage, read_plain_image
 from nucdl_core.adaptation.request import AdaptRequest
 from nucdl_core.adaptation.similarity import bundled_similarity
 from nucdl_core.adaptation.styles import PIX2PIX, Style, simulated_style, translated_style
-from nucdl_core.adaptation.teaching import lessons_of, settings_of, teach_further
+from nucdl_core.adaptation.teaching import TeachConfig, lessons_of, settings_of, teach_further
 from nucdl_core.arrays import AnyArray, Labels
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.exchange.annotations import read_annotations
@@ -34,6 +34,7 @@ from nucdl_core.model.loading import load_model
 from nucdl_core.reports.page import require_libraries
 from nucdl_core.steps.normalize import normalize
 from nucdl_core.synthesis.nucleus_shapes import bundled_shapes
+from nucdl_core.training.defaults import model_name
 from nucdl_core.training.fingerprints import fingerprint, fingerprints_of, training_fingerprints
 from nucdl_core.training.own_images import LEFT_FOR_THE_END, LOCK_FILE
 from nucdl_core.training.plan import RUN, keep_run_plan
@@ -88,10 +89,15 @@ def adapt(request: AdaptRequest) -> Adapted:
         styles = styles_of(request, seen, device)
         made = [style.pairs(bundled_shapes(), seed=number) for number, style in enumerate(styles)]
         lessons, left = lessons_of(made, known), seconds_left(request, began)
-        model = teach_further(start, lessons, request.teaching, request.folder / RUN, device, request.workers, left)
+        model = teach_further(start, lessons, teaching_of(request), request.folder / RUN, device, request.workers, left)
         models = Models(start, before, load_model(model, device), model)
         material = Material(images, annotated, seen, styles, made, lessons.judging, held_out)
         return conclude_adaptation(request, models, material, notes_on_images(images, start, [*known, *held_out]))
+
+
+def teaching_of(request: AdaptRequest) -> TeachConfig:
+    """Return how the model is taught; it is called as its output is."""
+    return dataclasses.replace(request.teaching, name=model_name(request.output.name))
 
 
 def model_to_adapt(request: AdaptRequest) -> Bundle:
@@ -170,7 +176,7 @@ def plan_of(
 ) -> Dict[str, Any]:
     """Say what the adaptation is begun with, so that it goes on with the same and with nothing else."""
     return {
-        "config": dataclasses.asdict(settings_of(start, request.teaching, request.data is not None)),
+        "config": dataclasses.asdict(settings_of(start, teaching_of(request), request.data is not None)),
         "painter": request.painter,
         "translation": dataclasses.asdict(dataclasses.replace(request.translation, seconds=1.0)),
         "images": {image.name: _digest(image.image, annotated.get(image.name)) for image in images},

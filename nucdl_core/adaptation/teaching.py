@@ -41,11 +41,14 @@ class TeachConfig:
         for: images that it learnt from, where they are given, or else simulated fields of all kinds.
     steps : int
     seed : int
+    name : str
+        What the new model is called; empty takes the name of the one before.
     """
 
     share: float = 0.5
     steps: int = 150
     seed: int = 1
+    name: str = ""
 
     def __post_init__(self) -> None:
         require(0 < self.share <= 1, f"share is {self.share}; it lies above 0 and up to 1")
@@ -163,7 +166,7 @@ def settings_of(start: Bundle, config: TeachConfig, has_known: bool) -> TrainCon
         "description": "Nuclei in images like those that it was adapted to",
         "licence": start.description.licence,
     }
-    return own_config(start.description.name, 0, start.description, **chosen)
+    return own_config(config.name or start.description.name, 0, start.description, **chosen)
 
 
 def usual_fields(seed: int = 0) -> List[AnnotatedImage]:

@@ -61,6 +61,7 @@ def test_a_better_model_goes_to_the_output_with_its_page(images, start, tmp_path
     adapted = adapt(request(images, tmp_path, start))
     assert adapted.model == tmp_path / "mine" and adapted.verdict.better
     assert load_model(adapted.model, "cpu").self_test(adapted.model) < 0.05
+    assert read_bundle(adapted.model).description.name == "mine"
     page = adapted.page.read_text(encoding="utf-8")
     assert "Said so." in page and "6, 6 of them annotated" in page
     assert page.count("<h3>Cluster ") == 2 and page.count("<img") == 2 * 6 + 2 * 4 + 6
