@@ -63,6 +63,7 @@ _DECISIVE = {254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 32
 _PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 8, 32773, 32946
 _INTEGERS, _FLOATS = 2, 3  # predictors
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)
+_COLOUR_SPACES = {5: "CMYK", 6: "YCbCr, as in JPEG", 8: "CIE L*a*b*"}
 # Kinds and bits of numbers that Pillow leaves unchanged, by their byte order; it reorders the bytes of 16 bits only.
 _PILLOW_TYPES = {">": ("u1", "u8", "u16"), "<": ("u1", "u8", "u12", "u16", "u32", "i8", "i16", "i32", "f32")}
 
@@ -221,7 +222,8 @@ def read_tiff(stream: BinaryIO, page: Optional[int], limits: Limits) -> Picture:
         number, chosen = _choose_page(tiff_pages(stream), page)
         meaning = int(chosen.tags.valueof(262, _BLACK_IS_ZERO))
         if meaning not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
-            raise ImageError(f"the colour space is number {meaning}; save the image as grey or RGB")
+            name = _COLOUR_SPACES.get(meaning, f"number {meaning}")
+            raise ImageError(f"the colour space is {name}; save the image as grey or RGB")
         colours, channels = 3 if meaning == _RGB else 1, chosen.samplesperpixel
         extra = list(chosen.extrasamples) if isinstance(chosen.extrasamples, tuple) else [chosen.extrasamples]
         alpha = sum(kind in (1, 2) for kind in extra) if colours == 1 else 1
@@ -286,11 +288,18 @@ def _decode(stream: BinaryIO, number: int, page: Any, meaning: int, limits: Limi
     total = math.inf if method == _PLAIN else sum(page.databytecounts)
     limits.check(*stored_shape, planes * channels * max(bits, 8) / 8, total)
     places, size = list(zip(page.dataoffsets, page.databytecounts)), page.parent.filehandle.size
-    if len(places) < parts or sum(page.databytecounts) > size:
-        raise ImageError(f"the image has {parts} parts, {len(places)} are listed in {size} bytes: {DAMAGED}")
+    if len(places) < parts:
+        raise ImageError(f"the image has {parts} parts, but {len(places)} are listed: {DAMAGED}")
+    leasts = [
+        row_bytes * (rows if page.is_tiled else min(rows, height - index % down * rows)) for index in range(parts)
+    ]
+    # Some programs list more bytes than the pixels need, even beyond the end of the file.
+    needs = [least if method == _PLAIN and count <= 2 * least else count for least, (_, count) in zip(leasts, places)]
+    if sum(needs) > size:
+        raise ImageError(f"its parts take {sum(needs)} bytes, the file has {size}: {DAMAGED}")
     for index, (offset, count) in enumerate(places):
-        least = row_bytes * (rows if page.is_tiled else min(rows, height - index % down * rows))
-        if offset < 8 or count < (least if method == _PLAIN else 1) or offset + count > size:
+        least, needed = leasts[index], needs[index]
+        if offset < 8 or count < (least if method == _PLAIN else 1) or offset + needed > size:
             raise ImageError(f"part {index + 1} of {parts} is not in the {size} bytes of the file: {DAMAGED}")
         if method in (_DEFLATE, _OLD_DEFLATE):
             stream.seek(offset)

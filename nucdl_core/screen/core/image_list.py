@@ -139,6 +139,9 @@ def _scan(path: Path, lines: _Lines, grouping: Sequence[str], allow_missing: boo
     header = tuple(next(reader, ()))
     if not header:
         raise ScreenError("the list is empty; write a header and one row for each image set")
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and sign in header[0]:
+            raise ScreenError(f"its columns are parted by {name}; save it as CSV with commas")
     row_check = _RowCheck(header, grouping, path.parent.absolute(), allow_missing)
     starts, ends, groups, hashes = array("q"), array("q"), array("i"), array("Q")
     start = lines.position

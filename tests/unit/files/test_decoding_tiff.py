@@ -262,14 +262,15 @@ def test_a_compressed_strip_that_is_too_short_is_refused():
         ({"t259": [7]}, "compression is JPEG"),
         ({"t259": [999]}, "compression is 999"),
         ({"t259": [8]}, "damaged or cut off"),
-        ({"t262": [5]}, "colour space is number 5"),
+        ({"t262": [5]}, "colour space is CMYK"),
+        ({"t262": [6]}, "colour space is YCbCr, as in JPEG; save the image as grey or RGB"),
         ({"t262": [77]}, "colour space is number 77"),
         ({"t262": [2]}, "has 1 channels"),
         ({"t262": [3], "t320": (2, b"no colours\0" * 9)}, "damaged or cut off"),
         ({"t266": [2]}, "reverse order"),
         ({"t256": [0]}, "7 x 0 pixels"),
-        ({"t257": [700]}, "part 1 of 1 is not in the"),
-        ({"t278": [1]}, "has 7 parts, 1 are listed"),
+        ({"t257": [700]}, "its parts take 7000 bytes, the file has"),
+        ({"t278": [1]}, "has 7 parts, but 1 are listed"),
         ({"t278": [0]}, "damaged or cut off"),
         ({"t273": (4, [900])}, "part 1 of 1 is not in"),
         ({"t273": (4, [0])}, "part 1 of 1 is not in"),
@@ -291,9 +292,15 @@ def test_several_channels_are_refused():
         read(data)
 
 
+def test_a_count_beyond_the_end_of_the_file_does_no_harm_where_the_pixels_are_there():
+    for more in (1, 9, 60):
+        data = tiff_writer.grey(RAMP, t279=(4, [RAMP.nbytes + more]))
+        assert np.array_equal(read(data).samples, RAMP)
+
+
 def test_strips_that_share_bytes_are_refused():
     tags = {256: [5], 257: [7], 258: [16], 262: [1], 278: [1], 273: (4, [8] * 7), 279: (4, [60] * 7)}
-    with pytest.raises(ImageError, match="7 are listed in"):
+    with pytest.raises(ImageError, match="its parts take 420 bytes, the file has"):
         read(tiff_writer.tiff([RAMP.tobytes()], tags))
 
 
