@@ -10,6 +10,7 @@ from nucdl_core import __version__
 from nucdl_core.cli.adapt import adapt_command
 from nucdl_core.cli.convert import convert_command
 from nucdl_core.cli.demo import demo_command
+from nucdl_core.cli.doctor import doctor_command
 from nucdl_core.cli.evaluate import evaluate_command, report_command
 from nucdl_core.cli.models import models
 from nucdl_core.cli.screen import screen
@@ -44,5 +45,6 @@ for _command in (
     simulate_command,
     synthesize_command,
     demo_command,
+    doctor_command,
 ):
     main.add_command(_command)

@@ -30,6 +30,7 @@ def test_every_command_is_there():
         "adapt",
         "convert",
         "demo",
+        "doctor",
         "evaluate",
         "models",
         "refine",
