@@ -72,7 +72,7 @@ def judge_without_truth(evidence: Gains, name: str) -> Verdict:
     better = gain >= RECOMMENDED_FROM
     figures = f"judged without annotation, the mean F1 is expected to change by {gain:+.3f} against {name}"
     if better:
-        words = f"Use the adapted model, after a look at the outlines on the page: {figures}."
+        words = f"Use the adapted model for images like these, after a look at the outlines on the page: {figures}."
     else:
         words = f"Do not use the adapted model: {figures}, so it is not clearly better. Keep {name}."
     return Verdict(better, f"{words} {TRACK_RECORD}")

@@ -42,7 +42,9 @@ def test_more_and_fewer_nuclei_are_two_signs_and_a_missing_second_model_none():
 
 def test_an_adaptation_that_gained_is_recommended_with_figure_and_error_rate():
     verdict = judge_without_truth(GOOD, "the_old_one")
-    assert verdict.better and verdict.sentence.startswith("Use the adapted model, after a look at the outlines")
+    assert verdict.better and verdict.sentence.startswith(
+        "Use the adapted model for images like these, after a look at the outlines"
+    )
     assert f"by {expected_gain(GOOD):+.3f} against the_old_one" in verdict.sentence and TRACK_RECORD in verdict.sentence
 
 
