@@ -30,7 +30,7 @@ NAMES: Dict[str, str] = {
     "std_intensity": "Intensity_StdIntensity",
 }
 """Words of a rule, and the columns of the table that they stand for; those of intensities end with the channel."""
-LONGEST_RULE = 500
+LONGEST_RULE, LARGEST_NUMBER = 500, 1e300
 _COMPARISONS: Dict[Type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -119,6 +119,8 @@ def _number(node: ast.AST, columns: Mapping[str, Any], rule: str) -> Any:
             raise _refused(rule, f"has the word {node.id!r}, which is not known")
         return columns[node.id]
     if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+        if abs(node.value) > LARGEST_NUMBER:
+            raise _refused(rule, "holds a number that is too large")
         return np.float64(node.value)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_number(node.operand, columns, rule)

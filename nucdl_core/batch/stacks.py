@@ -63,15 +63,15 @@ def images_in(path: Path, choice: PlaneChoice = FIRST_ALONE) -> List[Tuple[Path,
     """
     try:
         series = series_of(path)
-    except ImageError:
-        # Whoever reads it hears what is wrong.
-        return [(path, lambda: read_image(path))]
+    except ImageError as error:
+        # Without a choice whoever reads the file hears what is wrong with it, or gets its only page.
+        return [(path, (lambda: read_image(path)) if choice == FIRST_ALONE else _raising(path, error))]
     if sum(each.pages.size for each in series) <= 1 and choice == FIRST_ALONE:
         return [(path, lambda: read_image(path))]
     try:
         pages = chosen_pages(series, choice)
     except ImageError as error:
-        return [(path, _raising(ImageError(f"{path}: {error}")))]
+        return [(path, _raising(path, error))]
     if len(pages) == 1:
         return [(path, lambda: projected(path, pages[0], choice.plane))]
     digits = len(str(len(pages)))
@@ -81,9 +81,11 @@ def images_in(path: Path, choice: PlaneChoice = FIRST_ALONE) -> List[Tuple[Path,
     ]
 
 
-def _raising(error: ImageError) -> Callable[[], AnyArray]:
+def _raising(path: Path, reason: ImageError) -> Callable[[], AnyArray]:
+    named = ImageError(f"{path}: {reason}")
+
     def refuse() -> AnyArray:
-        raise error
+        raise named
 
     return refuse
 
@@ -105,7 +107,8 @@ def series_of(path: Path) -> List[Series]:
             if not stream.read(4).startswith(TIFF_SIGNATURES):
                 return [Series(np.zeros((1, 1, 1), np.int64))]
             stream.seek(0)
-            with strictly(), tifffile.TiffFile(stream) as file:
+            # An OME-TIFF may describe pages of other files: page numbers are those of this one alone.
+            with strictly(), tifffile.TiffFile(stream, _multifile=False) as file:
                 whole = [page.index for page in file.pages if not getattr(page, "subfiletype", 0) & 5]
                 return [_series(each, whole) for each in file.series]
     except OSError as error:
@@ -117,7 +120,11 @@ def _series(series: Any, whole: Sequence[int]) -> Series:
     leading = [(axis, size) for axis, size in zip(series.axes, series.shape) if axis not in _OF_AN_IMAGE]
     numbers = np.array([whole.index(page.index) for page in series.pages if page is not None], np.int64)
     if len(numbers) != math.prod(size for _, size in leading):
-        raise ImageError("its planes are stored in one piece; export them as a TIFF file with a page for each")
+        described = math.prod(size for _, size in leading)
+        raise ImageError(
+            f"the file describes {described} planes and holds {len(numbers)} pages, as where planes are stored in one "
+            "piece or lie in several files; export them as one TIFF file with a page for each"
+        )
     sizes = [size for _, size in leading]
     kinds = [_MEANINGS.get(axis, PLANE) for axis, _ in leading]
     order = sorted(range(len(kinds)), key=lambda place: (TIME, CHANNEL, PLANE).index(kinds[place]))

@@ -76,7 +76,8 @@ def image_files(paths: Iterable[PathLike], recursive: bool = False) -> List[Path
             folders = _folders_in(path) if recursive else [path]
             listed = [file for folder in folders for file in list_folder(folder, OTHER_SUFFIXES)]
             others = [file for file in listed if file.suffix.lower() in OTHER_SUFFIXES]
-            inside = [file for file in listed if file not in others and not file.stem.endswith(_LABEL_ENDING)]
+            readable = [file for file in listed if file.suffix.lower() in IMAGE_SUFFIXES]
+            inside = [file for file in readable if not file.stem.endswith(_LABEL_ENDING)]
             if not inside:
                 there = f"; {_left_out(others)}" if others else "; name another one"
                 raise ImageError(f"{path}: the folder has no images ({', '.join(IMAGE_SUFFIXES)}){there}")

@@ -45,6 +45,7 @@ def test_a_rule_keeps_the_nuclei_for_which_it_is_true(rule, kept):
         ("area in (1, 2)", "has a part that is no comparison"),
         ("area > True", "holds something else"),
         ("area > 'x'", "holds something else"),
+        ("area > 1" + "0" * 400, "a number that is too large"),
         ("[area > 1]", "has a part that is no comparison"),
         ("-(" * 300 + "area" + ")" * 300, "characters"),
     ],

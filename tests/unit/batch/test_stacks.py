@@ -108,8 +108,32 @@ def test_pages_without_a_description_are_planes(tmp_path):
 
 def test_a_stack_in_one_piece_says_how_to_export_it(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", STACK[0, :, 0], imagej=True, truncate=True)
-    with pytest.raises(ImageError, match=r"a.tif: .*stack of 3 planes"):
+    with pytest.raises(ImageError, match=r"a.tif: the file describes 3 planes and holds 1 pages"):
         read_all(tmp_path / "a.tif", plane="2")
+
+
+OME_OF_TWO_FILES = """<?xml version="1.0"?>
+<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{own}">
+<Image ID="Image:0">
+<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="9" SizeY="8" SizeC="2" SizeZ="1" SizeT="1">
+<Channel ID="Channel:0:0"/><Channel ID="Channel:0:1"/>
+<TiffData FirstC="0" IFD="0" PlaneCount="1">
+<UUID FileName="c0.ome.tif">urn:uuid:00000000-0000-0000-0000-000000000000</UUID></TiffData>
+<TiffData FirstC="1" IFD="0" PlaneCount="1">
+<UUID FileName="c1.ome.tif">urn:uuid:00000000-0000-0000-0000-000000000001</UUID></TiffData>
+</Pixels></Image></OME>"""
+
+
+def test_a_file_of_a_set_of_ome_files_is_its_own_page_and_never_that_of_its_neighbour(tmp_path):
+    for number in (0, 1):
+        text = OME_OF_TWO_FILES.format(own=f"00000000-0000-0000-0000-00000000000{number}")
+        array = np.full((8, 9), number + 1, np.uint16)
+        tifffile.imwrite(tmp_path / f"c{number}.ome.tif", array, description=text, metadata=None)
+    for number in (0, 1):
+        ((_, image),) = read_all(tmp_path / f"c{number}.ome.tif")
+        assert (image == number + 1).all()
+    with pytest.raises(ImageError, match="there is no channel 2; the file holds 1"):
+        read_all(tmp_path / "c0.ome.tif", channel=2)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"II*\0" + bytes(9)])
