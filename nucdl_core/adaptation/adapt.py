@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from nucdl_core.adaptation.clusters import cluster_images
-from nucdl_core.adaptation.conclusion import Adapted, Material, Models, conclude_adaptation
+from nucdl_core.adaptation.conclusion import Material, Models, conclude_adaptation
 from nucdl_core.adaptation.images import PlainImage, SeenImage, read_plain_images, seen_images
 from nucdl_core.adaptation.request import AdaptRequest
 from nucdl_core.adaptation.similarity import bundled_similarity
@@ -34,6 +34,7 @@ from nucdl_core.model.loading import load_model
 from nucdl_core.reports.page import require_libraries
 from nucdl_core.steps.normalize import normalize
 from nucdl_core.synthesis.nucleus_shapes import bundled_shapes
+from nucdl_core.training.conclusion import Outcome
 from nucdl_core.training.defaults import model_name
 from nucdl_core.training.fingerprints import fingerprint, fingerprints_of, training_fingerprints
 from nucdl_core.training.own_images import LEFT_FOR_THE_END, LOCK_FILE
@@ -50,7 +51,7 @@ SECONDS_FOR_PIX2PIX = 0.5
 """Share of the time that was given in which pix2pix networks learn."""
 
 
-def adapt(request: AdaptRequest) -> Adapted:
+def adapt(request: AdaptRequest) -> Outcome:
     """Adapt a model, judge whether it became better, and report.
 
     Parameters
@@ -59,7 +60,7 @@ def adapt(request: AdaptRequest) -> Adapted:
 
     Returns
     -------
-    Adapted
+    Outcome
 
     Raises
     ------

@@ -22,6 +22,7 @@ from nucdl_core.model.predictor import Predictor
 from nucdl_core.reports.adaptation_page import AdaptationPage, ClusterOnPage, Outlined, write_adaptation_page
 from nucdl_core.steps.normalize import normalize
 from nucdl_core.synthesis.artificial import SyntheticImage
+from nucdl_core.training.conclusion import Outcome
 from nucdl_core.training.judging import find_nuclei, find_nuclei_in, mean_f1
 from nucdl_core.training.plan import APART, REPORT
 from nucdl_core.training.recipe import refuse_what_is_no_model
@@ -42,27 +43,6 @@ Told = List[Tuple[str, str]]
 
 BeforeAfter = Dict[str, Tuple[Labels, Labels]]
 """What was found before and after, by the names of the images."""
-
-
-@dataclass(frozen=True)
-class Adapted:
-    """What came of an adaptation.
-
-    Attributes
-    ----------
-    model : Path
-        The new model: at the output, or, where it is not recommended, in the adaptation's folder.
-    page : Path
-        The report.
-    verdict : Verdict
-    notes : sequence of str
-        What a person must know beside it.
-    """
-
-    model: Path
-    page: Path
-    verdict: Verdict
-    notes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -120,7 +100,7 @@ class Material:
 
 def conclude_adaptation(
     request: AdaptRequest, models: Models, material: Material, known: Sequence[str] = ()
-) -> Adapted:
+) -> Outcome:
     """Judge whether the adapted model is better, put it in its place, and write the page.
 
     Parameters
@@ -133,7 +113,7 @@ def conclude_adaptation(
 
     Returns
     -------
-    Adapted
+    Outcome
 
     Raises
     ------
@@ -162,7 +142,7 @@ def conclude_adaptation(
         changes=changes(material, found),
     )
     write_adaptation_page(request.folder / REPORT, page)
-    return Adapted(model, request.folder / REPORT, verdict, notes)
+    return Outcome(model, request.folder / REPORT, verdict, notes)
 
 
 def find_before_and_after(models: Models, material: Material) -> BeforeAfter:

@@ -24,12 +24,12 @@ from nucdl_core.training.verdict import Verdict, judge
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a training.
+    """What came of a training or an adaptation.
 
     Attributes
     ----------
     model : Path
-        The new model: at the output, or, where it is not better than the one before, in the training's folder.
+        The new model: at the output, or, where it is not better than the one before, in the folder beside it.
     page : Path
         The report.
     verdict : Verdict
