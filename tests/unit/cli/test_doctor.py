@@ -1,7 +1,11 @@
 """nucdl doctor."""
 
+import configparser
+import re
+
 import pytest
 from commands import nucdl
+from conftest import REPOSITORY
 
 from nucdl_core.cellprofiler import headless
 from nucdl_core.cellprofiler.headless import HeadlessError
@@ -22,6 +26,14 @@ def test_a_sound_installation_finds_nuclei_and_names_its_parts():
     names = ["NucDL", "computing", "models", "one image", "writing", "CellProfiler", "Snakemake", *EXTRAS]
     assert [line[9:22].strip() for line in lines] == names
     assert f"s for {FIELD_SHAPE[0]} x {FIELD_SHAPE[1]} px" in result.output and default_model("unet") in result.output
+
+
+def test_extras_are_those_of_the_package_with_their_packages():
+    config = configparser.ConfigParser()
+    config.read(REPOSITORY / "setup.cfg", encoding="utf-8")
+    declared = dict(config["options.extras_require"])
+    for name, (packages, _) in EXTRAS.items():
+        assert {re.split(r"[<>=]", line)[0] for line in declared[name].split()} == set(packages)
 
 
 def test_what_is_optional_may_be_missing_and_is_told_with_the_line_that_installs_it(monkeypatch):
