@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 import click
 
@@ -20,7 +20,11 @@ from nucdl_core.model.registry import FAMILIES
 @click.option(
     "--masks", type=EXISTING, default=None, help="Their annotations: label images, ROI sets, COCO, GeoJSON ..."
 )
-@click.option("--data", type=EXISTING_FOLDER, default=None, help="Instead of both: folder with 'images' and 'masks'.")
+@click.option(
+    "--data",
+    multiple=True,
+    help="Instead of both: folder with 'images' and 'masks'. With a RECIPE several: FOLDER=SHARE.",
+)
 @click.option("--output", type=FOLDER, required=True, help="Folder of the new model; its name is the model's.")
 @click.option("--start", default=None, help="Name or folder of the model to begin with, or none.  [the bundled one]")
 @click.option("--architecture", default=None, help=f"One of {', '.join(FAMILIES)}.  [that of --start]")
@@ -44,7 +48,7 @@ def train_command(
     recipe: Optional[Path],
     images: Optional[Path],
     masks: Optional[Path],
-    data: Optional[Path],
+    data: Tuple[str, ...],
     output: Path,
     device: str,
     workers: int,
@@ -58,23 +62,29 @@ def train_command(
     command goes on with it.
 
     With a RECIPE (a JSON file as --config takes it) instead of --images and --masks, a model is trained and calibrated
-    from --data without being compared, as the bundled models were made: OUTPUT/NAME is the model then.
+    from --data without being compared, as the bundled models were made: OUTPUT/NAME is the model then. --data may be
+    given several times then, with how often each folder counts: --data cultured=3 --data tissue.
     """
     if recipe is not None:
-        if data is None or images or masks or settings.pop("repeats") != 1 or any(settings.values()):
+        if not data or images or masks or settings.pop("repeats") != 1 or any(settings.values()):
             raise ConfigError("a recipe is trained with --data, --output, --device and --workers, and nothing else")
+        from nucdl_core.training.collections import collection_of
         from nucdl_core.training.recipe import read_train_config, train
 
-        folder = train(read_train_config(recipe), data, output, device, workers)
+        config, collections = read_train_config(recipe), [collection_of(each) for each in data]
+        folder = train(config, collections, output, device, workers)
         click.echo(f"the model is in {folder}; use it with --model {folder}")
         return
-    if data is not None and (images or masks):
+    if data and (images or masks):
         raise ConfigError("--data was given with --images or --masks; give the one or the other two")
-    images, masks = images or (data and data / "images"), masks or (data and data / "masks")
+    if len(data) > 1:
+        raise ConfigError(f"--data was given {len(data)} times; a model of your own learns from one folder")
+    if data:
+        images, masks = Path(data[0]) / "images", Path(data[0]) / "masks"
     if images is None or masks is None:
         raise ConfigError("give the folders of your images (--images) and of their annotations (--masks)")
-    if data is not None and not (images.is_dir() and masks.is_dir()):
-        raise ConfigError(f"{data} lacks a folder images or a folder masks; give both with --images and --masks")
+    if data and not (images.is_dir() and masks.is_dir()):
+        raise ConfigError(f"{data[0]} lacks a folder images or a folder masks; give both with --images and --masks")
     from nucdl_core.cellprofiler.classic import CLASSIC_NAME, classic_nuclei
     from nucdl_core.training.own_images import OwnImages, train_on_own_images
 

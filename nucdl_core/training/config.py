@@ -73,9 +73,12 @@ class TrainConfig:
         Share of crops whose intensities stay as they are. They teach where annotators draw the outline of nuclei
         of this sharpness and brightness, which blur and gamma would hide.
     validation_parts : int
-        One image of so many is kept for validation.
+        One image of so many is kept for validation; where images have groups, whole groups.
     validation_images : int or None
         Instead of `validation_parts`: how many images are kept for validation, see `split.choose_validation`.
+    experiments : dict of str to str
+        By the name of a folder of images, where there are several: a regular expression whose first group finds the
+        experiment in the name of an image, see `collections.read_collections`.
     augmentation : str
         Which classes of changes training crops undergo, see `augment.classes_of`.
     initial : str
@@ -121,6 +124,7 @@ class TrainConfig:
     plain_share: float = 0.35
     validation_parts: int = 8
     validation_images: Optional[int] = None
+    experiments: Dict[str, str] = field(default_factory=dict)
     augmentation: str = ALL_CLASSES
     initial: str = ""
     pretrained: Optional[PretrainedWeights] = None

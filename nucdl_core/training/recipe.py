@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import nn
 
@@ -47,16 +48,16 @@ from nucdl_core.steps.normalize import HIGH_PERCENTILE, LOW_PERCENTILE, Normaliz
 from nucdl_core.training.artificial import with_artificial
 from nucdl_core.training.calibrate import PredictedTruth, calibrate, predict_image, recalibrate
 from nucdl_core.training.checkpoint import load_finished
+from nucdl_core.training.collections import Collection, read_collections, validation_groups
 from nucdl_core.training.config import TrainConfig
 from nucdl_core.training.defocus import simulate_annotated
 from nucdl_core.training.fingerprints import fingerprints_of, training_fingerprints
 from nucdl_core.training.judging import validation_score
 from nucdl_core.training.loop import Watch, train_network
-from nucdl_core.training.reading import read_annotated_images
 from nucdl_core.training.sources import (
     AnnotatedImage,
     image_of,
-    kind_weights,
+    kind_of,
     prepare,
     truth_of,
 )
@@ -98,14 +99,16 @@ def settings_in(path: Path) -> Dict[str, Any]:
     return values
 
 
-def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", workers: int = 1) -> Path:
+def train(
+    config: TrainConfig, data: Sequence[Collection], output: Path, device: str = "auto", workers: int = 1
+) -> Path:
     """Train, calibrate and bundle a model.
 
     Parameters
     ----------
     config : TrainConfig
-    data : Path
-        Folder with ``images`` and ``masks``; see `training.reading.read_annotated_images`.
+    data : sequence of Collection
+        Folders with ``images`` and ``masks``; see `training.reading.read_annotated_images`.
     output : Path
         Receives the checkpoint, the log, and the bundle in a folder of the model's name. Training goes on from
         a checkpoint that is there.
@@ -130,7 +133,7 @@ def train(config: TrainConfig, data: Path, output: Path, device: str = "auto", w
     # What is missing or in the way is refused before the hours of training, not after them.
     companion_of(config)
     refuse_what_is_no_model(output / config.name)
-    training, validation = split(read_annotated_images(data), config)
+    training, validation = split(read_collections(data, config.experiments), config)
     device = resolve_device(device)
     look = functools.partial(validation_look, config, draft_description(config), validation, device)
     watch = Watch(look) if config.validate_every else None
@@ -151,10 +154,20 @@ def refuse_what_is_no_model(folder: Path) -> None:
 
 
 def split(sources: Sequence[AnnotatedImage], config: TrainConfig) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
-    """Part images into training and validation; see `TrainConfig.modality` and `training.split.is_validation`."""
-    held_out = [source for source in sources if is_validation(source.name, config.validation_parts)]
+    """Part images into training and validation, groups as a whole.
+
+    See `TrainConfig.modality`, `training.split.is_validation` and `training.collections.validation_groups`.
+    """
+    groups = validation_groups(sources, config.validation_parts)
+    judges = [
+        source.group in groups[source.collection]
+        if source.group
+        else is_validation(source.name, config.validation_parts)
+        for source in sources
+    ]
+    training = [source for source, judging in zip(sources, judges) if not judging]
+    held_out = [source for source, judging in zip(sources, judges) if judging]
     validation = [source for source in held_out if config.modality in ("", source.modality)]
-    training = [source for source in sources if not is_validation(source.name, config.validation_parts)]
     if not training or not validation:
         raise ImageError(
             f"{len(sources)} images give {len(training)} for training and {len(validation)} for validation; "
@@ -277,11 +290,16 @@ def predict_all(validation: Sequence[AnnotatedImage], predictor: Predictor) -> L
         prepare("simulated", field.image, field.labels, simulated=True) for field in fields if field.labels.max() > 0
     ]
     images = [*validation, *simulated]
-    weights = np.concatenate([kind_weights(validation, 1.0), np.full(len(simulated), 1 / len(simulated))])
+    weights = np.concatenate([_each_kind_the_same(validation), np.full(len(simulated), 1 / len(simulated))])
     predicted = [
         predict_image(image_of(source), truth_of(source), predictor, weight) for source, weight in zip(images, weights)
     ]
     return [dataclasses.replace(image, simulated=n >= len(validation)) for n, image in enumerate(predicted)]
+
+
+def _each_kind_the_same(validation: Sequence[AnnotatedImage]) -> NDArray[np.float64]:
+    kinds = [kind_of(source) for source in validation]
+    return np.array([1 / kinds.count(kind) for kind in kinds], np.float64)
 
 
 def purpose_of(config: TrainConfig, taught: Sequence[AnnotatedImage], general: bool) -> MadeFor:
@@ -301,7 +319,14 @@ def scores_on(validation: Sequence[AnnotatedImage], predictor: Predictor) -> Dic
         image_scores(truth_of(source), segment_normalized(Job(NormalizedImage(image_of(source)), predictor)).labels)
         for source in validation
     ]
-    return {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows)}
+    metrics = {"validation": summarize(pd.DataFrame(rows)), "validation_images": len(rows)}
+    kinds = [kind_of(source) for source in validation]
+    if any(source.collection for source in validation):
+        of_kind = {kind: [row for row, each in zip(rows, kinds) if each == kind] for kind in sorted(set(kinds))}
+        metrics["kinds"] = {
+            kind: {"images": len(some), **summarize(pd.DataFrame(some))} for kind, some in of_kind.items()
+        }
+    return metrics
 
 
 def predict_each(validation: Sequence[AnnotatedImage], predictor: Predictor) -> List[PredictedTruth]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, List, Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nucdl_core.arrays import AnyArray, Floats, Labels
-from nucdl_core.labels import equivalent_diameters, relabel, touches_border
+from nucdl_core.labels import equivalent_diameters, relabel, touches_border, typical_diameter
 from nucdl_core.steps.normalize import normalize
 from nucdl_core.training.targets import normalized_distance
 
@@ -37,7 +37,7 @@ class AnnotatedImage:
         Equivalent diameter of each nucleus in pixels; 0 for background and for nuclei that the image border
         cuts, whose size is not known.
     diameter : float
-        Median equivalent diameter of all nuclei.
+        Typical equivalent diameter of its nuclei, see `labels.typical_diameter`.
     modality, group : str
         As ``index.csv`` names them; empty where there is none. A group is a plate, a cell type or an experiment.
     simulated : bool
@@ -48,6 +48,10 @@ class AnnotatedImage:
         Whether its nuclei are dark in the file; here they are always bright.
     synthetic : bool
         Whether it was made to look like annotated images, with their sizes, noise and blur.
+    collection : str
+        The folder that it came from, where several were given.
+    share : float
+        How often crops are cut from that folder, in relation to the others.
     """
 
     name: str
@@ -63,6 +67,8 @@ class AnnotatedImage:
     dtype: str = ""
     inverted: bool = False
     synthetic: bool = False
+    collection: str = ""
+    share: float = 1.0
 
 
 def prepare(name: str, image: AnyArray, labels: AnyArray, modality: str = "", **origin: Any) -> AnnotatedImage:
@@ -81,7 +87,7 @@ def prepare(name: str, image: AnyArray, labels: AnyArray, modality: str = "", **
         labels=_as_tensor(_spread(numbered).astype(np.float32)),
         distance=_as_tensor(normalized_distance(numbered)),
         sizes=torch.from_numpy(sizes),
-        diameter=float(np.median(diameters)),
+        diameter=typical_diameter(diameters),
         modality=modality,
         dtype=str(image.dtype),
         **origin,
@@ -104,11 +110,23 @@ def is_dark_on_bright(image: AnyArray, labels: Labels) -> bool:
     return bool(inside.any() and not inside.all() and image[inside].mean() < image[~inside].mean())
 
 
+def kind_of(source: AnnotatedImage) -> str:
+    """Name the kind of image that a source is, by which a model is judged.
+
+    A folder whose images are parted into groups is one kind, its laboratory's. Otherwise a kind is a modality and a
+    shape: images of one experiment share their shape, so a shape stands for a laboratory.
+    """
+    if source.group:
+        return source.collection or source.group
+    height, width = source.labels.shape[-2:]
+    return " ".join(part for part in (source.collection, source.modality, f"{height} x {width}") if part)
+
+
 def kind_weights(sources: Sequence[AnnotatedImage], evenness: float = 0.5) -> NDArray[np.float64]:
     """Let rare kinds of images count more: weight (number of images of the same kind) ** -evenness.
 
-    A kind is a group, where ``index.csv`` names groups, and these count the same. Otherwise it is a modality and a
-    shape: images of one experiment share their shape, so a shape stands for a laboratory.
+    A kind is a group, where ``index.csv`` names groups, and these count the same; otherwise see `kind_of`. Each folder
+    that images came from counts by its share, however many there are of it.
 
     Parameters
     ----------
@@ -121,13 +139,21 @@ def kind_weights(sources: Sequence[AnnotatedImage], evenness: float = 0.5) -> ND
     float64 array (N,)
         One weight per source.
     """
-    if any(source.group for source in sources):
-        kinds: List[Any] = [source.group for source in sources]
-        evenness = 1.0
-    else:
-        kinds = [(source.modality, *source.labels.shape) for source in sources]
+    folders = np.array([source.collection for source in sources])
+    weights = np.zeros(len(sources), np.float64)
+    for folder in np.unique(folders):
+        chosen = np.flatnonzero(folders == folder)
+        weights[chosen] = _weights_within([sources[index] for index in chosen], evenness)
+        if folder:
+            weights[chosen] *= sources[chosen[0]].share / weights[chosen].sum()
+    return weights
+
+
+def _weights_within(sources: Sequence[AnnotatedImage], evenness: float) -> NDArray[np.float64]:
+    grouped = any(source.group for source in sources)
+    kinds = [source.group if grouped else kind_of(source) for source in sources]
     counts = Counter(kinds)
-    return np.array([counts[kind] ** -evenness for kind in kinds], np.float64)
+    return np.array([counts[kind] ** -(1.0 if grouped else evenness) for kind in kinds], np.float64)
 
 
 def _spread(labels: Labels) -> Labels:
