@@ -193,6 +193,14 @@ install_cellprofiler() {
 
 # ---- .venv-engine ----
 
+# What the environment takes, with the packages that wait in the temporary folder until all are there.
+ENGINE_GB=10
+
+# free_gb FOLDER - whole gigabytes that are left on its disk
+free_gb() {
+    df -Pk "$1" | awk 'NR == 2 { print int($4 / 1048576) }'
+}
+
 # choose_engine_python - an explicit one, or the one found; none is no error, since .venv tests the engine too
 choose_engine_python() {
     local version
@@ -211,6 +219,10 @@ install_engine() {
     if ! python=$(choose_engine_python); then
         [ -z "${PYTHON_ENGINE:-}" ] || exit 1
         say "No Python 3.10 to 3.13 found, so the engine is tested with Python 3.9 only ($(how_to_install_python 3.12))."
+        return
+    fi
+    if [ ! -e "$STAMPS/engine" ] && [ "$(free_gb .)" -lt $ENGINE_GB ]; then
+        say "$(free_gb .) GB of disk are left and a second environment needs $ENGINE_GB, so the engine is tested with Python 3.9 only."
         return
     fi
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
