@@ -19,8 +19,6 @@ from nucdl_core.errors import ImageError
 from nucdl_core.large import strips, zeros
 
 _HIGHEST = int(np.iinfo(np.int32).max)
-MICRO = 0.35
-"""What is smaller than this share of a typical nucleus is a micronucleus or debris, as people count them."""
 
 
 def as_labels(array: AnyArray) -> Labels:
@@ -167,30 +165,6 @@ def equivalent_diameters(labels: Labels) -> NDArray[np.float64]:
         Diameter of nucleus ``i + 1`` in pixels; 0 for a gap.
     """
     return diameters_of(areas(labels))
-
-
-def typical_diameter(diameters: NDArray[np.float64]) -> float:
-    """Say how large the nuclei of an image are, whatever lies beside them.
-
-    Micronuclei and crumbs of annotation can be as many as the nuclei. So what is smaller than `MICRO` of the size at
-    which half of the area is reached does not count.
-
-    Parameters
-    ----------
-    diameters : float64 array (N,)
-        Equivalent diameter of each object in pixels.
-
-    Returns
-    -------
-    float
-        Median of those that count, in pixels; NaN without any.
-    """
-    if not len(diameters):
-        return float("nan")
-    ordered = np.sort(diameters)
-    areas_below = np.cumsum(ordered**2)
-    middle = ordered[np.searchsorted(areas_below, areas_below[-1] / 2)]
-    return float(np.median(ordered[ordered >= MICRO * middle]))
 
 
 def centroids(labels: Labels, known_areas: Optional[NDArray[np.int64]] = None) -> NDArray[np.float64]:

@@ -219,8 +219,8 @@ def refine_normalized(
     edited = edit_objects(objects, majority(evidence, predictor), config) if config.edits else objects
     edited, parents = _ordered(edited, origins(objects, edited))
     corrected = correct_contours(edited, evidence.probability, chosen_refinement(predictor, config))
-    if config.contour_offset:
-        corrected = largest_component(offset_outlines(corrected, config.contour_offset))
+    if offset := config.contour_offset + predictor.description.contour_offset:
+        corrected = largest_component(offset_outlines(corrected, offset))
     if image.mask is not None:
         corrected = np.where(image.mask | (objects > 0), corrected, 0)
     sizes = areas(corrected, len(parents))

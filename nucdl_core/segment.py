@@ -147,8 +147,8 @@ def segment_tile(job: Job, diameter: float, window: Window) -> Segmentation:
     found = predictor.find(predictor.predict(pixels, diameter, views), decision)
     if config.refine:
         found = predictor.correct_outlines(found, pixels, diameter, views, decision)
-    if config.contour_offset:
-        found = found.redrawn(offset_outlines(found.labels, config.contour_offset))
+    if offset := config.contour_offset + predictor.description.contour_offset:
+        found = found.redrawn(offset_outlines(found.labels, offset))
     if image.mask is not None:
         found = found.inside(image.mask[window])
     return found.segmentation(diameter, config.keep_probability)

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from nucdl_core.arrays import AnyArray
-from nucdl_core.config import from_mapping, require
+from nucdl_core.config import LARGEST_OFFSET, from_mapping, require
 from nucdl_core.errors import BundleError
 from nucdl_core.files.writing import write_json
 from nucdl_core.model.fitness import MadeFor
@@ -74,6 +74,9 @@ class BundleDescription:
         Name and percentiles of the intensity normalization that the network was trained with.
     canonical_diameter : float
         Nucleus diameter in pixels that images are rescaled to.
+    contour_offset : float
+        Pixels by which outlines are moved outwards in all images, where ``nucdl tune`` has found that a laboratory
+        draws them there; what a person asks for comes on top. 0 is not written, so that older versions read it.
     rescaled : bool
         Whether images are rescaled at all; otherwise they are taken as they are, see `training.config.TrainConfig`.
     decision : Decision
@@ -106,6 +109,7 @@ class BundleDescription:
     files: Dict[str, str]
     refinement: Optional[Refinement] = None
     companion: Optional[Companion] = None
+    contour_offset: float = 0.0
     rescaled: bool = True
     tolerance: float = 0.05
     training: Dict[str, Any] = field(default_factory=dict)
@@ -120,6 +124,10 @@ class BundleDescription:
         require(
             math.isfinite(self.canonical_diameter) and self.canonical_diameter > 0,
             f"canonical_diameter is {self.canonical_diameter}; it must be a positive number of pixels",
+        )
+        require(
+            abs(self.contour_offset) <= LARGEST_OFFSET,
+            f"contour_offset is {self.contour_offset}; give pixels from -{LARGEST_OFFSET:g} to {LARGEST_OFFSET:g}",
         )
         for name in self.files:
             require(Path(name).name == name and name not in ("", ".", ".."), f"file name {name!r} is not a plain name")
@@ -283,6 +291,8 @@ def write_description(folder: Path, description: BundleDescription) -> None:
     """Write ``bundle.json``, with the hashes of the other files of the folder as they are now."""
     names: List[str] = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != DESCRIPTION)
     values = asdict(description)
+    if not description.contour_offset:
+        del values["contour_offset"]
     values["files"] = {name: sha256_of(folder / name) for name in names}
     write_json(folder / DESCRIPTION, values)
 

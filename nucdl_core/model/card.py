@@ -173,6 +173,40 @@ algorithm on {images} annotated images, judged on {judges} others, where they re
 """
 
 
+STYLED_CARD_TEXT = """# {name}
+
+The model that is described below, drawing outlines as {images} annotated image{s} {have} them: a pixel belongs to a
+nucleus above a probability of {foreground:g}, and outlines are moved outwards by {offset:g} px. {judged}
+
+| | mean F1 | F1 at 0.9 |
+| --- | --- | --- |
+| as before | {usual[0]:.3f} | {usual[1]:.3f} |
+| now | {chosen[0]:.3f} | {chosen[1]:.3f} |
+
+---
+
+"""
+
+
+def styled_card(description: BundleDescription, card: str) -> str:
+    """Put what `nucdl_core.training.tune_outlines` has found before the card of the model that it started from."""
+    found = description.metrics["outlines"]
+    one = found["images"] == 1
+    judged = "These are scores of that image itself:" if one else "Each image is scored by what the others say:"
+    return (
+        STYLED_CARD_TEXT.format(
+            name=description.name,
+            foreground=description.decision.foreground,
+            offset=description.contour_offset,
+            s="" if one else "s",
+            have="has" if one else "have",
+            judged=judged,
+            **found,
+        )
+        + card
+    )
+
+
 def tuned_card(description: BundleDescription, card: str) -> str:
     """Put what `nucdl_core.training.tune` has changed before the card of the model that it started from."""
     return (

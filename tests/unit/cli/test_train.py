@@ -8,6 +8,7 @@ import tifffile
 from commands import nucdl
 
 from nucdl_core.cellprofiler.headless import HeadlessError
+from nucdl_core.labels import offset_outlines
 
 
 def test_a_tuned_model_is_used_with_all_choices_of_a_segmentation(tmp_path):
@@ -15,7 +16,7 @@ def test_a_tuned_model_is_used_with_all_choices_of_a_segmentation(tmp_path):
     (tmp_path / "data" / "labels").rename(tmp_path / "data" / "masks")
     for path in (tmp_path / "data" / "masks").iterdir():
         path.rename(path.with_name(path.name.replace("_labels", "")))
-    options = ("--output", tmp_path / "mine", "--generations", 1, "--population", 5)
+    options = ("--output", tmp_path / "mine", "--everything", "--generations", 1, "--population", 5)
     result = nucdl("tune", "--data", tmp_path / "data", *options)
     assert result.exit_code == 0, result.output
     assert "DSB score on 1 images that took no part" in result.output
@@ -25,6 +26,25 @@ def test_a_tuned_model_is_used_with_all_choices_of_a_segmentation(tmp_path):
     run = json.loads((tmp_path / "found" / "run.json").read_text())
     assert run["model"]["name"] == "mine"
     assert [run["config"][key] for key in ("refine", "views", "contour_offset")] == [True, "flips", 0.5]
+
+
+def test_a_few_annotated_images_tell_how_far_out_outlines_lie(fields, tmp_path):
+    """The annotators of these fields draw 1.5 pixels outside of what the bundled model sees."""
+    for path in (fields / "masks").iterdir():
+        tifffile.imwrite(path, offset_outlines(tifffile.imread(path).astype(np.int32), 1.5).astype(np.uint16))
+    result = nucdl("tune", "--data", fields, "--output", tmp_path / "mine")
+    assert result.exit_code == 0, result.output
+    assert "Outlines as in 3 annotated images: mean F1" in result.output
+    description = json.loads((tmp_path / "mine" / "bundle.json").read_text())
+    threshold, offset = description["decision"]["foreground"], description["contour_offset"]
+    assert f"probability threshold {threshold:g}, outlines moved outwards by {offset:g} px" in result.output
+    areas = []
+    for options in (("--model", tmp_path / "mine"), ("--threshold", threshold, "--contour-offset", offset)):
+        folder = tmp_path / f"found{len(areas)}"
+        assert nucdl("segment", fields / "images", "--output", folder, *options).exit_code == 0
+        areas.append([tifffile.imread(path) for path in sorted(folder.glob("*_labels.tif"))])
+    assert len(areas[0]) == 3
+    assert all(np.array_equal(first, second) for first, second in zip(*areas))
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, untrained_map_model
+from drawings import annotated_disks
 from safetensors.numpy import load_file
 
 from nucdl_core.errors import BundleError, ConfigError, ImageError, NucDLError
@@ -17,6 +18,7 @@ from nucdl_core.simulate.field import FieldConfig
 from nucdl_core.simulate.image import simulate_field
 from nucdl_core.training import recipe as training
 from nucdl_core.training.checkpoint import TrainingState, looks_in, save_checkpoint
+from nucdl_core.training.collections import Collection
 from nucdl_core.training.config import Stage, TrainConfig
 from nucdl_core.training.lessons import start_from
 from nucdl_core.training.loop import CHECKPOINT, LOG, learning_rate, train_network
@@ -54,7 +56,7 @@ def data(tmp_path_factory):
 
 
 def test_training_makes_a_bundle_that_passes_its_own_test(data, tmp_path):
-    folder = train(CONFIG, data, tmp_path, "cpu", workers=0)
+    folder = train(CONFIG, [Collection(data)], tmp_path, "cpu", workers=0)
     bundle = read_bundle(folder)
     load_map_model(folder, "cpu").self_test(folder)
     assert bundle.description.training["images"] == 2
@@ -64,7 +66,7 @@ def test_training_makes_a_bundle_that_passes_its_own_test(data, tmp_path):
 
 def test_a_recipe_that_looks_at_validation_images_keeps_the_best_state(data, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "SIMULATED", 1)
-    train(dataclasses.replace(CONFIG, steps=4, validate_every=2), data, tmp_path, "cpu", workers=0)
+    train(dataclasses.replace(CONFIG, steps=4, validate_every=2), [Collection(data)], tmp_path, "cpu", workers=0)
     assert [step for step, _ in looks_in(tmp_path / CHECKPOINT)] == [2, 4]
     assert any(name.startswith("best.") for name in load_file(tmp_path / CHECKPOINT))
 
@@ -118,14 +120,14 @@ def test_a_folder_that_holds_something_else_is_not_replaced_by_a_model(data):
     # A model that is called like the folder of the training images, beside which it is to lie.
     before = sorted((data / "images").iterdir())
     with pytest.raises(ConfigError, match="images holds something else than a model"):
-        train(dataclasses.replace(CONFIG, name="images"), data, data, "cpu", workers=0)
+        train(dataclasses.replace(CONFIG, name="images"), [Collection(data)], data, "cpu", workers=0)
     assert sorted((data / "images").iterdir()) == before
 
 
 def test_a_place_that_cannot_be_written_is_refused_in_one_line(data, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NucDLError, match="cannot be made"):
-        train(CONFIG, data, tmp_path / "file" / "models", "cpu", workers=0)
+        train(CONFIG, [Collection(data)], tmp_path / "file" / "models", "cpu", workers=0)
     (tmp_path / CHECKPOINT / "in_the_way").mkdir(parents=True)
     network = build_network(CONFIG.architecture, CONFIG.arguments)
     with pytest.raises(NucDLError, match="cannot be written"):
@@ -206,7 +208,7 @@ def test_a_mask_r_cnn_is_trained_and_bundled_in_the_same_way(data, tmp_path, mon
     # The untrained network finds nuclei everywhere.
     monkeypatch.setattr(maskrcnn, "MOST_NUCLEI", 20)
     monkeypatch.setattr(training, "SIMULATED", 1)
-    folder = train(INSTANCES, data, tmp_path, "cpu", workers=0)
+    folder = train(INSTANCES, [Collection(data)], tmp_path, "cpu", workers=0)
     description = read_bundle(folder).description
     assert description.decision.decoder == "instances"
     assert description.companion.name == "nuclei_unet"
@@ -215,7 +217,7 @@ def test_a_mask_r_cnn_is_trained_and_bundled_in_the_same_way(data, tmp_path, mon
     load_model(folder, "cpu").self_test(folder)
     # Once more: what has been trained is only calibrated anew.
     trained = (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
-    assert train(INSTANCES, data, tmp_path, "cpu", workers=0) == folder
+    assert train(INSTANCES, [Collection(data)], tmp_path, "cpu", workers=0) == folder
     assert (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns == trained
     assert read_bundle(folder).description.decision == description.decision
 
@@ -233,7 +235,12 @@ def test_a_run_of_a_mask_r_cnn_that_was_stopped_ends_like_one_that_was_not(data,
 
 def test_a_companion_that_is_no_u_net_is_refused_before_training(data, tmp_path, tiny_instance_bundle):
     with pytest.raises(BundleError, match="one of the family unet is needed"):
-        train(dataclasses.replace(INSTANCES, companion=str(tiny_instance_bundle)), data, tmp_path / "out", "cpu")
+        train(
+            dataclasses.replace(INSTANCES, companion=str(tiny_instance_bundle)),
+            [Collection(data)],
+            tmp_path / "out",
+            "cpu",
+        )
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -260,5 +267,18 @@ def test_a_model_says_for_which_images_it_was_made(data, tmp_path, monkeypatch):
     assert training.purpose_of(CONFIG, alike, general=False).modality == "confocal"
     dark = [dataclasses.replace(source, modality="", inverted=True) for source in sources]
     assert training.purpose_of(CONFIG, dark, general=False).modality == ""
-    bundle = read_bundle(train(CONFIG, data, tmp_path, "cpu", workers=0))
+    bundle = read_bundle(train(CONFIG, [Collection(data)], tmp_path, "cpu", workers=0))
     assert bundle.description.made_for.diameter_range == CONFIG.diameter_range
+
+
+def test_groups_are_split_as_a_whole_and_each_kind_is_reported():
+    images = [annotated_disks(name=str(number), group=f"mouse{number % 3}") for number in range(6)]
+    tissue = [dataclasses.replace(image, collection="tissue") for image in images]
+    cells = [dataclasses.replace(annotated_disks(name=f"cell {n}"), collection="cells") for n in range(30)]
+    training_images, validation = split([*tissue, *cells], dataclasses.replace(CONFIG, validation_parts=3))
+    sides = [{image.group for image in side if image.group} for side in (training_images, validation)]
+    assert len(sides[1]) == 1
+    assert not sides[0] & sides[1]
+    kinds = training.scores_on(validation, untrained_map_model())["kinds"]
+    assert set(kinds) == {"tissue", "cells 96 x 128"}
+    assert kinds["tissue"]["images"] == 2

@@ -1,10 +1,12 @@
 """Annotated images as training takes them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from drawings import annotated_disks
 
-from nucdl_core.training.sources import kind_weights, prepare
+from nucdl_core.training.sources import kind_of, kind_weights, prepare
 
 
 def test_the_size_of_a_nucleus_cut_by_the_image_border_is_not_taught():
@@ -31,3 +33,19 @@ def test_groups_of_images_count_the_same():
     images = [annotated_disks(group="hela")] * 4 + [annotated_disks(group="u2os")]
     weights = kind_weights(images)
     assert weights[:4].sum() == pytest.approx(weights[4])
+
+
+def test_a_folder_counts_by_its_share_however_many_images_it_has():
+    cells = [dataclasses.replace(annotated_disks(), collection="cells", share=1.0)] * 6
+    tissue = [dataclasses.replace(annotated_disks(group="mouse1"), collection="tissue", share=2.0)] * 2
+    weights = kind_weights([*cells, *tissue])
+    assert weights[:6].sum() == pytest.approx(1)
+    assert weights[6:].sum() == pytest.approx(2)
+
+
+def test_a_kind_is_a_laboratory():
+    tissue = dataclasses.replace(annotated_disks(group="mouse1"), collection="tissue")
+    cells = dataclasses.replace(annotated_disks(shape=(64, 96)), collection="cells", modality="fluorescence")
+    assert kind_of(tissue) == "tissue"
+    assert kind_of(cells) == "cells fluorescence 64 x 96"
+    assert kind_of(annotated_disks(group="plate 1")) == "plate 1"
