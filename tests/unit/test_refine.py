@@ -191,6 +191,14 @@ def test_outlines_are_moved_by_the_offset():
     assert sizes[0] < sizes[1] < sizes[2]
 
 
+def test_outlines_are_moved_by_what_the_model_knows_of_them(monkeypatch):
+    image, truth = field()
+    wider = areas(refine(image, truth, replace(QUICK, contour_offset=1)).labels).sum()
+    predictor = load_map_model(find_bundle(QUICK.model), "cpu")
+    monkeypatch.setattr(predictor, "description", replace(predictor.description, contour_offset=1.0))
+    assert areas(refine(image, truth, QUICK).labels).sum() == wider
+
+
 def test_nuclei_that_an_offset_makes_vanish_leave_no_gap():
     image, truth = field()
     objects = np.where(truth > 0, truth + 1, 0)

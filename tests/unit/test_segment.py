@@ -307,3 +307,11 @@ def test_the_recipe_has_at_most_forty_lines_and_hands_on_no_image_in_a_lambda():
     lines = {line for node in code for line in range(node.lineno, node.end_lineno + 1)}
     assert len(lines) <= 40
     assert not any(isinstance(node, ast.Lambda) for node in ast.walk(tree))
+
+
+def test_what_a_model_knows_of_outlines_comes_on_top_of_what_a_person_asks_for(monkeypatch):
+    image, _ = field()
+    wider = [(segment(image, SegmentConfig(contour_offset=offset)).labels > 0).sum() for offset in (0.5, 1.0)]
+    predictor = load_map_model(find_bundle(SegmentConfig().model), "cpu")
+    monkeypatch.setattr(predictor, "description", replace(predictor.description, contour_offset=0.5))
+    assert [(segment(image, SegmentConfig(contour_offset=offset)).labels > 0).sum() for offset in (0.0, 0.5)] == wider
