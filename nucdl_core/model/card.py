@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Union
+from typing import Any, Dict, Mapping, Sequence, Union
 
 from nucdl_core.model.bundle import BundleDescription
 
@@ -25,7 +25,7 @@ from {smallest:g} to {largest:g} px{initial}.
 Over {superposed:.0%} of the annotated crops nuclei of a second one were laid, and {plain:.0%} kept their intensities.
 Network: `{architecture}` with the arguments `{arguments}`. All settings are in
 `bundle.json`.
-
+{sources}
 ## Decision
 
 Calibrated on {validation} validation images, which were not trained on, and on simulated fields. Each
@@ -45,7 +45,7 @@ Chosen: `{decision}`.
 {metrics}
 
 A score is the mean over images; `missed`, `merges`, `splits` and the numbers of nuclei are sums.
-
+{kinds}
 ## Limits
 
 Outlines follow the annotators of the training images, who did not draw alike: other laboratories' outlines may be wider
@@ -157,7 +157,26 @@ def model_card(description: BundleDescription) -> str:
         validation=metrics["validation_images"],
         decoders=_rows(metrics["decoders"]),
         metrics=_rows(metrics["validation"]),
+        sources=_sources(config.get("sources", ())),
+        kinds=_kinds(metrics.get("kinds", {})),
     )
+
+
+def _sources(sources: Sequence[str]) -> str:
+    """Say where the training images are from, a paragraph."""
+    return "".join(["\nThe images are from:\n\n", *(f"* {source}\n" for source in sources)]) if sources else ""
+
+
+def _kinds(kinds: Mapping[str, Mapping[str, float]]) -> str:
+    """Say what was reached on each kind of validation images, a table."""
+    if not kinds:
+        return ""
+    head = "\n| kind | images | mean F1 | F1 at 0.5 | F1 at 0.9 |\n| --- | --- | --- | --- | --- |\n"
+    rows = (
+        f"| {kind} | {of['images']} | {of['mean_f1']:.3f} | {of['f1_0.50']:.3f} | {of['f1_0.90']:.3f} |\n"
+        for kind, of in kinds.items()
+    )
+    return head + "".join(rows)
 
 
 TUNED_CARD_TEXT = """# {name}

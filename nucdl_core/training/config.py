@@ -79,6 +79,8 @@ class TrainConfig:
     experiments : dict of str to str
         By the name of a folder of images, where there are several: a regular expression whose first group finds the
         experiment in the name of an image, see `collections.read_collections`.
+    sources : sequence of str
+        Where the training images are from, each with its licence, as the card of a model to be given away must say.
     augmentation : str
         Which classes of changes training crops undergo, see `augment.classes_of`.
     initial : str
@@ -125,6 +127,7 @@ class TrainConfig:
     validation_parts: int = 8
     validation_images: Optional[int] = None
     experiments: Dict[str, str] = field(default_factory=dict)
+    sources: Tuple[str, ...] = ()
     augmentation: str = ALL_CLASSES
     initial: str = ""
     pretrained: Optional[PretrainedWeights] = None

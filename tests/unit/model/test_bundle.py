@@ -135,7 +135,7 @@ def test_an_endless_description_is_refused(tiny_bundle):
         ({"format": 2}, "bundle format 2 is not 1"),
         ({"canonical_diameter": 0}, "canonical_diameter is 0"),
         ({"canonical_diameter": float("inf")}, "canonical_diameter is inf"),
-        ({"contour_offset": 50}, "contour_offset is 50; give pixels from -20 to 20"),
+        ({"contour_offset": 50}, "contour_offset is 50.0; give pixels from -20 to 20"),
         ({"files": {"../evil": "0"}}, "'../evil' is not a plain name"),
         ({"files": {}}, "lacks weights.safetensors"),
         ({"code": "import os"}, "unknown setting code"),
