@@ -16,6 +16,7 @@ from nucdl_core.model.registry import FAMILIES
 
 # Ten numbers are soon fitted to a few images; that these help with so many was measured (docs/training.md).
 FEWEST_FOR_ALL = 16
+_MISSING = "a folder images or a folder masks"
 
 
 @click.command(name="train")
@@ -88,7 +89,7 @@ def train_command(
     if images is None or masks is None:
         raise ConfigError("give the folders of your images (--images) and of their annotations (--masks)")
     if data and not (images.is_dir() and masks.is_dir()):
-        raise ConfigError(f"{data[0]} lacks a folder images or a folder masks; give both with --images and --masks")
+        raise ConfigError(f"{data[0]} lacks {_MISSING}; give both with --images and --masks")
     from nucdl_core.cellprofiler.classic import CLASSIC_NAME, classic_nuclei
     from nucdl_core.training.own_images import OwnImages, train_on_own_images
 
@@ -123,6 +124,8 @@ def tune_command(data: Path, output: Path, outlines: Optional[bool], **settings:
     quarter of the images judges the result and takes no part in the search. Where the new numbers are not clearly
     better, the model keeps its own.
     """
+    if not ((data / "images").is_dir() and (data / "masks").is_dir()):
+        raise ConfigError(f"{data} lacks {_MISSING}; put images and annotations into two folders of these names")
     if outlines is None:
         outlines = len(image_files([data / "images"])) < FEWEST_FOR_ALL
     if outlines:

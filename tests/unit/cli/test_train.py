@@ -141,3 +141,10 @@ def test_who_stops_a_training_is_told_how_it_goes_on(tmp_path, fields, settings,
     result = nucdl("train", "--data", fields, "--output", tmp_path / "mine", "--config", settings)
     assert result.exit_code == 1
     assert result.output == "Error: stopped; the same command goes on with it\n"
+
+
+def test_a_folder_without_masks_is_refused_by_tuning(fields, tmp_path):
+    (fields / "masks").rename(fields / "labels")
+    result = nucdl("tune", "--data", fields, "--output", tmp_path / "mine")
+    assert result.exit_code != 0
+    assert "lacks a folder images or a folder masks; put images and annotations into two folders" in result.output
