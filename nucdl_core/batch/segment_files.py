@@ -26,7 +26,7 @@ from nucdl_core.files.writing import make_folder, write_json, write_labels, writ
 from nucdl_core.labels import centroids
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import format_name, resolve_device
-from nucdl_core.model.doubt import Doubt, doubt_about
+from nucdl_core.model.doubt import DOUBT_COLUMNS, Doubt, doubt_about
 from nucdl_core.model.fitness import misfits, traits_of
 from nucdl_core.model.loading import dtype_for, load_model
 from nucdl_core.progress import TileProgress
@@ -46,7 +46,6 @@ OBJECT_COLUMNS = (
     "NucDL_Confidence",
     MICRONUCLEUS_FLAG,
 )
-DOUBT_COLUMNS = ("NucDL_Doubt", "NucDL_DoubtReason")
 IMAGE_COLUMNS = ("ImageNumber", "FileName", "Count_Nuclei", "NucDL_Diameter", *DOUBT_COLUMNS)
 AnyJob = TypeVar("AnyJob")
 OWN_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")

@@ -17,6 +17,8 @@ from nucdl_core.steps.polarity import looks_dark_on_bright
 
 DOUBTFUL = 0.5
 """From here on an image is called doubtful, and the reason is given."""
+DOUBT_COLUMNS = ("NucDL_Doubt", "NucDL_DoubtReason")
+"""What value and reason are called in tables of images."""
 OTHER_MODALITY, EMPTY_FIELD, SPECKS_ONLY = "other modality", "empty", "specks only"
 OVEREXPOSED, ARTEFACT, OUT_OF_FOCUS, OTHER_SIZE = (
     "saturated",
