@@ -17,6 +17,8 @@ DEVICES = ("auto", "cpu", "cuda")
 VIEWS = ("none", "flips", "all")
 AUTO_POLARITY, BRIGHT, DARK = "auto", "bright", "dark"
 POLARITIES = (AUTO_POLARITY, BRIGHT, DARK)
+LARGE_ONES, ALL_OF_THEM, NONE_OF_THEM = "large", "all", "none"
+MICRONUCLEI = (LARGE_ONES, ALL_OF_THEM, NONE_OF_THEM)
 TREATMENTS = (
     *("median3", "median5", "mean7", "mean9", "background", "rolling_ball", "equalize", "clahe", "edges", "invert"),
 )
@@ -135,6 +137,12 @@ class SegmentConfig:
         What is done to an image before, of `TREATMENTS`, in their order; see `steps.preprocess`.
     minimum_confidence : float
         Nuclei of which the network is less sure, from 0 to 1, are discarded.
+    micronuclei : str
+        Objects below 0.35 of the typical diameter, micronuclei and debris: "none" is kept, or "all" that have 5 pixels,
+        or "large" ones, down to the smallest size that the model was calibrated for.
+    lobed_diameter : float
+        Lobes that belong together are joined to one nucleus where it becomes at most so many pixels across, see
+        `steps.lobes`; 0 joins none.
     """
 
     model: str = DEFAULT_MODEL
@@ -152,6 +160,8 @@ class SegmentConfig:
     polarity: str = AUTO_POLARITY
     treatments: Tuple[str, ...] = ()
     minimum_confidence: float = 0.0
+    micronuclei: str = LARGE_ONES
+    lobed_diameter: float = 0.0
 
     def __post_init__(self) -> None:
         require(
@@ -181,3 +191,12 @@ class SegmentConfig:
         )
         unknown = next((name for name in self.treatments if name not in TREATMENTS), None)
         require(unknown is None, f"{unknown!r} is no treatment of images; there are {', '.join(TREATMENTS)}")
+        require(
+            self.micronuclei in MICRONUCLEI,
+            f"micronuclei is {self.micronuclei!r}; it must be one of {', '.join(MICRONUCLEI)}",
+        )
+        require(
+            self.lobed_diameter == 0 or 2 <= self.lobed_diameter <= 1000,
+            f"lobed diameter is {self.lobed_diameter}; give that of the largest lobed nucleus in pixels, from 2 to "
+            "1000, or 0 to join no lobes",
+        )

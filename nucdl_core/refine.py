@@ -30,6 +30,7 @@ from nucdl_core.model.device import in_smaller_tiles, on_the_cpu_if_short
 from nucdl_core.model.loading import load_map_model
 from nucdl_core.model.map_predictor import MapPredictor
 from nucdl_core.progress import TileProgress
+from nucdl_core.regions import median_of_nuclei
 from nucdl_core.steps.contours import RefineConfig, Refinement, contour_shift, correct_contours, origins
 from nucdl_core.steps.edits import edit_objects
 from nucdl_core.steps.instances import find_instances, transfer
@@ -77,8 +78,8 @@ class Refined:
 
     @property
     def median_diameter(self) -> float:
-        """Median equivalent diameter of the nuclei in pixels, NaN where there is none."""
-        return float(np.median(equivalent_diameters(self.labels))) if self.count else float("nan")
+        """Median equivalent diameter in pixels of the nuclei that are no micronuclei, NaN where there is none."""
+        return median_of_nuclei(equivalent_diameters(self.labels))
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,9 @@ def refine_normalized(
 
 
 def object_diameter(image: NormalizedImage, objects: Labels, predictor: MapPredictor) -> float:
-    """Return the median equivalent diameter of the objects in pixels, that of the nuclei where there is no object."""
+    """Return the typical diameter of the objects in pixels, that of the nuclei where there is no object."""
     if objects.any():
-        return max(SMALLEST_DIAMETER, float(np.median(equivalent_diameters(objects))))
+        return max(SMALLEST_DIAMETER, median_of_nuclei(equivalent_diameters(objects)))
     return predictor.estimate_diameters(image)[0]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nucdl_core.arrays import Floats, Labels, Mask
 from nucdl_core.labels import areas, gapless, mean_inside, renumbered
-from nucdl_core.regions import Regions, regions_of
+from nucdl_core.regions import MICRONUCLEUS, Regions, median_of_nuclei, regions_of, touches_edge
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Segmentation:
         Probability of each pixel to lie in a nucleus, in [0, 1]; None where it was not wanted.
     diameter : float
         Typical nucleus diameter in pixels: as it was given, or else the median of the nuclei that were found, before
-        filters; NaN where there is none.
+        filters and without micronuclei; NaN where there is none.
     agreement : float32 array (N,) or None
         How much the views agree on each nucleus, in [0, 1], see `views.agreement`; None where there was one view.
     measured : Regions or None
@@ -121,8 +121,17 @@ class Segmentation:
 
     @property
     def median_diameter(self) -> float:
-        """Median equivalent diameter of the nuclei in pixels, NaN where there is none."""
-        return float(np.median(self.regions.diameters)) if self.count else float("nan")
+        """Median equivalent diameter in pixels of the nuclei that are no micronuclei, NaN where there is none."""
+        return median_of_nuclei(self.regions.diameters)
+
+    @property
+    def micronuclei(self) -> Mask:
+        """Which nuclei are micronuclei, or debris: those below `MICRONUCLEUS` of the typical diameter, bool array (N,).
+
+        None of those that touch the border of the image, which are parts of nuclei.
+        """
+        small: Mask = self.regions.diameters < MICRONUCLEUS * self.diameter
+        return small & ~touches_edge(self.regions, self.labels.shape)
 
     def keep(self, kept: Mask) -> Segmentation:
         """Return the segmentation with only the nuclei where `kept` is true, renumbered 1..M.

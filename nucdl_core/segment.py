@@ -17,10 +17,13 @@ from nucdl_core.model.predictor import Predictor
 from nucdl_core.progress import TileProgress
 from nucdl_core.results import Segmentation
 from nucdl_core.steps.filters import filter_nuclei, without_specks
+from nucdl_core.steps.instances import Decision
+from nucdl_core.steps.lobes import join_lobes
+from nucdl_core.steps.micronuclei import chosen_decision, with_micronuclei
 from nucdl_core.steps.normalize import NormalizedImage, check_image
 from nucdl_core.steps.polarity import with_bright_nuclei
 from nucdl_core.steps.preprocess import treat
-from nucdl_core.steps.scales import combine, differ
+from nucdl_core.steps.scales import at_other_scales, differ
 from nucdl_core.steps.size import SMALLEST_DIAMETER
 from nucdl_core.steps.stitch import StitchedSegmentation
 from nucdl_core.steps.tiling import Window
@@ -39,6 +42,11 @@ class Job:
     predictor: Predictor
     config: SegmentConfig = AUTOMATIC
     progress: Optional[TileProgress] = None
+
+    @property
+    def decision(self) -> Decision:
+        """The model's calibrated decision, as the configuration changes it."""
+        return chosen_decision(self.predictor.decision(self.config.probability_threshold), self.config)
 
 
 def segment(
@@ -104,20 +112,20 @@ def segment_normalized(job: Job) -> Segmentation:
     Without a diameter it is estimated, and once more from the nuclei that were found if these prove the estimate wrong;
     the configuration's model and device are not looked at.
     """
+    look = partial(segment_at, job)
     if job.config.diameter is not None:
-        return segment_at(job, job.config.diameter)
+        return with_micronuclei(look(job.config.diameter), job.config, look)
     estimate, *others = job.predictor.size_model.estimate_diameters(job.image)
-    found = segment_at(job, estimate)
+    found = look(estimate)
     if found.count == 0:
         return replace(found, diameter=float("nan"))
     measured = max(SMALLEST_DIAMETER, found.median_diameter)
-    if differ(measured, estimate):
-        found = segment_at(job, measured)
-    for diameter in others if job.config.several_scales else ():
-        if differ(diameter, found.diameter):
-            found = combine(found, segment_at(job, diameter))
+    # Joined lobes are larger than what is to be looked for.
+    if differ(measured, estimate) and not job.config.lobed_diameter:
+        found = look(measured)
+    found = at_other_scales(found, others, job.config, look)
     # What was found tells the size better than the estimate by which it was found.
-    return replace(found, diameter=found.median_diameter)
+    return with_micronuclei(replace(found, diameter=found.median_diameter), job.config, look)
 
 
 def segment_at(job: Job, diameter: float) -> Segmentation:
@@ -143,12 +151,13 @@ def segment_tiles(job: Job, diameter: float, side: int) -> Segmentation:
 def segment_tile(job: Job, diameter: float, window: Window) -> Segmentation:
     """Find the nuclei in a window of an image that fits into memory; see `segment_at`."""
     image, predictor, config = job.image, job.predictor, job.config
-    pixels, views, decision = image[window], VIEW_SETS[config.views], predictor.decision(config.probability_threshold)
+    pixels, views, decision = image[window], VIEW_SETS[config.views], job.decision
     found = predictor.find(predictor.predict(pixels, diameter, views), decision)
     if config.refine:
         found = predictor.correct_outlines(found, pixels, diameter, views, decision)
     if offset := config.contour_offset + predictor.description.contour_offset:
         found = found.redrawn(offset_outlines(found.labels, offset))
+    found = join_lobes(found, pixels, config.lobed_diameter)
     if image.mask is not None:
         found = found.inside(image.mask[window])
     return found.segmentation(diameter, config.keep_probability)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cellprofiler_core.workspace import Workspace
 
     from nucdl_core.config import SegmentConfig
+    from nucdl_core.model.doubt import Doubt
     from nucdl_core.steps.filters import FilteredNuclei
 
 PRESETS = {"Fast": "fast", "Balanced": "balanced", "Best": "best"}
@@ -27,7 +28,10 @@ CUSTOM = "Custom"
 """The choice beside the presets: the settings that a preset stands for are shown."""
 
 F_CONFIDENCE = "Confidence"
+F_MICRONUCLEUS = "Micronucleus"
 F_DIAMETER = "Diameter"
+F_DOUBT = "Doubt"
+F_DOUBT_REASON = "DoubtReason"
 
 
 def find_nuclei(image: GreyImage, config: SegmentConfig) -> FilteredNuclei:
@@ -65,11 +69,18 @@ def label_sets(nuclei: FilteredNuclei) -> LabelSets:
 
 
 def measured(nuclei: FilteredNuclei) -> Dict[str, Any]:
-    """Return what only the engine knows about each nucleus: a float32 array (N,) for each feature.
+    """Return what only the engine knows about each nucleus: an array (N,) for each feature.
 
     The agreement is None where there was one view; it is not among the features of the module then.
     """
-    return {F_CONFIDENCE: nuclei.segmentation.scores, F_AGREEMENT: nuclei.segmentation.agreement}
+    found = nuclei.segmentation
+    flags = found.micronuclei.astype(np.int32)
+    return {F_CONFIDENCE: found.scores, F_AGREEMENT: found.agreement, F_MICRONUCLEUS: flags}
+
+
+def measured_of_image(diameter: float, doubt: Doubt) -> Dict[str, Any]:
+    """Return what only the engine knows about the image: a number or text for each feature."""
+    return {F_DIAMETER: diameter, F_DOUBT: doubt.value, F_DOUBT_REASON: doubt.reason}
 
 
 def add_probability_image(workspace: Workspace, name: str, source: Image, nuclei: FilteredNuclei) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from _nucdl_images import GreyImage
     from cellprofiler_core.pipeline import Pipeline
 
+    from nucdl_core.arrays import Labels
+    from nucdl_core.model.doubt import Doubt
+
 MODEL_FOLDER = "Folder"
 """The choice of a model by its folder; `nucdl screen` looks for this word in a pipeline."""
 
@@ -89,6 +92,15 @@ def warnings_about(image: GreyImage, model: str, diameter: float, polarity: str)
 
     traits = ImageTraits(diameter, bits_of_scale(image.source.scale), looks_dark_on_bright(image.pixels, image.mask))
     return list(misfits(read_description(find_bundle(model)).made_for, traits, polarity).values())
+
+
+def doubt_about(image: GreyImage, labels: Labels, diameter: float, model: str) -> Doubt:
+    """Say how far an image cannot be trusted, by all nuclei that were found (H, W); see the engine's `doubt_about`."""
+    from nucdl_core.model import doubt
+    from nucdl_core.model.bundle import find_bundle, read_description
+
+    made_for = read_description(find_bundle(model)).made_for
+    return doubt.doubt_about(image.pixels, labels, diameter, made_for, image.mask)
 
 
 def bits_of_scale(scale: Any) -> Optional[int]:

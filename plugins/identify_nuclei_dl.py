@@ -39,6 +39,8 @@ And when not?
    found). A model of your own that was made for such images is better.
 -  *3D stacks:* each plane is a separate image here.
 -  *Whole cells, bacteria, spots:* the model knows nuclei only.
+-  *Nuclei of several lobes* (neutrophils, some leukemia cells): each lobe is found as a nucleus of its own. *Join
+   lobes* puts them together; you have to say how large such a nucleus is.
 
 A trained network makes mistakes, too: it can miss very dim nuclei, join two that overlap or split one of
 unusual shape, and its outlines follow the habits of the people who drew those of its training images. **Look at
@@ -73,7 +75,9 @@ What you see                      What to change
 Touching nuclei are one           A lower *typical diameter*; *Best*; *nuclei_maskrcnn*, which merges fewer
 Nuclei are split                  A higher *typical diameter*; *Best*
 Dim nuclei are missed             A lower *probability threshold*; a bright object masked by **MaskImage**
-Debris is found                   *Discard nuclei outside a diameter range*, or *below a confidence*
+Debris is found                   *Keep micronuclei?* None; *Discard nuclei below a confidence*
+Micronuclei are missed            *Keep micronuclei?* All
+Lobes are nuclei of their own     *Join lobes into nuclei of at most (pixels)*
 All outlines are too wide, tight  *Move outlines outwards by (pixels)*: negative, positive
 Sizes are wrong, or all is found  *Estimate the diameter automatically*: No, and enter a typical diameter
 Nothing is found, dark nuclei     *Are nuclei brighter or darker*: Darker
@@ -88,7 +92,12 @@ Measurements made by this module
 
 -  *Count:* The number of accepted nuclei.
 -  *NucDL_Diameter:* The typical nucleus diameter in pixels: the one that you entered, or else the median of all
-   nuclei that were found (discarded ones included). Not a number (NaN) if you entered none and no nucleus was found.
+   nuclei that were found (discarded ones included, micronuclei not). Not a number (NaN) if you entered none and no
+   nucleus was found.
+-  *NucDL_Doubt:* How far the image cannot be trusted, from 0 to 1, by what was found and how it looks. Have a look at
+   images with 0.5 or more.
+-  *NucDL_DoubtReason:* Why, if it is 0.5 or more: *empty*, *specks only*, *saturated*, *artefact*, *out of focus*,
+   *other modality* or *size outside the model's range*; otherwise nothing.
 
 **Object measurements:**
 
@@ -98,6 +107,8 @@ Measurements made by this module
    the outlines that they give it overlap, averaged over all pairs of views. A view that does not find the nucleus
    counts as no overlap.
 -  *NucDL_Confidence:* How sure the network is about the nucleus, from 0 to 1.
+-  *NucDL_Micronucleus:* 1 for micronuclei, and debris that looks like them: below 0.35 of the typical diameter, and not
+   touching the border. 0 for all others.
 
 The *NucDL* measurements say nothing about biology: leave them out of morphological profiles (they have a category of
 their own for that purpose).
@@ -119,8 +130,9 @@ misses more nuclei and takes several times as long.
 A model is a folder with a description, weights and checksums; a folder that was altered or damaged is refused. Models
 of your own stand in the list beside those two (see the help of *Select the model*), and a button shows the card of the
 selected one: what it was made for and how good it is. If an image is of another kind than those that the model was made
-for (the size of its nuclei, the bits of its file, dark nuclei), the figure says so in red above the pictures. A model
-that does not say what it was made for gives no such warning.
+for (the size of its nuclei, the bits of its file, dark nuclei), or looks as if it cannot be trusted (*NucDL_Doubt*),
+the figure says so in red above the pictures, and of the latter the log as well. A model that does not say what it was
+made for gives no warning of the first kind.
 
 References
 ^^^^^^^^^^
@@ -140,20 +152,21 @@ References
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, ClassVar, Dict, List, Type
 
 import _nucdl_identify as identifying
 from _nucdl_engine import preset_values
+from _nucdl_filters import ChoosesNuclei
 from _nucdl_images import grey_image
 from _nucdl_measurements import F_AGREEMENT, Features, HasOwnMeasurements
-from _nucdl_models import MODEL_FOLDER, warnings_about
+from _nucdl_models import MODEL_FOLDER, doubt_about, warnings_about
 from _nucdl_objects import add_objects
 from _nucdl_settings import VIEWS, ConfigValues, UsesModel, engine_word
-from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, IMAGE
+from cellprofiler_core.constants.measurement import COLTYPE_FLOAT, COLTYPE_INTEGER, COLTYPE_VARCHAR, IMAGE
 from cellprofiler_core.module.image_segmentation import ImageSegmentation
 from cellprofiler_core.setting import Binary, Setting
 from cellprofiler_core.setting.choice import Choice
-from cellprofiler_core.setting.range import IntegerRange
 from cellprofiler_core.setting.text import Float, ImageName
 
 if TYPE_CHECKING:
@@ -163,20 +176,25 @@ if TYPE_CHECKING:
 
     from nucdl_core.config import SegmentConfig
 
+_LOGGER = logging.getLogger(__name__)
+
 CUSTOM = identifying.CUSTOM
 AS_BEFORE = "Brighter"
 """What nuclei were taken for before there was a setting for it."""
+NOT_CHOSEN = ["Large ones", "0.0"]
+"""What became of micronuclei and of lobes before there were settings for them."""
 
 
-class IdentifyNucleiDL(UsesModel, HasOwnMeasurements, ImageSegmentation):
+class IdentifyNucleiDL(ChoosesNuclei, UsesModel, HasOwnMeasurements, ImageSegmentation):
     module_name = "IdentifyNucleiDL"
     category = "Object Processing"
-    variable_revision_number = 5
+    variable_revision_number = 6
     added_settings: ClassVar[Dict[int, List[str]]] = {
-        1: ["0.0", "One", "No", CUSTOM, "Yes", AS_BEFORE, "0.0"],
-        2: [CUSTOM, "Yes", AS_BEFORE, "0.0"],
-        3: ["Yes", AS_BEFORE, "0.0"],
-        4: [AS_BEFORE, "0.0"],
+        1: ["0.0", "One", "No", CUSTOM, "Yes", AS_BEFORE, "0.0", *NOT_CHOSEN],
+        2: [CUSTOM, "Yes", AS_BEFORE, "0.0", *NOT_CHOSEN],
+        3: ["Yes", AS_BEFORE, "0.0", *NOT_CHOSEN],
+        4: [AS_BEFORE, "0.0", *NOT_CHOSEN],
+        5: NOT_CHOSEN,
     }
 
     def create_settings(self) -> None:
@@ -188,12 +206,13 @@ class IdentifyNucleiDL(UsesModel, HasOwnMeasurements, ImageSegmentation):
         self.y_name.doc = "Enter the name under which later modules find the nuclei."
         self.create_model_settings()
         self.create_size_settings()
+        self.create_filter_settings()
         self.create_detail_settings()
         self.create_care_settings()
         self.create_polarity_setting()
 
     def create_size_settings(self) -> None:
-        """Make the settings about the size of nuclei, and about which of them are discarded."""
+        """Make the settings about the size of nuclei."""
         self.automatic_diameter = Binary(
             "Estimate the nucleus diameter automatically?",
             True,
@@ -219,38 +238,6 @@ Enter the diameter of a typical nucleus in pixels; measure one with the *Measure
 Select "*Yes*" to search an image once more, at another scale, if many of its nuclei are at least four times as large as
 the typical one, or at most 0.4 times as large. All other images take no longer. Select "*No*" to search all images at
 one scale only.""",
-        )
-        self.exclude_size = Binary(
-            "Discard nuclei outside a diameter range?",
-            False,
-            doc="""\
-Select "*Yes*" to discard what is too small (debris, micronuclei) or too large (clumps) to be a nucleus. Such objects
-are outlined in magenta.""",
-        )
-        self.size_range = IntegerRange(
-            "Diameter range of nuclei in pixels (Min,Max)",
-            (8, 150),
-            minval=0,
-            doc="""\
-*(Used only if nuclei outside a diameter range are discarded)*
-
-Nuclei whose diameter lies between these two are kept. The diameter of a nucleus that is not round is that of a circle
-with the same area.""",
-        )
-        self.minimum_confidence = Float(
-            "Discard nuclei below a confidence of",
-            0.0,
-            doc="""\
-Each nucleus has a confidence from 0 to 1, the measurement *NucDL_Confidence*: how sure the network is about it. Enter a
-number such as 0.7 to discard what it is less sure about, often debris and dim nuclei out of focus; 0 keeps all. Look at
-the confidences of some images first. Such objects are outlined in magenta.""",
-        )
-        self.exclude_border = Binary(
-            "Discard nuclei touching the border of the image?",
-            True,
-            doc="""\
-Select "*Yes*" to discard nuclei that are cut off by the border of the image or of its mask, since their area and shape
-cannot be measured. Such nuclei are outlined in yellow. Select "*No*" to keep them, for example for counting.""",
         )
 
     def create_detail_settings(self) -> None:
@@ -351,6 +338,8 @@ on your images.""",
             self.several_scales,
             self.polarity,
             self.minimum_confidence,
+            self.micronuclei,
+            self.lobed_diameter,
         ]
 
     def visible_settings(self) -> List[Setting]:
@@ -367,13 +356,14 @@ on your images.""",
         }
         # In the file, new settings come last. A person looks for the device there, for settings that belong together in
         # one place, and for a choice before those that depend on it.
-        late = (self.preset, self.device, self.several_scales, self.polarity, self.minimum_confidence)
-        moved = {setting.key() for setting in late}
+        care, filters = (self.preset, self.device), (self.minimum_confidence, self.micronuclei, self.lobed_diameter)
+        moved = {setting.key() for setting in (*care, self.several_scales, self.polarity, *filters)}
         order = [setting for setting in self.settings() if setting.key() not in moved]
         order.insert(order.index(self.views), self.preset)
         order.insert(order.index(self.exclude_size), self.several_scales)
         order.insert(order.index(self.automatic_diameter), self.polarity)
-        order.insert(order.index(self.exclude_border), self.minimum_confidence)
+        place = order.index(self.exclude_border)
+        order[place:place] = filters
         shown = [setting for setting in [*order, self.device] if not hidden.get(setting.key(), False)]
         return self.with_card_button(shown)
 
@@ -391,18 +381,13 @@ on your images.""",
         values = [
             *super().config_values(),
             self.polarity_value(),
-            (self.exclude_border, {"discard_border": self.exclude_border.value}),
-            (self.minimum_confidence, {"minimum_confidence": self.minimum_confidence.value}),
+            *self.filter_values(),
             (self.several_scales, {"several_scales": self.several_scales.value}),
             *self.care(),
             (self.wants_probability, {"keep_probability": self.wants_probability.value}),
         ]
         if not self.automatic_diameter.value:
             values.append((self.diameter, {"diameter": self.diameter.value}))
-        if self.exclude_size.value:
-            smallest, largest = self.size_range.value
-            limits = {"minimum_diameter": float(smallest), "maximum_diameter": float(largest)}
-            values.append((self.size_range, limits))
         if not self.automatic_threshold.value:
             values.append((self.threshold, {"probability_threshold": self.threshold.value}))
         return values
@@ -420,13 +405,17 @@ on your images.""",
         add_objects(workspace, name, image.source, identifying.label_sets(nuclei))
         self.add_measurements(workspace)
         self.add_own_measurements(workspace, name, identifying.measured(nuclei))
-        self.add_own_measurements(workspace, IMAGE, {identifying.F_DIAMETER: float(nuclei.segmentation.diameter)})
+        diameter = float(nuclei.segmentation.diameter)
+        doubt = doubt_about(image, nuclei.unedited, diameter, self.model_name())
+        self.add_own_measurements(workspace, IMAGE, identifying.measured_of_image(diameter, doubt))
+        for warning in doubt.warnings:
+            _LOGGER.warning("image set %d: %s", workspace.measurements.image_number, warning)
         if self.wants_probability.value:
             identifying.add_probability_image(workspace, self.probability_name.value, image.source, nuclei)
         if self.show_window:
             identifying.set_figure(workspace.display_data, image, nuclei)
-            diameter = float(nuclei.segmentation.diameter)
-            workspace.display_data.warnings = warnings_about(image, self.model_name(), diameter, self.config().polarity)
+            misfits = warnings_about(image, self.model_name(), diameter, self.config().polarity)
+            workspace.display_data.warnings = [*misfits, *doubt.warnings]
 
     def display(self, workspace: Workspace, figure: Figure) -> None:
         """Draw the nuclei of one image."""
@@ -438,8 +427,12 @@ on your images.""",
         several = chosen.get("views", "none") != "none"
         of_nuclei = [identifying.F_CONFIDENCE, F_AGREEMENT] if several else [identifying.F_CONFIDENCE]
         return {
-            self.y_name.value: dict.fromkeys(of_nuclei, COLTYPE_FLOAT),
-            IMAGE: {identifying.F_DIAMETER: COLTYPE_FLOAT},
+            self.y_name.value: {**dict.fromkeys(of_nuclei, COLTYPE_FLOAT), identifying.F_MICRONUCLEUS: COLTYPE_INTEGER},
+            IMAGE: {
+                identifying.F_DIAMETER: COLTYPE_FLOAT,
+                identifying.F_DOUBT: COLTYPE_FLOAT,
+                identifying.F_DOUBT_REASON: COLTYPE_VARCHAR,
+            },
         }
 
     def endings(self, pipeline: Pipeline, object_name: str) -> List[str]:

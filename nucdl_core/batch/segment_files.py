@@ -26,12 +26,15 @@ from nucdl_core.files.writing import make_folder, write_json, write_labels, writ
 from nucdl_core.labels import centroids
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import format_name, resolve_device
+from nucdl_core.model.doubt import DOUBT_COLUMNS, Doubt, doubt_about
 from nucdl_core.model.fitness import misfits, traits_of
 from nucdl_core.model.loading import dtype_for, load_model
 from nucdl_core.progress import TileProgress
 from nucdl_core.results import Segmentation
-from nucdl_core.segment import segment
+from nucdl_core.segment import segment_unfiltered
+from nucdl_core.steps.filters import filter_nuclei
 
+MICRONUCLEUS_FLAG = "NucDL_Micronucleus"
 OBJECT_COLUMNS = (
     "ImageNumber",
     "ObjectNumber",
@@ -41,7 +44,9 @@ OBJECT_COLUMNS = (
     "AreaShape_Area",
     "AreaShape_EquivalentDiameter",
     "NucDL_Confidence",
+    MICRONUCLEUS_FLAG,
 )
+IMAGE_COLUMNS = ("ImageNumber", "FileName", "Count_Nuclei", "NucDL_Diameter", *DOUBT_COLUMNS)
 AnyJob = TypeVar("AnyJob")
 OWN_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "tifffile", "Pillow")
 
@@ -63,7 +68,9 @@ class ImageRecord:
     error : str or None
         Why it failed.
     warnings : tuple of str
-        Where it differs from the images that the model was made for, see `fitness.misfits`.
+        Where it differs from the images that the model was made for, see `fitness.misfits`, and why it is doubted.
+    doubt : Doubt or None
+        How far it cannot be trusted; None where it failed or that was not measured.
     """
 
     file: str
@@ -72,6 +79,7 @@ class ImageRecord:
     diameter: Optional[float] = None
     error: Optional[str] = None
     warnings: Tuple[str, ...] = ()
+    doubt: Optional[Doubt] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +94,7 @@ class ImageResult:
         One row per nucleus.
     diameter : float or None
     warnings : tuple of str
+    doubt : Doubt or None
         See `ImageRecord`.
     """
 
@@ -93,6 +102,7 @@ class ImageResult:
     objects: pd.DataFrame
     diameter: Optional[float] = None
     warnings: Tuple[str, ...] = ()
+    doubt: Optional[Doubt] = None
 
 
 def segment_files(
@@ -110,7 +120,7 @@ def segment_files(
     ----------
     files : sequence of Path
     output : Path
-        Receives ``STEM_labels.tif`` for each file, ``objects.csv`` and ``run.json``.
+        Receives ``STEM_labels.tif`` for each file, ``objects.csv``, ``images.csv`` and ``run.json``.
     config : SegmentConfig
     progress : callable
         Wraps the iteration over the images, for example in a progress bar.
@@ -137,13 +147,15 @@ def segment_files(
     def find(named: Tuple[Path, Callable[[], AnyArray]], number: int) -> ImageResult:
         path, read = named
         image = read()
-        found = segment(image, config, progress=tile_progress)
+        everything = segment_unfiltered(image, config, progress=tile_progress)
+        found = filter_nuclei(everything, config).segmentation
         found, table = finish_nuclei(found, object_table(found, number, path.name), image, outputs)
         writer.add(path.stem, image, found)
         diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
-        traits = traits_of(image, found.diameter)
-        warnings = tuple(misfits(bundle.description.made_for, traits, config.polarity).values())
-        return ImageResult(found.labels, table, diameter, warnings)
+        made_for, traits = bundle.description.made_for, traits_of(image, found.diameter)
+        doubt = doubt_about(image, everything.labels, everything.diameter, made_for)
+        warnings = (*misfits(made_for, traits, config.polarity).values(), *doubt.warnings)
+        return ImageResult(found.labels, table, diameter, warnings, doubt)
 
     images = [named for path in files for named in images_in(path, choice)]
     refuse_same_names([path for path, _ in images])
@@ -157,6 +169,7 @@ def segment_files(
     jobs = ((path, (path, readers[path])) for path in progress(list(readers)))
     records = do_each(jobs, find, output, columns)
     writer.finish()
+    write_table(output / "images.csv", image_table(records))
     described = {**describe_run(config, bundle, records), "outputs": dataclasses.asdict(outputs)}
     write_json(output / "run.json", described)
     return records
@@ -194,7 +207,7 @@ def do_each(
         write_labels(output / f"{path.stem}{LABEL_SUFFIX}", result.labels)
         tables.append(result.objects)
         record = ImageRecord(str(path), seconds_since(start), len(result.objects), result.diameter)
-        records.append(dataclasses.replace(record, warnings=result.warnings))
+        records.append(dataclasses.replace(record, warnings=result.warnings, doubt=result.doubt))
     filled = [table for table in tables if len(table)] or tables
     write_table(output / "objects.csv", pd.concat(filled, ignore_index=True))
     return records
@@ -213,7 +226,7 @@ def object_table(found: Segmentation, image_number: int, file_name: str) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        One row per nucleus, with the columns `OBJECT_COLUMNS`; positions and sizes in pixels.
+        One row per nucleus, with the columns `OBJECT_COLUMNS`; positions and sizes in pixels, flags 1 or 0.
     """
     centres = centroids(found.labels, found.regions.areas)
     columns: Dict[str, Any] = {
@@ -225,8 +238,35 @@ def object_table(found: Segmentation, image_number: int, file_name: str) -> pd.D
         "AreaShape_Area": found.regions.areas,
         "AreaShape_EquivalentDiameter": found.regions.diameters.round(3),
         "NucDL_Confidence": found.scores.astype(np.float64).round(4),
+        MICRONUCLEUS_FLAG: found.micronuclei.astype(np.int64),
     }
     return pd.DataFrame(columns, columns=list(OBJECT_COLUMNS))
+
+
+def image_table(records: Sequence[ImageRecord]) -> pd.DataFrame:
+    """List the images that did not fail under CellProfiler's column names.
+
+    Parameters
+    ----------
+    records : sequence of ImageRecord
+        In the order of their numbers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image, with the columns `IMAGE_COLUMNS`.
+    """
+    rows = [
+        (number, Path(record.file).name, record.nuclei, record.diameter, *doubt_columns(record.doubt).values())
+        for number, record in enumerate(records, start=1)
+        if record.error is None
+    ]
+    return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS))
+
+
+def doubt_columns(doubt: Optional[Doubt]) -> Dict[str, Any]:
+    """Return how far an image cannot be trusted, by column of a table of images."""
+    return dict(zip(DOUBT_COLUMNS, (np.nan, "") if doubt is None else (doubt.value, doubt.reason)))
 
 
 def describe_run(config: SegmentConfig, bundle: Bundle, records: Sequence[ImageRecord]) -> Dict[str, Any]:

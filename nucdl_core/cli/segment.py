@@ -15,6 +15,8 @@ from nucdl_core.config import (
     AUTO_POLARITY,
     DEFAULT_MODEL,
     DEVICES,
+    LARGE_ONES,
+    MICRONUCLEI,
     POLARITIES,
     PRESETS,
     TREATMENTS,
@@ -61,6 +63,20 @@ polarity_option = click.option(
 @click.option("--min-diameter", default=0.0, show_default=True, help="Discard smaller nuclei (pixels).")
 @click.option("--max-diameter", default=float("inf"), show_default="none", help="Discard larger nuclei (pixels).")
 @click.option("--min-confidence", default=0.0, show_default=True, help="Discard nuclei that are less sure (0 to 1).")
+@click.option(
+    "--micronuclei",
+    type=click.Choice(MICRONUCLEI),
+    default=LARGE_ONES,
+    show_default=True,
+    help="Keep micronuclei and debris, below 0.35 of the typical diameter: those that the model was made to find, all "
+    "that it can find, or none.",
+)
+@click.option(
+    "--lobed-diameter",
+    default=0.0,
+    show_default="off",
+    help="Join lobes of one nucleus, as of neutrophils, into nuclei of at most this diameter (pixels).",
+)
 @click.option("--discard-border", is_flag=True, help="Discard nuclei that touch the image border.")
 @click.option("--threshold", type=float, default=None, help="Probability threshold instead of the model's own.")
 @click.option("--contour-offset", default=0.0, show_default=True, help="Move outlines outwards (pixels; < 0: inwards).")
@@ -98,6 +114,8 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
         maximum_diameter=settings["max_diameter"],
         discard_border=settings["discard_border"],
         minimum_confidence=settings["min_confidence"],
+        micronuclei=settings["micronuclei"],
+        lobed_diameter=settings["lobed_diameter"],
         contour_offset=settings["contour_offset"],
         several_scales=settings["scales"] == "auto",
         device=settings["device"],

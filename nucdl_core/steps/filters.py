@@ -19,7 +19,7 @@ from typing import Optional
 import numpy as np
 
 from nucdl_core.arrays import Labels, Mask
-from nucdl_core.config import SegmentConfig
+from nucdl_core.config import NONE_OF_THEM, SegmentConfig
 from nucdl_core.labels import renumbered, touches_border
 from nucdl_core.regions import touches_edge
 from nucdl_core.results import Segmentation
@@ -81,7 +81,7 @@ def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optio
         Everything that was found.
     config : SegmentConfig
         Its `minimum_diameter`, `maximum_diameter` (equivalent diameters in pixels; a nucleus exactly as large as
-        a limit is kept), `minimum_confidence` and `discard_border` count.
+        a limit is kept), `micronuclei`, `minimum_confidence` and `discard_border` count.
     mask : bool array (H, W), optional
         True where the image is valid; its border counts like that of the image.
 
@@ -102,6 +102,8 @@ def filter_nuclei(segmentation: Segmentation, config: SegmentConfig, mask: Optio
     if config.discard_border:
         at_border = touches_edge(segmentation.regions, labels.shape) if mask is None else touches_border(labels, mask)
     too_small = diameters < config.minimum_diameter
+    if config.micronuclei == NONE_OF_THEM:
+        too_small = too_small | segmentation.micronuclei
     too_large = diameters > config.maximum_diameter
     doubtful = segmentation.scores < config.minimum_confidence
     discarded = at_border | too_small | too_large | doubtful

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Callable, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucdl_core.arrays import Floats, Labels, Mask
+from nucdl_core.config import ALL_OF_THEM, SegmentConfig
 from nucdl_core.labels import areas, gapless, renumbered
 from nucdl_core.large import strips, zeros
 from nucdl_core.results import Segmentation
@@ -17,10 +18,39 @@ COVERED = 0.5
 # Nuclei that differ from the diameter of a scale by more than this factor are looked for at another one.
 WRONG_SCALE = 1.7
 
+LookAt = Callable[[float], Segmentation]
+
 
 def differ(diameter: float, other: float) -> bool:
     """Tell whether two diameters are too far from each other for one scale."""
     return max(diameter / other, other / diameter) > WRONG_SCALE
+
+
+def at_other_scales(
+    found: Segmentation, diameters: Sequence[float], config: SegmentConfig, look: LookAt
+) -> Segmentation:
+    """Add the nuclei of very different size that are seen at scales of their own.
+
+    Parameters
+    ----------
+    found : Segmentation
+        At the scale of the typical nucleus.
+    diameters : sequence of float
+        Of the others, in pixels.
+    config : SegmentConfig
+        Its `several_scales` counts, and its `micronuclei`: where they are wanted, they get a look of their own.
+    look : callable
+        Finds the nuclei of the same image at the scale of a diameter in pixels.
+
+    Returns
+    -------
+    Segmentation
+    """
+    for diameter in diameters if config.several_scales else ():
+        has_own_look = config.micronuclei == ALL_OF_THEM and diameter < found.diameter
+        if differ(diameter, found.diameter) and not has_own_look:
+            found = combine(found, look(diameter))
+    return found
 
 
 def combine(typical: Segmentation, other: Segmentation) -> Segmentation:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from nucdl_core.arrays import Floats
+from nucdl_core.regions import weighted_median, without_micronuclei
 from nucdl_core.steps.instances import Maps
 from nucdl_core.steps.normalize import NormalizedImage
 from nucdl_core.steps.tiling import Window
@@ -42,17 +43,11 @@ Look = Callable[[Floats, float], Maps]
 Pixels = Union[Floats, NormalizedImage]
 
 
-def weighted_median(values: Floats, weights: Floats) -> float:
-    """Return the value at which half of the total weight is reached; `values` and `weights` are (N,), N > 0."""
-    order = np.argsort(values)
-    cumulated = np.cumsum(weights[order], dtype=np.float64)
-    return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
-
-
 def typical_diameter(maps: Maps, canonical_diameter: float) -> Optional[float]:
     """Read the median nucleus diameter from the maps.
 
-    Each pixel votes with 1 / diameter squared, so that every nucleus, large or small, has about one vote.
+    Each pixel votes with 1 / diameter squared, so that every nucleus, large or small, has about one vote; micronuclei
+    have none, see `regions.without_micronuclei`.
 
     Parameters
     ----------
@@ -69,7 +64,9 @@ def typical_diameter(maps: Maps, canonical_diameter: float) -> Optional[float]:
     if not sure.any():
         return None
     diameters = canonical_diameter * np.exp2(np.clip(maps.size[sure], -4, 4))
-    return weighted_median(diameters, diameters**-2.0)
+    votes = diameters**-2.0
+    counted = without_micronuclei(diameters, votes)
+    return weighted_median(diameters[counted], votes[counted])
 
 
 def richest_window(content: Floats, shape: Tuple[int, int], window: Tuple[int, int]) -> Window:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from nucdl_core.arrays import AnyArray, Floats, Labels
 from nucdl_core.labels import equivalent_diameters, relabel, touches_border
+from nucdl_core.regions import median_of_nuclei
 from nucdl_core.steps.normalize import normalize
 from nucdl_core.training.targets import normalized_distance
 
@@ -37,7 +38,7 @@ class AnnotatedImage:
         Equivalent diameter of each nucleus in pixels; 0 for background and for nuclei that the image border
         cuts, whose size is not known.
     diameter : float
-        Median equivalent diameter of all nuclei.
+        Median equivalent diameter of its nuclei, micronuclei left out.
     modality, group : str
         As ``index.csv`` names them; empty where there is none. A group is a plate, a cell type or an experiment.
     simulated : bool
@@ -87,7 +88,7 @@ def prepare(name: str, image: AnyArray, labels: AnyArray, modality: str = "", **
         labels=_as_tensor(_spread(numbered).astype(np.float32)),
         distance=_as_tensor(normalized_distance(numbered)),
         sizes=torch.from_numpy(sizes),
-        diameter=float(np.median(diameters)),
+        diameter=median_of_nuclei(diameters),
         modality=modality,
         dtype=str(image.dtype),
         **origin,

@@ -94,6 +94,40 @@ def test_the_diameter_of_an_image_without_nuclei_is_not_a_number(run, nuclei_gri
     assert np.isnan(workspace.measurements.get_current_image_measurement("NucDL_Diameter"))
 
 
+def test_micronuclei_are_marked_and_left_out_on_request(module, run, nuclei_grid):
+    labels = nuclei_grid(5)
+    middle = np.argwhere(labels == 4).mean(axis=0).astype(int)
+    labels[labels == 4] = 0
+    labels[middle[0] : middle[0] + 2, middle[1] : middle[1] + 3] = 4
+    workspace, _ = run(labels)
+    marked = workspace.measurements.get_current_measurement("Nuclei", "NucDL_Micronucleus")
+    np.testing.assert_array_equal(marked, [0, 0, 0, 1, 0])
+    module.micronuclei.value = "None"
+    workspace, _ = run(labels)
+    assert workspace.object_set.get_objects("Nuclei").count == 4
+
+
+def test_an_image_that_cannot_be_trusted_is_doubted_with_the_reason_in_table_figure_and_log(
+    module, run, nuclei_grid, caplog
+):
+    module.show_window = True
+    workspace, _ = run(nuclei_grid(0))
+    told = workspace.measurements.get_current_image_measurement
+    assert (told("NucDL_Doubt"), told("NucDL_DoubtReason")) == (1.0, "empty")
+    assert any("there is no nucleus" in line for line in workspace.display_data.warnings)
+    assert "there is no nucleus" in caplog.text
+
+
+def test_a_field_of_bright_nuclei_is_not_doubted(module, engine_finds, make_workspace, nuclei_grid):
+    labels = nuclei_grid(20, side=9)
+    image = ndimage.gaussian_filter(np.where(labels > 0, 0.5, 0.1), 0.5)
+    engine_finds(labels)
+    workspace = make_workspace(module, (image + np.random.default_rng(0).normal(0, 0.01, image.shape)).astype("f4"))
+    module.run(workspace)
+    told = workspace.measurements.get_current_image_measurement
+    assert told("NucDL_Doubt") < 0.5 and told("NucDL_DoubtReason") == ""
+
+
 def test_locations_are_the_centres_of_mass(run, nuclei_grid):
     labels = nuclei_grid(5)
     workspace, _ = run(labels)

@@ -18,6 +18,8 @@ SHOWN_AT_FIRST = [
     "Search again where nuclei differ strongly in size?",
     "Discard nuclei outside a diameter range?",
     "Discard nuclei below a confidence of",
+    "Keep micronuclei?",
+    "Join lobes into nuclei of at most (pixels)",
     "Discard nuclei touching the border of the image?",
     "Use the model's calibrated threshold?",
     "Keep the probability image?",
@@ -132,8 +134,10 @@ def test_the_order_of_the_settings_in_a_pipeline_file_stays(module):
         "Search again where nuclei differ strongly in size?",
         "Are nuclei brighter or darker than the background?",
         "Discard nuclei below a confidence of",
+        "Keep micronuclei?",
+        "Join lobes into nuclei of at most (pixels)",
     ]
-    assert module.variable_revision_number == 5
+    assert module.variable_revision_number == 6
 
 
 ADDED = {
@@ -143,6 +147,7 @@ ADDED = {
 SEVERAL_SCALES = "Search again where nuclei differ strongly in size?:Yes"
 POLARITY = "Are nuclei brighter or darker than the background?:Automatic"
 CONFIDENCE = "Discard nuclei below a confidence of:0.0"
+SIXTH = ("Keep micronuclei?:Large ones", "Join lobes into nuclei of at most (pixels):0.0")
 
 
 @pytest.mark.parametrize("revision", [1, 2])
@@ -150,18 +155,18 @@ def test_a_pipeline_of_an_earlier_revision_gets_the_new_settings_as_nothing_chan
     module, saved, zoo, pipeline_of, revision
 ):
     def as_in_that_revision(text):
-        for line in (*ADDED[revision], "Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY, CONFIDENCE):
+        for line in (*ADDED[revision], "Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY, CONFIDENCE, *SIXTH):
             assert line in text
             text = text.replace(f"    {line}\n", "")
-        return text.replace("variable_revision_number:5|", f"variable_revision_number:{revision}|")
+        return text.replace("variable_revision_number:6|", f"variable_revision_number:{revision}|")
 
     module.diameter.value = 17.25
     loaded = saved(module, as_in_that_revision)
     loaded.validate_module(pipeline_of(loaded))
     assert loaded.config() == dataclasses.replace(module.config(), polarity="bright")
     assert loaded.preset.value == "Custom"
-    old = [setting.value_text for setting in module.settings()][:-4]
-    assert [setting.value_text for setting in loaded.settings()][:-4] == old
+    old = [setting.value_text for setting in module.settings()][:-6]
+    assert [setting.value_text for setting in loaded.settings()][:-6] == old
 
 
 def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, saved):
@@ -169,9 +174,9 @@ def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, save
     module.wants_refinement.value = True
 
     def as_in_the_second_revision(text):
-        for line in ("Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY, CONFIDENCE):
+        for line in ("Speed or accuracy?:Fast", SEVERAL_SCALES, POLARITY, CONFIDENCE, *SIXTH):
             text = text.replace(f"    {line}\n", "")
-        return text.replace("variable_revision_number:5|", "variable_revision_number:2|")
+        return text.replace("variable_revision_number:6|", "variable_revision_number:2|")
 
     config = saved(module, as_in_the_second_revision).config()
     assert (config.views, config.refine) == ("all", True)
@@ -179,9 +184,9 @@ def test_the_views_of_a_pipeline_of_the_second_revision_still_count(module, save
 
 def test_a_pipeline_of_the_third_revision_searches_at_other_scales_as_before(module, saved):
     def as_in_the_third_revision(text):
-        for line in (SEVERAL_SCALES, POLARITY, CONFIDENCE):
+        for line in (SEVERAL_SCALES, POLARITY, CONFIDENCE, *SIXTH):
             text = text.replace(f"    {line}\n", "")
-        return text.replace("revision_number:5|", "revision_number:3|")
+        return text.replace("revision_number:6|", "revision_number:3|")
 
     loaded = saved(module, as_in_the_third_revision)
     assert loaded.config() == dataclasses.replace(module.config(), polarity="bright")
@@ -190,11 +195,37 @@ def test_a_pipeline_of_the_third_revision_searches_at_other_scales_as_before(mod
 
 def test_a_pipeline_of_the_fourth_revision_takes_nuclei_for_bright_as_before(module, saved):
     def as_in_the_fourth_revision(text):
-        text = text.replace(f"    {POLARITY}\n", "").replace(f"    {CONFIDENCE}\n", "")
-        return text.replace("revision_number:5|", "revision_number:4|")
+        for line in (POLARITY, CONFIDENCE, *SIXTH):
+            text = text.replace(f"    {line}\n", "")
+        return text.replace("revision_number:6|", "revision_number:4|")
 
     assert module.config().polarity == "auto"
     assert saved(module, as_in_the_fourth_revision).config().polarity == "bright"
+
+
+def test_a_pipeline_of_the_fifth_revision_keeps_micronuclei_and_joins_no_lobes_as_before(module, saved):
+    def as_in_the_fifth_revision(text):
+        for line in SIXTH:
+            assert line in text
+            text = text.replace(f"    {line}\n", "")
+        return text.replace("revision_number:6|", "revision_number:5|")
+
+    assert saved(module, as_in_the_fifth_revision).config() == module.config()
+    assert (module.config().micronuclei, module.config().lobed_diameter) == ("large", 0)
+
+
+@pytest.mark.parametrize(("chosen", "word"), [("Large ones", "large"), ("All", "all"), ("None", "none")])
+def test_which_micronuclei_are_kept_and_which_lobes_joined_is_told_to_the_engine(module, chosen, word):
+    module.micronuclei.value = chosen
+    module.lobed_diameter.value = 21.5
+    assert (module.config().micronuclei, module.config().lobed_diameter) == (word, 21.5)
+
+
+def test_an_impossible_diameter_of_lobed_nuclei_is_refused_at_its_setting(module, refused):
+    module.lobed_diameter.value = 1
+    setting, message = refused()
+    assert setting is module.lobed_diameter
+    assert "from 2 to 1000" in message
 
 
 def test_the_search_at_other_scales_is_offered_where_the_diameter_is_estimated(module):

@@ -15,12 +15,13 @@ from nucdl_core.screen.core.merge import FinishedChunk
 from nucdl_core.screen.core.plan import ScreenFolder, ScreenPlan, read_plan
 from nucdl_core.screen.core.publish import FAILED, INSPECTION
 from nucdl_core.screen.core.verify import IMAGE_NUMBER
-from nucdl_core.screen.core.wells import well_table
+from nucdl_core.screen.core.wells import doubts_of_images, well_table
 
 RUN_REPORT = "run_report.json"
 HTML_REPORT = "report.html"
 MOST_REASONS = 20
 MOST_OF_ANOTHER_SIZE = 20
+MOST_DOUBTFUL = 20
 
 
 def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict[str, Any]:
@@ -50,6 +51,7 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
         "failed": sum(manifest.failed for manifest in manifests),
         "failures": _reasons(folder.merged / FAILED),
         **_sizes(folder.merged / INSPECTION),
+        **_doubts(folder.merged),
         "chunks": len(finished),
         "processes": sum(manifest.processes for manifest in manifests),
         "peak_memory_mb": max(manifest.peak_memory_mb for manifest in manifests),
@@ -86,6 +88,16 @@ def _sizes(path: Path) -> Dict[str, Any]:
         "usual_size": usual and {"height": usual[0], "width": usual[1]},
         "of_another_size": len(others),
         "first_of_another_size": others[:MOST_OF_ANOTHER_SIZE],
+    }
+
+
+def _doubts(merged: Path) -> Dict[str, Any]:
+    """Count the images that cannot be trusted, for each reason, and name the first of them."""
+    table = doubts_of_images(merged)
+    return {
+        "doubtful": len(table),
+        "doubts": {str(reason): int(count) for reason, count in Counter(table["reason"]).most_common()},
+        "first_doubtful": [int(number) for number in table[IMAGE_NUMBER][:MOST_DOUBTFUL]],
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import pandas as pd
 
 from nucdl_core.cellprofiler.headless import IMAGE_TABLE
+from nucdl_core.model.doubt import DOUBT_COLUMNS, DOUBTFUL
 from nucdl_core.screen.core.inspection import EMPTY, SATURATED
 from nucdl_core.screen.core.publish import FAILED, INSPECTION
 from nucdl_core.screen.core.verify import IMAGE_NUMBER, RELATIONSHIPS, read_header
@@ -24,6 +25,7 @@ QUANTITIES = {
     "empty": "empty images",
     "saturated": "saturated images",
     "focus": "median focus",
+    "doubtful": "doubtful images",
 }
 
 
@@ -52,11 +54,33 @@ def well_table(merged: Path) -> pd.DataFrame:
     for name, values in {**_object_values(merged, objects), **_image_values(merged)}.items():
         located = values.merge(places, on=IMAGE_NUMBER)
         grouped = located.groupby(keys)["value"]
-        wells[name] = grouped.sum() if name in (EMPTY, SATURATED) else grouped.median()
+        wells[name] = grouped.sum() if name in (EMPTY, SATURATED, "doubtful") else grouped.median()
     table = wells.reindex(columns=list(QUANTITIES)).reset_index()
     table = table.rename(columns={_PLATE: "plate", _WELL: "well"})
     table.attrs["objects"] = objects
     return table
+
+
+def doubts_of_images(merged: Path) -> pd.DataFrame:
+    """List the images that are doubted by `DOUBTFUL` or more.
+
+    Parameters
+    ----------
+    merged : Path
+        Folder of the merged tables.
+
+    Returns
+    -------
+    DataFrame
+        ``ImageNumber`` and the ``reason``. Without a row as well where the tables do not tell.
+    """
+    path = merged / IMAGE_TABLE
+    columns = (IMAGE_NUMBER, *DOUBT_COLUMNS)
+    if not path.is_file() or not set(columns) <= set(read_header(path)):
+        return pd.DataFrame({IMAGE_NUMBER: pd.Series(dtype="int64"), "reason": pd.Series(dtype=str)})
+    table = pd.read_csv(path, usecols=list(columns), encoding_errors="surrogateescape")
+    value, reason = DOUBT_COLUMNS
+    return table.loc[table[value] >= DOUBTFUL, [IMAGE_NUMBER, reason]].rename(columns={reason: "reason"})
 
 
 def _image_table(merged: Path) -> pd.DataFrame:
@@ -92,6 +116,7 @@ def _image_values(merged: Path) -> Dict[str, pd.DataFrame]:
     for flag in (EMPTY, SATURATED):
         has = table["flags"].map(lambda flags, flag=flag: flag in str(flags).split(";"))
         values[flag] = pd.DataFrame({IMAGE_NUMBER: table[IMAGE_NUMBER], "value": has.astype("int64")})
+    values["doubtful"] = doubts_of_images(merged)[[IMAGE_NUMBER]].assign(value=1)
     return values
 
 

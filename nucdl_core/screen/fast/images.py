@@ -13,10 +13,11 @@ import pandas as pd
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.batch.outputs import OutputWriter, finish_nuclei
-from nucdl_core.batch.segment_files import object_table
+from nucdl_core.batch.segment_files import MICRONUCLEUS_FLAG, doubt_columns, object_table
 from nucdl_core.config import VIEWS
 from nucdl_core.errors import ImageError, OutOfMemoryError
 from nucdl_core.model.batching import Group
+from nucdl_core.model.doubt import doubt_about
 from nucdl_core.model.fitness import MadeFor, misfits, traits_of
 from nucdl_core.model.loading import load_model
 from nucdl_core.model.predictor import Predictor
@@ -174,14 +175,17 @@ def do_image_set(image: ImageSet, work: ImageWork, load: LoadModel = load_model)
     if pixels is not None:
         try:
             with watch.step("segmentation"):
-                found = segment_unfiltered(pixels, settings.config, load=load)
-                found = filter_nuclei(found, settings.config).segmentation
+                everything = segment_unfiltered(pixels, settings.config, load=load)
+                found = filter_nuclei(everything, settings.config).segmentation
                 inspection = flag_misfits(inspection, pixels, found.diameter, work.made_for)
             with watch.step("tables and label images"):
                 several_views = settings.config.views != VIEWS[0]
                 wanted = (pixels, settings.outputs, settings.channel)
-                found, nuclei = finish_nuclei(found, nuclei_table(found, several_views), *wanted)
+                found, nuclei = finish_nuclei(found, nuclei_table(found, several_views, settings.flags), *wanted)
                 described = image_row(image, inspection.images[0], found)
+                if settings.flags:
+                    doubt = doubt_about(pixels, everything.labels, everything.diameter, work.made_for)
+                    described.update(doubt_columns(doubt))
                 if settings.labels != NONE:
                     described.update(write_nuclei(image, inspection.images[0], found, settings.labels))
                 name = label_name(image.image_number, Path(inspection.images[0].path), NONE)
@@ -263,9 +267,10 @@ def image_row(image: ImageSet, facts: ImageFacts, found: Segmentation) -> Dict[s
     return described
 
 
-def nuclei_table(found: Segmentation, several_views: bool) -> pd.DataFrame:
+def nuclei_table(found: Segmentation, several_views: bool, flags: bool = True) -> pd.DataFrame:
     """List the nuclei of an image: `segment_files.object_table` without what the table of images has."""
-    table = object_table(found, 0, "").drop(columns=[IMAGE_NUMBER, "FileName"])
+    left_out = [IMAGE_NUMBER, "FileName", *(() if flags else (MICRONUCLEUS_FLAG,))]
+    table = object_table(found, 0, "").drop(columns=left_out)
     if several_views:
         # The column is there in every image, or the tables of the chunks could not be joined.
         table[NUCLEUS_AGREEMENT] = np.nan if found.agreement is None else found.agreement.astype(np.float64).round(4)

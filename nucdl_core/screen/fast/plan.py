@@ -113,7 +113,9 @@ def _same_plan(folder: ScreenFolder, plan: ScreenPlan, settings: FastSettings) -
     former = read_plan(folder)
     if not former.procedure.by_nucdl_alone:
         raise ScreenError(f"{folder.root} holds a screen of the pipeline {former.procedure.name}; give a new folder")
-    changes = _changes(read_settings(folder), settings) + _changes(former.limits, plan.limits)
+    begun = read_settings(folder)
+    # Nobody chooses the columns of the tables: they stay as they were.
+    changes = _changes(begun, dataclasses.replace(settings, flags=begun.flags)) + _changes(former.limits, plan.limits)
     if former.images != plan.images:
         changes.append("another list of images")
     if former.models != plan.models:

@@ -35,6 +35,9 @@ class FastSettings:
         Of the network, such as "float32".
     outputs : ExtraOutputs
         What is written besides.
+    flags : bool
+        Whether the tables say which nuclei are micronuclei, and by how much images are doubted; those of earlier
+        versions do not.
     """
 
     config: SegmentConfig
@@ -44,6 +47,7 @@ class FastSettings:
     batch: int
     number_format: str
     outputs: ExtraOutputs = NOTHING_MORE
+    flags: bool = True
 
     def __post_init__(self) -> None:
         require(self.labels in LABEL_FORMATS, f"labels is {self.labels!r}; give one of {', '.join(LABEL_FORMATS)}")
@@ -56,12 +60,14 @@ def format_settings(settings: FastSettings) -> str:
     if settings.outputs == NOTHING_MORE:
         # A screen that an earlier version has planned goes on.
         del values["outputs"]
+    if not settings.flags:
+        del values["flags"]
     # JSON knows no infinity.
     values["config"] = {name: None if value == math.inf else value for name, value in values["config"].items()}
     if settings.config.polarity == BRIGHT:
         del values["config"]["polarity"]
-    for name, usual in (("treatments", ()), ("minimum_confidence", 0)):
-        if getattr(settings.config, name) == usual:
+    for name in ("treatments", "minimum_confidence", "micronuclei", "lobed_diameter"):
+        if getattr(settings.config, name) == getattr(SegmentConfig, name):
             del values["config"][name]
     return json.dumps(rename_keys(values, _STORED), indent=2, allow_nan=False) + "\n"
 
@@ -76,8 +82,9 @@ def read_settings(folder: ScreenFolder) -> FastSettings:
     """
     try:
         values = rename_keys(json.loads(folder.procedure.read_text(encoding="utf-8")), swap(_STORED))
-        # Before there was a choice, nuclei were taken for bright.
+        # Before there was a choice, nuclei were taken for bright, and nothing was flagged.
         config = values["config"] = {"polarity": BRIGHT, **values["config"]}
+        values = {"flags": False, **values}
         if config["maximum_diameter"] is None:
             config["maximum_diameter"] = math.inf
         return from_mapping(FastSettings, values)

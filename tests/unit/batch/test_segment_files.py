@@ -7,7 +7,7 @@ import tifffile
 from conftest import edit_description
 from drawings import field
 
-from nucdl_core.batch.segment_files import OBJECT_COLUMNS, object_table, segment_files
+from nucdl_core.batch.segment_files import IMAGE_COLUMNS, OBJECT_COLUMNS, object_table, segment_files
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import BundleError, ImageError
 from nucdl_core.files.reading import read_labels
@@ -93,15 +93,36 @@ def test_the_record_warns_of_images_unlike_those_that_the_model_was_made_for(ima
     config = SegmentConfig(model=str(tiny_bundle), diameter=20, device="cpu")
     edit_description(tiny_bundle, made_for=NARROW)
     black, dark, good = segment_files(images, tmp_path / "out", config)
-    assert [len(record.warnings) for record in (black, dark, good)] == [2, 3, 2]
+    # What an untrained model finds may be doubted besides.
+    unlike = [[line for line in record.warnings if "made for" in line] for record in (black, dark, good)]
+    assert [len(lines) for lines in unlike] == [2, 3, 2]
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["warned"] == 3
-    size, bits, modality = run["results"][1]["warnings"]
+    size, bits, modality = run["results"][1]["warnings"][:3]
     assert "20 px across, but the model was made for 60 to 90 px" in size
     assert "16 bits" in bits and "darker than its background" in modality
 
 
-def test_a_model_that_does_not_say_what_it_was_made_for_gives_no_warning(images, tmp_path, tiny_bundle):
-    segment_files(images, tmp_path / "out", SegmentConfig(model=str(tiny_bundle), diameter=20, device="cpu"))
-    run = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert run["warned"] == 0 and [result["warnings"] for result in run["results"]] == [[], [], []]
+def test_a_model_that_does_not_say_what_it_was_made_for_warns_of_doubtful_images_only(images, tmp_path, tiny_bundle):
+    segment_files(images[:1], tmp_path / "out", SegmentConfig(model=str(tiny_bundle), diameter=20, device="cpu"))
+    (black,) = json.loads((tmp_path / "out" / "run.json").read_text())["results"]
+    assert len(black["warnings"]) == 1 and "there is no nucleus" in black["warnings"][0]
+    assert black["doubt"] == {"value": 1.0, "reason": "empty"}
+
+
+def test_the_table_of_images_says_how_many_nuclei_there_are_and_how_far_they_are_doubted(images, tmp_path):
+    records = segment_files(images, tmp_path / "out", SegmentConfig())
+    table = pd.read_csv(tmp_path / "out" / "images.csv", keep_default_na=False)
+    assert list(table.columns) == list(IMAGE_COLUMNS)
+    # The second image is damaged.
+    assert list(table["ImageNumber"]) == [1, 3] and list(table["FileName"]) == ["black.tif", "good.tif"]
+    assert list(table["Count_Nuclei"]) == [0, records[2].nuclei]
+    assert list(table["NucDL_DoubtReason"]) == ["empty", ""]
+
+
+def test_micronuclei_are_marked_in_the_table_of_nuclei():
+    labels = np.zeros((60, 60), np.int32)
+    labels[10:30, 10:30], labels[40:44, 40:44], labels[0:3, 50:53] = 1, 2, 3
+    table = object_table(Segmentation(labels, np.ones(3, np.float32), None, 22.0), 1, "a.tif")
+    # The last one is cut off by the border: it may be the end of a nucleus.
+    assert list(table["NucDL_Micronucleus"]) == [0, 1, 0]

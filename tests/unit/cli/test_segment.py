@@ -33,6 +33,7 @@ def test_a_failed_image_is_named_and_the_exit_code_is_3(tmp_path):
         (("--preprocess", "median3,sharpen"), "'sharpen' is no treatment of images"),
         (("--plane", "best"), "give a number from 1, or one of max, sum, median, focus"),
         (("--channel", "DNA"), "give its number, from 1"),
+        (("--lobed-diameter", "1"), "from 2 to 1000, or 0 to join no lobes"),
         (("--keep", "size > 5"), "has the word 'size', which is not known"),
     ],
 )
@@ -51,7 +52,7 @@ def test_pictures_and_measures_come_on_request(tmp_path):
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
     files = {"a_overlay.png", "a_probability.tif", "a_RoiSet.zip", "a_stack.tif", "boxes.csv"}
-    assert names == files | {"a_labels.tif", "objects.csv", "run.json"}
+    assert names == files | {"a_labels.tif", "objects.csv", "images.csv", "run.json"}
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["outputs"]["keep"] == "solidity > 0.5" and run["outputs"]["objects_as"] == ["stack", "boxes"]
 
@@ -157,7 +158,8 @@ def test_an_image_unlike_those_that_the_model_was_made_for_is_named(tmp_path, ti
     assert result.exit_code == 0
     assert f"warning: {tmp_path / 'a.tif'}: a typical nucleus of this image is 20 px across" in result.output
     assert "(images with warnings in run.json: 2)" in result.output
-    assert "warning" not in nucdl("segment", *files, *options, "--diameter", 120).output
+    fitting = nucdl("segment", *files, *options, "--diameter", 120).output
+    assert "was made for" not in fitting and "may not be trusted (empty" in fitting
 
 
 def test_an_own_model_is_used_by_its_name_and_its_folder_need_not_be_named(tmp_path, tiny_bundle, monkeypatch):
@@ -167,3 +169,12 @@ def test_an_own_model_is_used_by_its_name_and_its_folder_need_not_be_named(tmp_p
     result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *options)
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "out" / "run.json").read_text())["config"]["model"] == "tiny"
+
+
+def test_which_micronuclei_are_kept_and_which_lobes_joined_is_chosen_on_the_command_line(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", field()[0])
+    chosen = ("--micronuclei", "none", "--lobed-diameter", "18")
+    result = nucdl("segment", tmp_path / "a.tif", "--output", tmp_path / "out", *chosen)
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "out" / "run.json").read_text())["config"]
+    assert (config["micronuclei"], config["lobed_diameter"]) == ("none", 18)

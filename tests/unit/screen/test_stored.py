@@ -5,6 +5,7 @@ Their folders lie in ``stored``: plan, lists, results of the first chunk, and th
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -159,3 +160,11 @@ def test_the_same_command_goes_on_with_a_stored_screen_without_cellprofiler(fast
 def test_a_chunk_of_a_screen_without_cellprofiler_is_refused_with_the_command_that_goes_on(fast):
     with pytest.raises(ScreenError, match="made by 'nucdl segment --csv'; repeat that command"):
         run_chunk(fast, 2)
+
+
+def test_choices_about_micronuclei_and_lobes_are_stored_only_where_they_were_made():
+    settings = read_settings(ScreenFolder(STORED / "fast", SETTINGS))
+    assert (settings.flags, settings.config.micronuclei, settings.config.lobed_diameter) == (False, "large", 0)
+    config = dataclasses.replace(settings.config, micronuclei="all", lobed_diameter=20.0)
+    text = format_settings(dataclasses.replace(settings, config=config, flags=True))
+    assert '"micronuclei": "all"' in text and '"lobed_diameter": 20.0' in text and '"flags": true' in text

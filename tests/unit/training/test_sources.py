@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from drawings import annotated_disks
+from drawings import annotated_disks, disks
 
 from nucdl_core.training.sources import kind_of, kind_weights, prepare
 
@@ -49,3 +49,11 @@ def test_a_kind_is_a_laboratory():
     assert kind_of(tissue) == "tissue"
     assert kind_of(cells) == "cells fluorescence 64 x 96"
     assert kind_of(annotated_disks(group="plate 1")) == "plate 1"
+
+
+def test_micronuclei_do_not_make_the_nuclei_of_an_image_small():
+    labels = disks((128, 128), [(30, 30), (30, 90), (90, 30), (90, 90)], 14)
+    small = disks((128, 128), [(6, 6), (6, 60), (60, 6), (60, 60), (6, 120), (120, 6)], 2)
+    both = np.where(small > 0, small + 4, labels).astype(np.int32)
+    image = (both > 0).astype(np.uint8)
+    assert prepare("both", image, both).diameter == prepare("nuclei", image, labels).diameter > 25

@@ -397,3 +397,12 @@ def test_as_many_workers_as_cores_share_the_threads_of_the_network(monkeypatch, 
     monkeypatch.setattr(fast_run.torch, "get_num_threads", lambda: 8)
     threads = choose_threads(device, workers)
     assert (threads.workers, threads.of_network) == expected
+
+
+def test_the_tables_say_which_nuclei_are_micronuclei_and_how_far_images_are_doubted(plate, tmp_path):
+    folder, _ = run(plate, tmp_path / "out")
+    images = pd.read_csv(folder.merged / "Image.csv")
+    assert images["NucDL_Doubt"].between(0, 1).all() and "NucDL_DoubtReason" in images
+    assert set(pd.read_csv(folder.merged / "Nuclei.csv")["NucDL_Micronucleus"]) <= {0, 1}
+    report = json.loads((folder.merged / "run_report.json").read_text())
+    assert report["doubtful"] == sum(report["doubts"].values()) == (images["NucDL_Doubt"] >= 0.5).sum()
