@@ -2,6 +2,7 @@
 #
 #   make install              .venv with CellProfiler and NucDL (PYTHON=path names a Python 3.9)
 #   make demo [IMAGES=folder] IdentifyNucleiDL beside IdentifyPrimaryObjects, into demo_output/
+#   make wheel                dist/nucdl-VERSION.whl, for any environment: pip, pipx, uv
 #   make screen               .venv-screen with Snakemake, which runs screens
 #   make test [ARGS="-k size"] all tests, the engine's also with current libraries
 #   make check                style and types
@@ -11,12 +12,17 @@ BIN = .venv/bin
 ENGINE = .venv-engine
 # Tests of the engine alone, which need no CellProfiler.
 ENGINE_TESTS = $(wildcard tests/unit tests/property tests/golden)
-CODE = nucdl_core plugins pipelines tests benchmarks
+CODE = nucdl_core plugins pipelines tests benchmarks setup.py
 
-.PHONY: install screen demo test test-cellprofiler test-engine check clean distclean
+.PHONY: install wheel screen demo test test-cellprofiler test-engine check clean distclean
 
 install:
 	@bash tools/install.sh
+
+# It needs no environment of this repository.
+wheel:
+	rm -rf build
+	$(firstword $(wildcard $(BIN)/python) python3) -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 screen: install
 	@bash tools/install.sh screen

@@ -23,6 +23,7 @@ from machine import describe_machine
 from nucdl_core.batch.refine_files import refine_files
 from nucdl_core.batch.segment_files import segment_files
 from nucdl_core.cellprofiler.demo import COMPARED_MODULES, PLATE_FOLDER, DemoConfig, run_demo
+from nucdl_core.cellprofiler.supplied import supplied_folder
 from nucdl_core.config import SegmentConfig
 from nucdl_core.files.folders import LABEL_SUFFIX, image_files, image_stem
 from nucdl_core.files.reading import read_image, read_labels
@@ -69,9 +70,9 @@ class Step(NamedTuple):
 def run_steps(chosen: Path, output: Path) -> List[Step]:
     """Segment the chosen images in every way."""
     both = output / "cellprofiler"
-    pipeline = with_range(DemoConfig.pipeline, output / "compare.cppipe")
+    pipeline = with_range(supplied_folder("pipelines") / "compare.cppipe", output / "compare.cppipe")
     run_demo(DemoConfig(both, chosen / "images", pipeline=pipeline))
-    advanced = DemoConfig.pipeline.with_name(f"{ADVANCED}.cppipe")
+    advanced = supplied_folder("pipelines") / f"{ADVANCED}.cppipe"
     run_pipeline(advanced, both / PLATE_FOLDER / "load_data.csv", output / ADVANCED)
     segment_with_true_size(chosen, output / "labels_true_size")
     folders = {module: both / f"labels{ending}" for module, (_, ending) in COMPARED_MODULES.items()}

@@ -10,6 +10,8 @@ import os
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
+from _nucdl_engine import engine
+from _nucdl_errors import AnnotationError, NucDLError
 from _nucdl_figure import Rows, draw_nuclei
 from _nucdl_images import GreyImage, naming_the_file, source_path
 from _nucdl_objects import LabelSets, labels_without_overlaps
@@ -17,20 +19,23 @@ from _nucdl_progress import tile_progress
 from _nucdl_workers import share_cores
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cellprofiler.gui.figure import Figure
     from cellprofiler_core.object import Objects
     from cellprofiler_core.workspace import Workspace
 
-    from nucdl_core.annotate.folder import AnnotationFolder, Saved
-    from nucdl_core.annotate.session import Annotated
+    from nucdl_core.annotate.folder import Saved
     from nucdl_core.arrays import Labels
-    from nucdl_core.config import SegmentConfig
-    from nucdl_core.errors import NucDLError
 
 F_CLASS = "Class"
 F_FINISHED = "Finished"
+FINISHED = "finished"
+"""The engine's word for the state of an image that is finished."""
+NO_WINDOW = (
+    "The window of AnnotateNuclei follows the mouse, and for that needs NucDL in the Python that runs CellProfiler; "
+    "here NucDL is in another one. Annotate with a CellProfiler and NucDL in one environment (docs/installing.md), or "
+    "in another program whose annotations 'nucdl convert' reads. Without a window, this module takes what was saved."
+)
+"""Said where only the engine's answers can be had."""
 MOST_CLASSES = 9
 """As many as there are digits to give them with."""
 
@@ -43,12 +48,16 @@ class Outcome(NamedTuple):
 
     Attributes
     ----------
-    annotated : Annotated
+    labels : int32 array (H, W)
+        1..N without gaps.
+    classes : dict of int to str
+        The class of each nucleus that has one.
     finished : bool
         Whether it has been saved as finished.
     """
 
-    annotated: Annotated
+    labels: Labels
+    classes: Dict[int, str]
     finished: bool
 
 
@@ -79,21 +88,19 @@ def image_name(workspace: Workspace, image: GreyImage, pattern: str) -> str:
     return os.path.splitext(file)[0] or f"image{number:05d}"
 
 
-def load_saved(folder: AnnotationFolder, name: str, image: GreyImage) -> Optional[Saved]:
-    """Load what has been saved of an image; errors name its file."""
+def load_saved(folder: str, names: Sequence[str], name: str, image: GreyImage) -> Optional[Saved]:
+    """Load what has been saved of an image in a folder, with these classes; errors name its file."""
     with naming_the_file(image):
-        return folder.load(name, stored(image))
+        return engine().saved_annotation(folder, names, name, stored(image))
 
 
 def stored(image: GreyImage) -> Any:
     """Return an image as it is saved beside its annotation: with the whole numbers of its file where it has them."""
-    from nucdl_core.annotate.folder import stored_image
-
-    return stored_image(image.pixels, image.source.scale)
+    return engine().stored_image(image.pixels, image.source.scale)
 
 
 def window_data(
-    image: GreyImage, name: str, start: Optional[Objects], saved: Optional[Saved], config: Optional[SegmentConfig]
+    image: GreyImage, name: str, start: Optional[Objects], saved: Optional[Saved], config: Optional[Plain]
 ) -> Plain:
     """Collect what the window needs to know about an image.
 
@@ -105,7 +112,7 @@ def window_data(
     start : Objects or None
         The nuclei to begin with, where none have been saved.
     saved : Saved or None
-    config : SegmentConfig or None
+    config : Plain or None
         How the model looks at the image; None without a model.
 
     Returns
@@ -133,36 +140,29 @@ def window_data(
 
 def _beginning(image: GreyImage, start: Optional[Objects], saved: Optional[Saved]) -> Any:
     if saved is not None:
-        return saved.annotated
+        return saved.annotated.labels, saved.annotated.classes
     if start is None:
         return np.zeros(image.pixels.shape, np.int32), {}
-    from nucdl_core.labels import relabel
-
     with naming_the_file(image):
-        return relabel(labels_without_overlaps(start, "the objects to start with")), {}
+        return engine().relabel(labels_without_overlaps(start, "the objects to start with")), {}
 
 
-def _seen_by_model(image: GreyImage, config: SegmentConfig) -> Plain:
+def _seen_by_model(image: GreyImage, config: Plain) -> Plain:
     """Run the model once: its probability, its nuclei, and its threshold."""
-    from nucdl_core.model.bundle import find_bundle, read_description
-    from nucdl_core.segment import segment_unfiltered
-
     share_cores()
     with naming_the_file(image):
-        found = segment_unfiltered(image.pixels, config, image.mask, tile_progress("Looking at the image"))
-    threshold = config.probability_threshold or read_description(find_bundle(config.model)).decision.foreground
-    return {"probability": found.probability, "nuclei": found.labels, "threshold": float(threshold)}
+        seen = engine().look(image.pixels, config, image.mask, progress=tile_progress("Looking at the image"))
+    return {"probability": seen.probability, "nuclei": seen.nuclei, "threshold": seen.threshold}
 
 
-def no_annotation(folder: Path, name: str, is_draft: bool) -> NucDLError:
+def no_annotation(folder: str, name: str, is_draft: bool) -> Exception:
     """Return the error of an image that is not finished, where no window can be opened."""
-    from nucdl_core.errors import AnnotationError
-
     found = "has only a draft" if is_draft else "has no annotation"
-    return AnnotationError(
+    error: Exception = AnnotationError(
         f"the image {name} {found} in {folder}, and without windows it cannot be annotated; finish it in "
         "CellProfiler's window, or leave it out"
     )
+    return error
 
 
 def answered(answer: Any) -> Outcome:
@@ -182,21 +182,16 @@ def answered(answer: Any) -> Outcome:
     NucDLError
         If the window has failed: CellProfiler sends an empty text then.
     """
-    from nucdl_core.annotate.folder import FINISHED
-    from nucdl_core.annotate.session import Annotated
-    from nucdl_core.errors import NucDLError
-
     if not isinstance(answer, Mapping):
         raise NucDLError("the window of AnnotateNuclei has failed; CellProfiler's log tells why")
     classes = dict(zip((int(number) for number in answer["class_numbers"]), answer["class_names"]))
-    return Outcome(Annotated(answer["labels"].astype(np.int32), classes), answer["state"] == FINISHED)
+    return Outcome(answer["labels"].astype(np.int32), classes, answer["state"] == FINISHED)
 
 
 def measured(outcome: Outcome, names: Sequence[str]) -> Dict[str, Any]:
     """Return the class of each nucleus: its place in the list, from 1, and 0 for none; int32 array (N,)."""
-    labels, classes = outcome.annotated
-    places = np.zeros(int(labels.max(initial=0)), np.int32)
-    for number, name in classes.items():
+    places = np.zeros(int(outcome.labels.max(initial=0)), np.int32)
+    for number, name in outcome.classes.items():
         places[number - 1] = names.index(name) + 1
     return {F_CLASS: places}
 
@@ -209,21 +204,20 @@ def label_sets(labels: Labels) -> LabelSets:
 def set_figure(data: Any, image: GreyImage, outcome: Outcome, names: Sequence[str]) -> None:
     """Leave in a workspace's display data what `draw_figure` needs."""
     data.image = image.pixels
-    data.labels = outcome.annotated.labels
+    data.labels = outcome.labels
     data.statistics = statistics(outcome, names)
     data.warnings = []
 
 
 def statistics(outcome: Outcome, names: Sequence[str]) -> Rows:
     """Sum up an image in the table of the figure."""
-    labels, classes = outcome.annotated
-    given = list(classes.values())
+    given, count = list(outcome.classes.values()), int(outcome.labels.max(initial=0))
     rows = [
-        ["# of nuclei", f"{int(labels.max(initial=0))}"],
+        ["# of nuclei", f"{count}"],
         ["Finished", "yes" if outcome.finished else "no"],
         *([f"# of {name}", f"{given.count(name)}"] for name in names),
     ]
-    return [*rows, ["# without a class", f"{int(labels.max(initial=0)) - len(given)}"]] if names else rows
+    return [*rows, ["# without a class", f"{count - len(given)}"]] if names else rows
 
 
 def draw_figure(figure: Figure, data: Any, name: str, cycle: int) -> None:

@@ -5,12 +5,12 @@ Imported only where a window is opened, since wxPython need not be there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import wx
 from _nucdl_annotate_canvas import Canvas, key_name
 
-from nucdl_core.annotate.folder import DRAFT, FINISHED
+from nucdl_core.annotate.folder import DRAFT, FINISHED, AnnotationFolder
 from nucdl_core.annotate.session import Annotated, AnnotationSession
 from nucdl_core.annotate.suggest import Guide
 from nucdl_core.annotate.view import NO_CLASS, PALETTE
@@ -29,8 +29,6 @@ from nucdl_core.errors import NucDLError
 if TYPE_CHECKING:
     from _nucdl_annotate import Plain
 
-    from nucdl_core.annotate.folder import AnnotationFolder
-
 # Of the screen that the window takes at first.
 _SHARE = 0.92
 _SIDE_WIDTH = 310
@@ -43,15 +41,15 @@ _STATE_OF = {FINISH: FINISHED, KEEP_DRAFT: DRAFT}
 _BUTTONS = ((FINISH, "Finished\nCtrl+Enter"), (KEEP_DRAFT, "Keep as draft\nCtrl+D"), (STOP, "Close\nCtrl+Q"))
 
 
-def annotate_in_window(data: Plain, store: AnnotationFolder, offset: float, title: str) -> Plain:
+def annotate_in_window(data: Plain, place: Tuple[str, List[str]], offset: float, title: str) -> Plain:
     """Show an image in a window until a person closes it.
 
     Parameters
     ----------
     data : Plain
         See `_nucdl_annotate.window_data`.
-    store : AnnotationFolder
-        Where annotations are saved.
+    place : (str, list of str)
+        The folder in which annotations are saved, and the names of the classes.
     offset : float
         Pixels by which suggested contours are moved outwards.
     title : str
@@ -65,6 +63,7 @@ def annotate_in_window(data: Plain, store: AnnotationFolder, offset: float, titl
     """
     guide = Guide(data["image"], data.get("probability"), data.get("nuclei"), data.get("threshold", 0.5))
     classes = dict(zip((int(number) for number in data["class_numbers"]), data["class_names"]))
+    store = AnnotationFolder(*place)
     session = AnnotationSession(data["labels"], guide, classes, store.names, offset)
     with AnnotationWindow(session, store, data, title) as window:
         window.ShowModal()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Tuple
 
 import numpy as np
+from _nucdl_engine import engine
+from _nucdl_errors import ImageError
 from _nucdl_figure import Rows, draw_table
 from _nucdl_images import source_path
 from _nucdl_label_images import numbers_of
@@ -74,8 +76,6 @@ def side_of_objects(workspace: Workspace, name: str) -> Side:
 
 def side_of_label_image(workspace: Workspace, name: str) -> Side:
     """Take one side from a label image that CellProfiler has loaded as an image; raises `ImageError` if it is none."""
-    from nucdl_core.errors import ImageError
-
     image = workspace.image_set.get_image(name)
     try:
         return Side(name, numbers_of(image.pixel_data, image.scale), None)
@@ -102,13 +102,10 @@ def compare_sides(first: Side, second: Side, threshold: float) -> Comparison:
     ImageError
         If the sides differ in size.
     """
-    from nucdl_core.errors import ImageError
-    from nucdl_core.scores.compare import compare
-
     if first.labels.shape != second.labels.shape:
         sizes = " and ".join(f"{side.name} has {' x '.join(map(str, side.labels.shape))}" for side in (first, second))
         raise ImageError(f"{sizes} pixels (height x width); compare nuclei of one image, cropped in the same way")
-    return compare(first.labels, second.labels, threshold)
+    return engine().compare(first.labels, second.labels, threshold)
 
 
 def image_features(against_truth: bool) -> Dict[str, str]:
@@ -133,14 +130,11 @@ def object_features(position: int) -> Dict[str, str]:
 
 def object_values(position: int, errors: ObjectErrors) -> Dict[str, AnyArray]:
     """Return the values of each measurement of the first (0) or second (1) set: arrays (N,), int32 but for the IoU."""
-    from nucdl_core.scores.object_errors import ErrorClass
-
-    matched = errors.error == ErrorClass.MATCHED
     integers: Dict[str, AnyArray] = {
         "Partner": errors.partner,
         "ErrorClass": errors.error,
-        "Matched": matched,
-        UNMATCHED[position]: ~matched & (errors.error != ErrorClass.NONE),
+        "Matched": errors.matched,
+        UNMATCHED[position]: errors.unmatched,
         "Merged": errors.merged,
         "Split": errors.split,
     }
@@ -149,13 +143,10 @@ def object_values(position: int, errors: ObjectErrors) -> Dict[str, AnyArray]:
 
 def set_figure(data: Any, sides: Tuple[Side, Side], comparison: Comparison, threshold: float) -> None:
     """Leave in a workspace's display data what `draw_figure` needs."""
-    from nucdl_core.reports.overlay import error_map, error_overlay
-
     first, second = sides
-    errors = comparison.truth, comparison.prediction
-    data.outlines = error_overlay(background(first, second), first.labels, second.labels, errors)
-    data.first = error_map(first.labels, comparison.truth)
-    data.second = error_map(second.labels, comparison.prediction)
+    drawn = engine().error_pictures(background(first, second), first.labels, second.labels, comparison)
+    data.outlines, data.first, data.second = drawn.outlines, drawn.first, drawn.second
+    data.colours = engine().error_colours()
     data.statistics = statistics((first.name, second.name), comparison, threshold)
 
 
@@ -199,14 +190,12 @@ def draw_figure(figure: Figure, data: Any, names: Tuple[str, str], cycle: int) -
     """
     from matplotlib.patches import Patch
 
-    from nucdl_core.scores.object_errors import COLOURS
-
     figure.set_subplots((2, 2))
     # CellProfiler takes every number above 1 for white.
     outlines, first, second = (picture / np.float32(255) for picture in (data.outlines, data.first, data.second))
     axes = figure.subplot_imshow_color(0, 0, outlines, f"Outlines, cycle #{cycle}")
     figure.subplot_imshow_color(1, 0, first, f"{names[0]} (A)", sharexy=axes)
     figure.subplot_imshow_color(0, 1, second, f"{names[1]} (B)", sharexy=axes)
-    legend = [Patch(color=np.divide(colour, 255), label=kind.name.lower()) for kind, colour in COLOURS.items()]
+    legend = [Patch(color=np.divide(colour, 255), label=name) for name, colour in data.colours]
     axes.legend(handles=legend, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=3, fontsize="small")
     draw_table(figure, data.statistics)

@@ -1,7 +1,8 @@
-"""Whether the engine can be used in this Python, and what it offers.
+"""The engine as the modules know it: in this Python where it can be imported, otherwise in a process of its own.
 
-CellProfiler hides a module whose file cannot be imported, and tells nobody. So the files of the plugin folder import
-neither the engine nor torch at their top, and `engine_problem` says in words what is missing.
+Every question goes through `engine`, and both ways answer the same. CellProfiler hides a module whose file cannot be
+imported, and tells nobody. So the files of the plugin folder import neither the engine nor torch at their top, and
+`engine_problem` says in words what is missing.
 """
 
 from __future__ import annotations
@@ -9,45 +10,107 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
-from typing import Any, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Tuple, cast
+
+from _nucdl_errors import NucDLError
+from _nucdl_places import engine_elsewhere, named_by_variable
+from _nucdl_remote import RemoteEngine
+
+if TYPE_CHECKING:
+    from nucdl_core.worker.service import EngineService
 
 FALLBACK_MODEL = "nuclei_unet"
 """The model that a module offers while the engine, which knows the bundled models, is missing."""
 
 
-@functools.lru_cache(maxsize=1)
-def engine_problem() -> Optional[str]:
-    """Say why the engine cannot be used in this Python, or None where it can.
+class FoundEngine(NamedTuple):
+    """What `find_engine` has found.
 
-    CellProfiler asks at every key press: torch is looked for but not imported, and the answer is kept.
+    Attributes
+    ----------
+    service : EngineService or None
+        None where there is no engine.
+    is_here : bool
+        Whether it is in this Python.
+    problem : str or None
+        Why there is none.
     """
+
+    service: Optional[EngineService]
+    is_here: bool = False
+    problem: Optional[str] = None
+
+
+@functools.lru_cache(maxsize=1)
+def find_engine() -> FoundEngine:
+    """Find the engine, once: the one that a person names, then the one in this Python, then those elsewhere.
+
+    One in another environment is started and tried. torch is looked for here, but not imported.
+    """
+    problem = None
     try:
-        import nucdl_core.config
-        import nucdl_core.model.bundle
-        import nucdl_core.steps.filters  # noqa: F401
+        place = named_by_variable()
+        if place is None:
+            problem = _problem_here()
+            if problem is None:
+                from nucdl_core.worker.service import EngineService
+
+                return FoundEngine(EngineService(), is_here=True)
+            place = engine_elsewhere()
+        if place is None:
+            return FoundEngine(None, problem=_install_hint(problem))
+        service = cast("EngineService", RemoteEngine(place))
+        service.offered_models()
+        return FoundEngine(service)
+    except NucDLError as error:
+        return FoundEngine(None, problem=str(error))
+
+
+def _problem_here() -> Optional[str]:
+    try:
+        import nucdl_core.worker.service  # noqa: F401
 
         missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
     except ImportError as error:
-        return _install_hint(str(error))
-    return _install_hint(f"No module named {missing[0]!r}") if missing else None
+        return str(error)
+    return f"No module named {missing[0]!r}" if missing else None
 
 
-def _install_hint(problem: str) -> str:
+def _install_hint(problem: Optional[str]) -> str:
     return (
-        f"NucDL's engine does not work in the Python that runs CellProfiler ({problem}). Install it there with "
-        f"'{sys.executable} -m pip install FOLDER_OF_NUCDL' and start CellProfiler again."
+        f"NucDL's engine does not work in the Python that runs CellProfiler ({problem}), and no other was found. "
+        "Install it in an environment of its own ('pipx install nucdl', then 'nucdl plugins install FOLDER'), or here "
+        f"with '{sys.executable} -m pip install FOLDER_OF_NUCDL', and start CellProfiler again."
     )
 
 
-def offered_models() -> Tuple[str, ...]:
-    """Name the models that can be used, the default one first, then bundled and own ones; see `model.listing`."""
-    if engine_problem() is not None:
-        return (FALLBACK_MODEL,)
-    from nucdl_core.config import DEFAULT_MODEL
-    from nucdl_core.model.listing import list_models
+def engine_problem() -> Optional[str]:
+    """Say why there is no engine, or None where there is one; CellProfiler asks at every key press."""
+    return find_engine().problem
 
-    usable = [model.name for model in list_models() if model.problem is None]
-    return tuple(dict.fromkeys((DEFAULT_MODEL, *usable)))
+
+def engine_is_here() -> bool:
+    """Tell whether the engine is in this Python, so that more of it than its answers can be used."""
+    return find_engine().is_here
+
+
+def engine() -> EngineService:
+    """Return the engine.
+
+    Raises
+    ------
+    NucDLError
+        If there is none.
+    """
+    found = find_engine()
+    if found.service is None:
+        raise NucDLError(found.problem)
+    return found.service
+
+
+def offered_models() -> Tuple[str, ...]:
+    """Name the models that can be used, the default one first, then bundled and own ones."""
+    return (FALLBACK_MODEL,) if engine_problem() is not None else tuple(engine().offered_models())
 
 
 def preset_values(name: str) -> Dict[str, Any]:
@@ -63,42 +126,9 @@ def preset_values(name: str) -> Dict[str, Any]:
     dict of str to any
         Empty for an unknown preset, and while the engine is missing.
     """
-    if engine_problem() is not None:
-        return {}
-    from nucdl_core.config import PRESETS
-
-    return PRESETS.get(name, {})
+    return {} if engine_problem() is not None else _preset_values(name)
 
 
-def check_model_and_device(model: str, device: str) -> None:
-    """Check that a model is unaltered and a device is there, before the first image needs them.
-
-    torch is imported only where a GPU is asked for, or where the model relies on another one: then both are loaded.
-
-    Parameters
-    ----------
-    model : str
-        Name or folder, as of the engine's `find_bundle`.
-    device : str
-        "auto", "cpu" or "cuda".
-
-    Raises
-    ------
-    BundleError
-        If the model, or the one that it relies on, is missing, damaged, altered or not understood.
-    DeviceError
-        If there is no such device.
-    """
-    from nucdl_core.model.bundle import find_bundle, read_bundle
-
-    bundle = read_bundle(find_bundle(model))
-    relies_on_another = bundle.description.companion is not None
-    if device != "cuda" and not relies_on_another:
-        return
-    from nucdl_core.model.device import resolve_device
-
-    found = resolve_device(device)
-    if relies_on_another:
-        from nucdl_core.model.loading import load_model
-
-        load_model(bundle.folder, found)
+@functools.cache
+def _preset_values(name: str) -> Dict[str, Any]:
+    return engine().preset_values(name)

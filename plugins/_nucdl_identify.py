@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, Mapping
 
 import numpy as np
+from _nucdl_engine import engine
 from _nucdl_figure import Rows, draw_nuclei
 from _nucdl_images import GreyImage, naming_the_file
 from _nucdl_measurements import F_AGREEMENT
-from _nucdl_objects import LabelSets
+from _nucdl_objects import LabelSets, only
 from _nucdl_progress import tile_progress
 from _nucdl_workers import share_cores
 from cellprofiler_core.image import Image
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from cellprofiler.gui.figure import Figure
     from cellprofiler_core.workspace import Workspace
 
-    from nucdl_core.config import SegmentConfig
     from nucdl_core.model.doubt import Doubt
     from nucdl_core.steps.filters import FilteredNuclei
 
@@ -34,13 +34,14 @@ F_DOUBT = "Doubt"
 F_DOUBT_REASON = "DoubtReason"
 
 
-def find_nuclei(image: GreyImage, config: SegmentConfig) -> FilteredNuclei:
+def find_nuclei(image: GreyImage, config: Mapping[str, Any]) -> FilteredNuclei:
     """Run the engine on an image.
 
     Parameters
     ----------
     image : GreyImage
-    config : SegmentConfig
+    config : mapping of str to any
+        Values of the engine's configuration.
 
     Returns
     -------
@@ -54,13 +55,9 @@ def find_nuclei(image: GreyImage, config: SegmentConfig) -> FilteredNuclei:
     BundleError, DeviceError, OutOfMemoryError
         If the model, the device or its memory cannot.
     """
-    from nucdl_core.segment import segment_unfiltered
-    from nucdl_core.steps.filters import filter_nuclei
-
     share_cores()
     with naming_the_file(image):
-        found = segment_unfiltered(image.pixels, config, image.mask, tile_progress("Finding nuclei"))
-        return filter_nuclei(found, config, image.mask)
+        return engine().find_nuclei(image.pixels, config, image.mask, progress=tile_progress("Finding nuclei"))
 
 
 def label_sets(nuclei: FilteredNuclei) -> LabelSets:
@@ -92,15 +89,13 @@ def set_figure(data: Any, image: GreyImage, nuclei: FilteredNuclei) -> None:
     """Leave in a workspace's display data what `draw_figure` needs."""
     data.image = image.pixels
     data.labels = nuclei.segmentation.labels
-    data.inside_excluded = nuclei.inside_excluded
-    data.border_excluded = nuclei.border_excluded
+    data.inside_excluded = only(nuclei.unedited, nuclei.discarded_inside)
+    data.border_excluded = only(nuclei.unedited, nuclei.at_border)
     data.statistics = statistics(nuclei)
 
 
 def statistics(nuclei: FilteredNuclei) -> Rows:
     """Sum up an image in the table of the figure."""
-    from nucdl_core.labels import equivalent_diameters
-
     found = nuclei.segmentation
     of_wrong_size = (nuclei.too_small | nuclei.too_large) & ~nuclei.at_border
     rows = [
@@ -113,7 +108,7 @@ def statistics(nuclei: FilteredNuclei) -> Rows:
     if not np.isnan(found.diameter):
         rows.append(["Typical diameter", f"{found.diameter:.1f} pixels"])
     if found.count:
-        low, median, high = np.percentile(equivalent_diameters(found.labels), (10, 50, 90))
+        low, median, high = np.percentile(engine().equivalent_diameters(found.labels), (10, 50, 90))
         rows += [
             ["10th pctile diameter", f"{low:.1f} pixels"],
             ["Median diameter", f"{median:.1f} pixels"],

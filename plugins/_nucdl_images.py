@@ -7,6 +7,8 @@ import os
 from typing import TYPE_CHECKING, Iterator, NamedTuple, Optional
 
 import numpy as np
+from _nucdl_engine import engine
+from _nucdl_errors import ImageError
 
 if TYPE_CHECKING:
     from cellprofiler_core.image import Image
@@ -48,12 +50,9 @@ def naming_the_file(image: GreyImage) -> Iterator[None]:
     ImageError
         If the image's file is cut off, if the image is a single row or column of pixels, or if the engine raises one.
     """
-    from nucdl_core.errors import ImageError
-    from nucdl_core.files.truncation import check_source
-
     path = source_path(image.source)
     try:
-        check_source(path)
+        engine().check_source(path)
         if min(image.pixels.shape) < 2:
             # CellProfiler fails on such objects with an error that nobody understands.
             height, width = image.pixels.shape

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional
 
 import numpy as np
+from _nucdl_engine import engine
+from _nucdl_errors import ImageError
 
 if TYPE_CHECKING:
     from nucdl_core.arrays import AnyArray, Labels
@@ -41,13 +43,10 @@ def numbers_of(pixels: AnyArray, scale: Optional[float]) -> Labels:
     ImageError
         If the image is no label image, or was loaded in a way that loses its numbers.
     """
-    from nucdl_core.errors import ImageError
-    from nucdl_core.labels import as_labels
-
     if pixels.ndim != 2:
         raise ImageError("it is a color image, with several numbers per pixel; load a label image in grayscale")
     if pixels.dtype.kind in "ui":
-        return as_labels(pixels)
+        return engine().as_labels(pixels)
     if pixels.dtype.kind == "b":
         raise ImageError("it was loaded as a binary mask, which has no numbers; load it as objects or in grayscale")
     numbers = pixels.astype(np.float64) * (scale or 1)
@@ -57,23 +56,20 @@ def numbers_of(pixels: AnyArray, scale: Optional[float]) -> Labels:
             "its pixels do not give whole numbers, as those of a label image do; load it with its intensities rescaled "
             "by the image's metadata, or as objects"
         )
-    labels = as_labels(whole.astype(np.int64))
+    labels = engine().as_labels(whole.astype(np.int64))
     _refuse_other_images(labels)
     return labels
 
 
 def _refuse_other_images(labels: Labels) -> None:
     """Raise an `ImageError` if the numbers are whole, but cannot be those of nuclei."""
-    from nucdl_core.errors import ImageError
-    from nucdl_core.labels import contact_share
-
     if labels.size and labels.min() > 0:
         # So it is with signed integers whose intensities are not rescaled: 0 becomes the middle of their range.
         raise ImageError(
             f"no pixel is background (0), the lowest number is {labels.min()}; load it with its intensities rescaled "
             "by the image's metadata, or as objects"
         )
-    if contact_share(labels) > HIGHEST_CONTACT_SHARE:
+    if engine().contact_share(labels) > HIGHEST_CONTACT_SHARE:
         raise ImageError(
             "most neighboring pixels differ, this seems to be an image of intensities; give a label image, in which "
             "all pixels of a nucleus have its number and the background is 0"

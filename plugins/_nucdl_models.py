@@ -6,6 +6,7 @@ import html
 from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
 import _nucdl_engine as engine
+from _nucdl_errors import NucDLError
 from _nucdl_markdown import to_html
 from cellprofiler_core.setting.choice import Choice
 
@@ -42,15 +43,9 @@ def card_html(model: str) -> str:
     problem = engine.engine_problem()
     if problem is not None:
         return f"<p>{html.escape(problem)}</p>"
-    from nucdl_core.errors import NucDLError
-    from nucdl_core.model.bundle import find_bundle, read_card, read_description
-    from nucdl_core.model.fitness import describe_made_for
-
     try:
-        folder = find_bundle(model)
-        made_for, card = read_description(folder).made_for, to_html(read_card(folder))
-        kind = "It does not say what images it was made for." if made_for is None else describe_made_for(made_for)
-        return f"<p><i>{html.escape(str(folder))}</i></p><p>{html.escape(kind)}</p>{card}"
+        card = engine.engine().card(model)
+        return f"<p><i>{html.escape(card.folder)}</i></p><p>{html.escape(card.made_for)}</p>{to_html(card.text)}"
     except NucDLError as error:
         return f"<p>{html.escape(str(error))}</p>"
 
@@ -86,21 +81,13 @@ def warnings_about(image: GreyImage, model: str, diameter: float, polarity: str)
     -------
     list of str
     """
-    from nucdl_core.model.bundle import find_bundle, read_description
-    from nucdl_core.model.fitness import ImageTraits, misfits
-    from nucdl_core.steps.polarity import looks_dark_on_bright
-
-    traits = ImageTraits(diameter, bits_of_scale(image.source.scale), looks_dark_on_bright(image.pixels, image.mask))
-    return list(misfits(read_description(find_bundle(model)).made_for, traits, polarity).values())
+    bits = bits_of_scale(image.source.scale)
+    return engine.engine().warnings_about(image.pixels, image.mask, bits, model, (diameter, polarity))
 
 
 def doubt_about(image: GreyImage, labels: Labels, diameter: float, model: str) -> Doubt:
     """Say how far an image cannot be trusted, by all nuclei that were found (H, W); see the engine's `doubt_about`."""
-    from nucdl_core.model import doubt
-    from nucdl_core.model.bundle import find_bundle, read_description
-
-    made_for = read_description(find_bundle(model)).made_for
-    return doubt.doubt_about(image.pixels, labels, diameter, made_for, image.mask)
+    return engine.engine().doubt_about(image.pixels, labels, diameter, model, image.mask)
 
 
 def bits_of_scale(scale: Any) -> Optional[int]:

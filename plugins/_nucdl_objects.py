@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from _nucdl_engine import engine
+from _nucdl_errors import ImageError
 from cellprofiler_core.object import Objects
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from cellprofiler_core.image import Image
     from cellprofiler_core.workspace import Workspace
 
-    from nucdl_core.arrays import Labels
+    from nucdl_core.arrays import Labels, Mask
 
 
 class LabelSets(NamedTuple):
@@ -38,9 +40,14 @@ class Nuclei(Objects):
 
     def center_of_mass(self) -> NDArray[np.float64]:
         """Return the (row, col) of each object in pixels, as CellProfiler's own method does: float64 array (N, 2)."""
-        from nucdl_core.labels import centroids
+        return engine().centroids(self.segmented)
 
-        return centroids(self.segmented)
+
+def only(labels: Labels, kept: Mask) -> Labels:
+    """Return the objects of (H, W) for which `kept`, bool (N,), is true, in their numbers."""
+    numbers = np.arange(len(kept) + 1, dtype=np.int32)
+    numbers[1:][~kept] = 0
+    return numbers[labels]
 
 
 def add_objects(workspace: Workspace, name: str, image: Image, sets: LabelSets) -> None:
@@ -84,8 +91,6 @@ def labels_without_overlaps(objects: Objects, name: str) -> Labels:
     ImageError
         If objects overlap.
     """
-    from nucdl_core.errors import ImageError
-
     planes = objects.get_labels()
     if len(planes) > 1:
         raise ImageError(f"{name} overlap; select objects that do not, or separate them with another module first")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def tile_progress(doing: str) -> TileProgress:
     """Return a function for the engine to call after each tile of a large image.
 
-    It writes into the log, and into the status line of CellProfiler's window where the window itself computes: in test
-    mode. Otherwise worker processes compute, from whose threads CellProfiler takes no reports; what they log appears in
-    the log of the window's process.
+    It writes into the status line of CellProfiler's window where the window itself computes: in test mode. Otherwise
+    worker processes compute, from whose threads CellProfiler takes no reports; what the engine logs by itself appears
+    in the log of the window's process.
 
     Parameters
     ----------
@@ -28,12 +28,8 @@ def tile_progress(doing: str) -> TileProgress:
     callable
         Takes the number of tiles that are done and the number of all.
     """
-    from nucdl_core.progress import LoggedProgress
-
-    logged = LoggedProgress()
 
     def tell(done: int, count: int) -> None:
-        logged(done, count)
         if threading.current_thread() is threading.main_thread():
             if done == 1:
                 report_progress("NucDL", 0, doing)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Tuple
 
 import numpy as np
+from _nucdl_engine import engine
 from _nucdl_figure import Rows, draw_nuclei
 from _nucdl_images import GreyImage, naming_the_file
 from _nucdl_measurements import F_AGREEMENT
@@ -21,14 +22,13 @@ if TYPE_CHECKING:
 
     from nucdl_core.arrays import Floats, Labels
     from nucdl_core.refine import Refined
-    from nucdl_core.steps.contours import RefineConfig
 
 F_CONTOUR_SHIFT = "ContourShift"
 F_PROBABILITY_MEAN = "ProbabilityMean"
 FEATURES = (F_AGREEMENT, F_CONTOUR_SHIFT, F_PROBABILITY_MEAN)
 
 
-def refine_objects(image: GreyImage, objects: Objects, config: RefineConfig) -> Refined:
+def refine_objects(image: GreyImage, objects: Objects, config: Mapping[str, Any]) -> Refined:
     """Run the engine on CellProfiler's objects and their image.
 
     Parameters
@@ -36,7 +36,8 @@ def refine_objects(image: GreyImage, objects: Objects, config: RefineConfig) -> 
     image : GreyImage
     objects : Objects
         Of the same size in pixels, without overlaps.
-    config : RefineConfig
+    config : mapping of str to any
+        Values of the engine's configuration.
 
     Returns
     -------
@@ -49,21 +50,18 @@ def refine_objects(image: GreyImage, objects: Objects, config: RefineConfig) -> 
     BundleError, DeviceError, OutOfMemoryError
         If the model, the device or its memory cannot.
     """
-    from nucdl_core.refine import refine
-
     share_cores()
     with naming_the_file(image):
         given = labels_without_overlaps(objects, "the objects")
-        return refine(image.pixels, given, config, image.mask, tile_progress("Refining nuclei"))
+        progress = tile_progress("Refining nuclei")
+        return engine().refine_objects(image.pixels, given, config, image.mask, progress=progress)
 
 
 def label_sets(given: Objects, refined: Refined) -> LabelSets:
     """Return the three label images of refined nuclei: what was discarded beside the given objects stays discarded."""
-    from nucdl_core.labels import relabel
-
     labels = refined.labels
     discarded = (given.unedited_segmented > 0) & (given.segmented == 0) & (labels == 0)
-    others = relabel(np.where(discarded, given.unedited_segmented, 0))
+    others = engine().relabel(np.where(discarded, given.unedited_segmented, 0))
     unedited = np.where(discarded, refined.count + others, labels)
     small_removed = np.where((given.small_removed_segmented > 0) | (labels > 0), unedited, 0)
     return LabelSets(labels, unedited, small_removed)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, List, Mapping, Optional, Tuple
 
 import _nucdl_engine as engine
+from _nucdl_errors import NucDLError
 from _nucdl_models import MODEL_FOLDER, ModelChoice, card_html, show_card
 from cellprofiler_core.module import Module
 from cellprofiler_core.setting import ValidationError
@@ -122,9 +122,12 @@ class UsesEngine(Module):
 class UsesModel(UsesEngine):
     """A module that runs a model.
 
-    It says with `config_class` what the engine is configured by, and with `config_values` which setting answers for
+    It says with `config_kind` what the engine is configured for, and with `config_values` which setting answers for
     which of its values.
     """
+
+    config_kind: ClassVar[str] = "segment"
+    """As the engine's `EngineService` calls it: "segment" or "refine"."""
 
     needs_maps: ClassVar[bool] = False
     """Whether the module can only use models that give probability maps."""
@@ -232,10 +235,6 @@ them.""",
         """Return the setting of the model: without the engine there is none."""
         return self.model
 
-    @abstractmethod
-    def config_class(self) -> Type[Any]:
-        """Return the engine's configuration class."""
-
     def config_values(self) -> ConfigValues:
         """List which setting answers for which values of the engine's configuration."""
         return [
@@ -244,10 +243,9 @@ them.""",
             (self.device, {"device": engine_word(self.device, DEVICES)}),
         ]
 
-    def config(self) -> Any:
-        """Make the engine's configuration from the settings; raises `ConfigError` for an impossible value."""
-        values = {key: value for _, part in self.config_values() for key, value in part.items()}
-        return self.config_class()(**values)
+    def config(self) -> Dict[str, Any]:
+        """Return the values of the engine's configuration; the engine refuses impossible ones."""
+        return {key: value for _, part in self.config_values() for key, value in part.items()}
 
     def validate_module(self, pipeline: Pipeline) -> None:
         """Raise a `ValidationError` at the setting that is wrong.
@@ -255,19 +253,13 @@ them.""",
         CellProfiler asks at every key press: neither torch nor the weights of the model are loaded here.
         """
         super().validate_module(pipeline)
-        from nucdl_core.errors import ConfigError, NucDLError
-        from nucdl_core.model.bundle import find_bundle, read_description
-        from nucdl_core.model.registry import require_maps
-
-        for setting, values in self.config_values():
-            try:
-                self.config_class()(**values)
-            except ConfigError as error:
-                raise ValidationError(str(error), setting) from error
+        parts = self.config_values()
+        problems = engine.engine().settings_problems(self.config_kind, [values for _, values in parts])
+        for (setting, _), problem in zip(parts, problems):
+            if problem is not None:
+                raise ValidationError(problem, setting)
         try:
-            description = read_description(find_bundle(self.model_name()))
-            if self.needs_maps:
-                require_maps(description)
+            engine.engine().check_description(self.model_name(), self.needs_maps)
         except NucDLError as error:
             raise ValidationError(str(error), self.shown_model_setting()) from error
 
@@ -285,7 +277,7 @@ them.""",
         """
         super().prepare_run(workspace)
         config = self.config()
-        engine.check_model_and_device(config.model, config.device)
+        engine.engine().check_model_and_device(config["model"], config["device"])
         return True
 
     def prepare_to_create_batch(self, workspace: Workspace, fn_alter_path: Callable[..., str]) -> bool:

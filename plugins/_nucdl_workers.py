@@ -8,6 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from _nucdl_engine import engine
+
 if TYPE_CHECKING:
     from psutil import Process
 
@@ -26,12 +28,9 @@ def share_cores() -> None:
     """
     if WORKER_ARGUMENT not in sys.argv:
         return
-    import torch
-
     workers = count_workers()
     share = max(1, (os.cpu_count() or 1) // workers)
-    if share < torch.get_num_threads():
-        torch.set_num_threads(share)
+    if engine().limit_threads(share):
         LOGGER.info("%d workers share the processor: the network uses %d threads in this one", workers, share)
 
 

@@ -90,9 +90,11 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, List, Type
+from typing import TYPE_CHECKING, Callable, List
 
 import _nucdl_annotate as annotating
+import _nucdl_engine as engine
+from _nucdl_errors import AnnotationError
 from _nucdl_images import GreyImage, grey_image
 from _nucdl_measurements import Features, HasOwnMeasurements
 from _nucdl_models import MODEL_FOLDER
@@ -109,9 +111,6 @@ if TYPE_CHECKING:
     from cellprofiler.gui.figure import Figure
     from cellprofiler_core.pipeline import Pipeline
     from cellprofiler_core.workspace import Workspace
-
-    from nucdl_core.annotate.folder import AnnotationFolder
-    from nucdl_core.config import SegmentConfig
 
 
 class AnnotateNuclei(UsesModel, HasOwnMeasurements, ImageSegmentation):
@@ -216,24 +215,13 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
         shown = [setting for setting in self.settings() if not hidden.get(setting.key(), False)]
         return self.with_card_button(shown) if with_model else shown
 
-    def config_class(self) -> Type[SegmentConfig]:
-        """Return the engine's configuration class."""
-        from nucdl_core.config import SegmentConfig
-
-        return SegmentConfig
-
     def class_names(self) -> List[str]:
         """Return the names of the classes."""
         return annotating.class_names(self.classes.value)
 
-    def annotations(self) -> AnnotationFolder:
-        """Return the folder of annotations."""
-        from nucdl_core.annotate.folder import AnnotationFolder
-
-        return AnnotationFolder(self.folder.get_absolute_path(), self.class_names())
-
     def validate_module(self, pipeline: Pipeline) -> None:
         """Raise a `ValidationError` at the setting that is wrong; CellProfiler asks at every key press."""
+        self.refuse_window_without_engine()
         if self.wants_model.value:
             super().validate_module(pipeline)
         else:
@@ -246,12 +234,15 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
         self.refuse_class_names()
         self.refuse_same_files(pipeline)
 
+    def refuse_window_without_engine(self) -> None:
+        """Raise a `ValidationError` if a window would be opened, but the engine is in another Python."""
+        if engine.engine_problem() is None and not engine.engine_is_here() and not get_headless():
+            raise ValidationError(annotating.NO_WINDOW, self.setting_of_problems())
+
     def refuse_class_names(self) -> None:
         """Raise a `ValidationError` if the names of the classes cannot be saved."""
-        from nucdl_core.errors import AnnotationError
-
         try:
-            self.annotations()
+            engine.engine().check_class_names(self.class_names())
         except AnnotationError as error:
             raise ValidationError(str(error), self.classes) from error
 
@@ -267,12 +258,10 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
 
     def refuse_offset(self) -> None:
         """Raise a `ValidationError` if contours cannot be moved so far."""
-        from nucdl_core.errors import ConfigError
-
-        try:
-            self.config_class()(contour_offset=self.contour_offset.value)
-        except ConfigError as error:
-            raise ValidationError(str(error), self.contour_offset) from error
+        values = {"contour_offset": self.contour_offset.value}
+        (problem,) = engine.engine().settings_problems(self.config_kind, [values])
+        if problem is not None:
+            raise ValidationError(problem, self.contour_offset)
 
     def prepare_run(self, workspace: Workspace) -> bool:
         """Refuse a run that cannot succeed before its first image; the model is looked at only if windows open."""
@@ -289,7 +278,7 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
         """Let a person annotate one image, or take what has been saved; store objects and measurements."""
         image, name = grey_image(workspace, self.x_name.value), self.y_name.value
         outcome, classes = self.annotate(workspace, image), self.class_names()
-        add_objects(workspace, name, image.source, annotating.label_sets(outcome.annotated.labels))
+        add_objects(workspace, name, image.source, annotating.label_sets(outcome.labels))
         self.add_measurements(workspace)
         self.add_own_measurements(workspace, name, annotating.measured(outcome, classes))
         self.add_own_measurements(workspace, IMAGE, {annotating.F_FINISHED: int(outcome.finished)})
@@ -298,17 +287,15 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
 
     def annotate(self, workspace: Workspace, image: GreyImage) -> annotating.Outcome:
         """Return the annotation of an image: from the folder, or from the window."""
-        from nucdl_core.annotate.folder import FINISHED
-
-        name = annotating.image_name(workspace, image, self.file_name.value)
-        saved = annotating.load_saved(self.annotations(), name, image)
-        finished = saved is not None and saved.state == FINISHED
+        name, folder = annotating.image_name(workspace, image, self.file_name.value), self.folder.get_absolute_path()
+        saved = annotating.load_saved(folder, self.class_names(), name, image)
+        finished = saved is not None and saved.state == annotating.FINISHED
         in_window = workspace.interaction_handler is not None or not get_headless()
         opens_again = self.shows_finished.value or workspace.pipeline.test_mode
         if saved is not None and finished and not (in_window and opens_again):
-            return annotating.Outcome(saved.annotated, True)
+            return annotating.Outcome(saved.annotated.labels, saved.annotated.classes, True)
         if not in_window:
-            raise annotating.no_annotation(self.annotations().folder, name, is_draft=saved is not None)
+            raise annotating.no_annotation(folder, name, is_draft=saved is not None)
         start = workspace.object_set.get_objects(self.start_name.value) if self.wants_start.value else None
         config = self.config() if self.wants_model.value else None
         data = annotating.window_data(image, name, start, saved, config)
@@ -323,7 +310,8 @@ Select "*No*" to let a run pass over images that have been saved as finished, an
         from _nucdl_annotate_window import annotate_in_window
 
         title = f"{self.module_name} #{self.module_num}, image {image_number}: {data['name']}"
-        return annotate_in_window(data, self.annotations(), self.contour_offset.value, title)
+        place = self.folder.get_absolute_path(), self.class_names()
+        return annotate_in_window(data, place, self.contour_offset.value, title)
 
     def display(self, workspace: Workspace, figure: Figure) -> None:
         """Draw the annotated nuclei of one image."""

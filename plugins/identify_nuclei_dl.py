@@ -153,7 +153,7 @@ References
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, ClassVar, Dict, List, Type
+from typing import TYPE_CHECKING, ClassVar, Dict, List
 
 import _nucdl_identify as identifying
 from _nucdl_engine import preset_values
@@ -173,8 +173,6 @@ if TYPE_CHECKING:
     from cellprofiler.gui.figure import Figure
     from cellprofiler_core.pipeline import Pipeline
     from cellprofiler_core.workspace import Workspace
-
-    from nucdl_core.config import SegmentConfig
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -392,12 +390,6 @@ on your images.""",
             values.append((self.threshold, {"probability_threshold": self.threshold.value}))
         return values
 
-    def config_class(self) -> Type[SegmentConfig]:
-        """Return the engine's configuration class."""
-        from nucdl_core.config import SegmentConfig
-
-        return SegmentConfig
-
     def run(self, workspace: Workspace) -> None:
         """Find the nuclei of one image; store objects, measurements and the probability image."""
         image, name = grey_image(workspace, self.x_name.value), self.y_name.value
@@ -414,7 +406,7 @@ on your images.""",
             identifying.add_probability_image(workspace, self.probability_name.value, image.source, nuclei)
         if self.show_window:
             identifying.set_figure(workspace.display_data, image, nuclei)
-            misfits = warnings_about(image, self.model_name(), diameter, self.config().polarity)
+            misfits = warnings_about(image, self.model_name(), diameter, self.config()["polarity"])
             workspace.display_data.warnings = [*misfits, *doubt.warnings]
 
     def display(self, workspace: Workspace, figure: Figure) -> None:

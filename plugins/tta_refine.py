@@ -119,7 +119,7 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Dict, List, Type
+from typing import TYPE_CHECKING, ClassVar, Dict, List
 
 import _nucdl_refine as refining
 from _nucdl_images import grey_image
@@ -137,8 +137,6 @@ if TYPE_CHECKING:
     from cellprofiler.gui.figure import Figure
     from cellprofiler_core.workspace import Workspace
 
-    from nucdl_core.steps.contours import RefineConfig
-
 ONE, FOUR, EIGHT = VIEWS
 
 
@@ -147,6 +145,7 @@ class TTARefine(UsesModel, HasOwnMeasurements, ObjectProcessing):
     category = "Object Processing"
     variable_revision_number = 2
     added_settings: ClassVar[Dict[int, List[str]]] = {1: ["Brighter"]}
+    config_kind = "refine"
     needs_maps = True
 
     def create_settings(self) -> None:
@@ -237,12 +236,6 @@ come back in this way.""",
         hidden = [] if self.model.value == MODEL_FOLDER else [self.model_folder.key()]
         return self.with_card_button([setting for setting in self.settings() if setting.key() not in hidden])
 
-    def config_class(self) -> Type[RefineConfig]:
-        """Return the engine's configuration class."""
-        from nucdl_core.steps.contours import RefineConfig
-
-        return RefineConfig
-
     def config_values(self) -> ConfigValues:
         """List which setting answers for which values of the engine's configuration."""
         return [
@@ -268,7 +261,7 @@ come back in this way.""",
         if self.show_window:
             refining.set_figure(workspace.display_data, image, given.segmented, refined)
             workspace.display_data.warnings = warnings_about(
-                image, self.model_name(), refined.median_diameter, self.config().polarity
+                image, self.model_name(), refined.median_diameter, self.config()["polarity"]
             )
 
     def display(self, workspace: Workspace, figure: Figure) -> None:

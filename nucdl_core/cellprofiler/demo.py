@@ -26,6 +26,7 @@ from nucdl_core.cellprofiler.headless import (
     execution_seconds,
     run_cellprofiler,
 )
+from nucdl_core.cellprofiler.supplied import supplied_folder
 from nucdl_core.config import require
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.folders import image_files
@@ -35,7 +36,6 @@ from nucdl_core.progress import ModuleProgress
 from nucdl_core.reports.folders import evaluate_folders
 from nucdl_core.simulate.plate import simulate_plate
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO_MARKER = "demo.json"
 PLATE_FOLDER = "plate"
 COMPARISON = "comparison.csv"
@@ -68,8 +68,8 @@ class DemoConfig:
         Height and width of a simulated field in pixels.
     seed : int
         The same seed gives the same plate.
-    pipeline : Path
-        ``compare.cppipe``, or one with the same modules and names but other settings.
+    pipeline : Path, optional
+        Instead of ``compare.cppipe`` one with the same modules and names but other settings.
     """
 
     output: Path
@@ -77,7 +77,7 @@ class DemoConfig:
     fields: int = 12
     size: Tuple[int, int] = (520, 696)
     seed: int = 1
-    pipeline: Path = REPOSITORY / "pipelines" / "compare.cppipe"
+    pipeline: Optional[Path] = None
 
     def __post_init__(self) -> None:
         require(self.fields >= 1, f"fields is {self.fields}; give at least 1")
@@ -167,7 +167,8 @@ def _run_both_sides(config: DemoConfig, folder: Path, progress: Optional[ModuleP
     kept = config.output.with_name(f"{config.output.name}_{LOG_NAME}")
     kept.unlink(missing_ok=True)
     try:
-        run_cellprofiler(HeadlessRun(config.pipeline, images, folder, REPOSITORY / "plugins"), progress)
+        pipeline = config.pipeline or supplied_folder("pipelines") / "compare.cppipe"
+        run_cellprofiler(HeadlessRun(pipeline, images, folder, supplied_folder("plugins")), progress)
         return check_tables(folder, len(pd.read_csv(images)), [name for name, _ in COMPARED_MODULES.values()])
     except HeadlessError as error:
         log = folder / LOG_NAME

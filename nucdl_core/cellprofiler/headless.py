@@ -25,6 +25,8 @@ LOG_NAME = "cellprofiler.log"
 DONE_NAME = "cellprofiler_done.txt"
 JAVA_FOLDER = Path("/usr/lib/jvm")
 IMAGE_TABLE = "Image.csv"
+CELLPROFILER_VARIABLE = "NUCDL_CELLPROFILER"
+"""Environment variable with the path of the ``cellprofiler`` command, or of the folder that it is in."""
 
 STEP = re.compile(r"Image # (\d+), module (\w+) #")
 """Line of CellProfiler's log after each module of each image set: the image set's number, the module's name."""
@@ -164,17 +166,29 @@ def _reason(log_path: Path) -> str:
 
 
 def find_cellprofiler() -> Path:
-    """Find the ``cellprofiler`` command: beside this Python, or on the PATH.
+    """Find the ``cellprofiler`` command: by the variable `CELLPROFILER_VARIABLE`, beside this Python, or on the PATH.
 
     Raises
     ------
     HeadlessError
-        If there is none.
+        If there is none, or the variable names none.
     """
+    named = os.environ.get(CELLPROFILER_VARIABLE)
+    if named:
+        command = Path(named).expanduser()
+        command = command / "cellprofiler" if command.is_dir() else command
+        if not command.is_file():
+            raise HeadlessError(
+                f"{CELLPROFILER_VARIABLE} is {named}, where no 'cellprofiler' is; correct it or unset it"
+            )
+        return command.absolute()
     beside = Path(sys.executable).parent / "cellprofiler"
     found: Union[str, Path, None] = beside if beside.exists() else shutil.which("cellprofiler")
     if found is None:
-        raise HeadlessError(f"no 'cellprofiler' command beside {sys.executable} or on the PATH; install CellProfiler")
+        raise HeadlessError(
+            f"no 'cellprofiler' command beside {sys.executable} or on the PATH; install CellProfiler, or name the "
+            f"command of one that lies elsewhere by the variable {CELLPROFILER_VARIABLE}"
+        )
     return Path(found)
 
 

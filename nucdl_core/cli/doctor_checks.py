@@ -10,7 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Tuple
+from typing import Callable, Dict, Iterator, List, Tuple
 
 from nucdl_core import __version__
 from nucdl_core.errors import NucDLError
@@ -52,6 +52,7 @@ def examine() -> Iterator[CheckedThing]:
     yield _tried("models", _models, BAD)
     yield _tried("one image", _one_image, BAD)
     yield _tried("writing", _writing, BAD)
+    yield _tried("worker", _worker, BAD)
     yield _tried("CellProfiler", _cellprofiler, MISSING)
     yield _tried("Snakemake", _snakemake, MISSING)
     for name, (packages, purpose) in EXTRAS.items():
@@ -121,6 +122,21 @@ def _writing() -> str:
     if free < LEAST_FREE_GB:
         raise NucDLError(f"{free:.1f} GB are free in {here}; make room, or work in another folder")
     return f"{here} can be written, {free:.0f} GB free"
+
+
+def _worker() -> str:
+    from nucdl_core.cellprofiler.supplied import engine_command, supplied_folder
+    from nucdl_core.worker.trial import try_process
+
+    supplied_folder("plugins")
+    seconds = try_process(worker_command_line(engine_command()))
+    return f"serves a CellProfiler elsewhere after {seconds:.1f} s; 'nucdl plugins install FOLDER' gives it the modules"
+
+
+def worker_command_line(command: str) -> List[str]:
+    """Return how the modules start the engine's process: by the ``nucdl`` command, or by a Python."""
+    by_python = [command, "-c", "from nucdl_core.cli.main import main; main()", "worker"]
+    return by_python if Path(command).name.lower().startswith("python") else [command, "worker"]
 
 
 def _cellprofiler() -> str:

@@ -8,11 +8,13 @@ import click
 
 from nucdl_core import __version__
 from nucdl_core.cli.adapt import adapt_command
+from nucdl_core.cli.bundle_offline import bundle_command
 from nucdl_core.cli.convert import convert_command
 from nucdl_core.cli.demo import demo_command
 from nucdl_core.cli.doctor import doctor_command
 from nucdl_core.cli.evaluate import evaluate_command, report_command
 from nucdl_core.cli.models import models
+from nucdl_core.cli.plugins import plugins
 from nucdl_core.cli.screen import screen
 from nucdl_core.cli.segment import refine_command, segment_command
 from nucdl_core.cli.simulate import simulate_command
@@ -20,6 +22,7 @@ from nucdl_core.cli.study import study_command
 from nucdl_core.cli.synthesize import synthesize_command
 from nucdl_core.cli.train import train_command, tune_command
 from nucdl_core.cli.words import LOG_FORMAT, Commands
+from nucdl_core.cli.worker import worker_command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,6 +41,7 @@ for _command in (
     report_command,
     screen,
     models,
+    plugins,
     train_command,
     adapt_command,
     tune_command,
@@ -46,5 +50,7 @@ for _command in (
     synthesize_command,
     demo_command,
     doctor_command,
+    bundle_command,
+    worker_command,
 ):
     main.add_command(_command)

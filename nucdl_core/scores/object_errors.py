@@ -66,6 +66,16 @@ class ObjectErrors:
     merged: Mask
     split: Mask
 
+    @property
+    def matched(self) -> Mask:
+        """Bool array (N,): the nuclei that match one of the other image."""
+        return self.error == ErrorClass.MATCHED
+
+    @property
+    def unmatched(self) -> Mask:
+        """Bool array (N,): the nuclei that match none; a number that no pixel has is no nucleus."""
+        return ~self.matched & (self.error != ErrorClass.NONE)
+
     def count(self, error: ErrorClass) -> int:
         """Count the nuclei of one class."""
         return int(np.count_nonzero(self.error == error))

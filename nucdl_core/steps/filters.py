@@ -61,9 +61,14 @@ class FilteredNuclei:
         return _only(self.unedited, self.at_border)
 
     @property
+    def discarded_inside(self) -> Mask:
+        """Bool array (M,): the nuclei of `unedited` away from the border that were discarded for size or confidence."""
+        return (self.too_small | self.too_large | self.doubtful) & ~self.at_border
+
+    @property
     def inside_excluded(self) -> Labels:
-        """Int32 array (H, W): those of `unedited` away from the border, discarded for size or confidence."""
-        return _only(self.unedited, (self.too_small | self.too_large | self.doubtful) & ~self.at_border)
+        """Int32 array (H, W): the nuclei of `discarded_inside`."""
+        return _only(self.unedited, self.discarded_inside)
 
 
 def without_specks(found: Segmentation) -> Segmentation:

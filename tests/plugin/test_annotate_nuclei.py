@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -72,9 +73,11 @@ def sent(state="finished", classes=None, stop=False):
 
 
 def save(module, name="a", state="finished", classes=None):
+    from nucdl_core.annotate.folder import AnnotationFolder
     from nucdl_core.annotate.session import Annotated
 
-    module.annotations().save(name, NUMBERS, Annotated(LABELS, classes or {2: "mitotic"}), state)
+    folder = AnnotationFolder(module.folder.get_absolute_path(), module.class_names())
+    folder.save(name, NUMBERS, Annotated(LABELS, classes or {2: "mitotic"}), state)
 
 
 def of_nuclei(workspace, feature):
@@ -354,17 +357,18 @@ def test_both_folders_are_altered_for_a_batch(module):
     module.folder.value = "Elsewhere...|/here/annotations"
     module.model.value, module.model_folder.value = "Folder", "Elsewhere...|/here/model"
     assert module.prepare_to_create_batch(None, lambda path, **_: path.replace("/here", "/cluster"))
-    assert str(module.annotations().folder) == "/cluster/annotations"
+    assert module.folder.get_absolute_path() == "/cluster/annotations"
     assert module.model_name() == "/cluster/model"
 
 
 def test_a_damaged_model_is_looked_for_only_where_windows_open(module, pipeline_of, make_workspace, monkeypatch):
-    import _nucdl_engine
     import annotate_nuclei
+
+    from nucdl_core.worker.service import EngineService
 
     module.wants_model.value = True
     checked = []
-    monkeypatch.setattr(_nucdl_engine, "check_model_and_device", lambda *asked: checked.append(asked))
+    monkeypatch.setattr(EngineService, "check_model_and_device", lambda *asked: checked.append(asked))
     workspace = make_workspace(module, PIXELS)
     assert module.prepare_run(workspace)
     assert checked == []
@@ -376,7 +380,6 @@ def test_a_damaged_model_is_looked_for_only_where_windows_open(module, pipeline_
 def test_wxpython_is_not_loaded_with_the_module(cellprofiler):
     import subprocess
     import sys
-    from pathlib import Path
 
     code = (
         "import sys; from cellprofiler_core.preferences import set_headless; set_headless(); "
@@ -389,4 +392,17 @@ def test_wxpython_is_not_loaded_with_the_module(cellprofiler):
 
 def test_lists_of_what_was_saved_are_in_the_folder(module):
     save(module)
-    assert pd.read_csv(module.annotations().folder / "annotations.csv")["class"].tolist()[1] == "mitotic"
+    assert pd.read_csv(Path(module.folder.get_absolute_path(), "annotations.csv"))["class"].tolist()[1] == "mitotic"
+
+
+def test_its_window_is_refused_where_the_engine_is_in_another_python(module, pipeline_of, monkeypatch):
+    import _nucdl_engine
+    import annotate_nuclei
+    from cellprofiler_core.setting import ValidationError
+
+    monkeypatch.setattr(_nucdl_engine, "engine_is_here", lambda: False)
+    module.validate_module(pipeline_of(module))
+    monkeypatch.setattr(annotate_nuclei, "get_headless", lambda: False)
+    with pytest.raises(ValidationError, match="in one environment") as refused:
+        module.validate_module(pipeline_of(module))
+    assert refused.value.get_setting() is module.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ modules = [instantiate_module(name) for name in {modules!r}]
 HIDE = """
 class Hidden:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == {name!r}:
+        if name.split(".")[0] in {names!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Hidden())
 """
@@ -60,9 +61,10 @@ print("torch" in sys.modules)
 def load(cellprofiler):
     """Return a function that loads our modules in a fresh process and gives what that printed."""
 
-    def run(before="", after=""):
+    def run(before="", after="", engine=""):
         code = LOAD.format(plugins=str(REPOSITORY / "plugins"), modules=MODULES, before=before, after=after)
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        environment = {**os.environ, "NUCDL_ENGINE": engine, "PATH": os.defpath}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         return done.stdout
 
     return run
@@ -96,7 +98,7 @@ def test_loading_the_modules_and_checking_their_settings_does_not_import_torch(l
 
 @pytest.mark.parametrize("missing", ["nucdl_core", "torch", "safetensors"])
 def test_the_modules_are_there_and_say_what_is_missing(load, missing):
-    printed = load(HIDE.format(name=missing), SHOW_PROBLEM)
+    printed = load(HIDE.format(names=[missing]), SHOW_PROBLEM)
     lines = [line.split("|") for line in printed.splitlines() if "|" in line]
     assert [line[:3] for line in lines] == [
         [name, when, setting]
@@ -110,3 +112,10 @@ def test_the_modules_are_there_and_say_what_is_missing(load, missing):
             "NucDL's engine does not work in the Python that runs CellProfiler (No module named '" + missing
         )
         assert "pip install" in message
+
+
+def test_with_an_engine_elsewhere_the_modules_need_nothing_of_it_in_this_python(load):
+    of_engine = ["nucdl_core", "torch", "safetensors", "pandas", "cattrs", "roifile", "click", "filelock"]
+    offered = "print(modules[0].model.get_choices())"
+    printed = load(HIDE.format(names=of_engine), VALIDATE + offered, sys.executable)
+    assert printed.splitlines()[-2:] == ["False", "['nuclei_unet', 'nuclei_maskrcnn', 'Folder']"]

@@ -83,7 +83,7 @@ def test_an_own_model_is_valid_by_its_name_and_stays_so_in_a_saved_pipeline(each
     loaded = saved(each)
     assert loaded.model.value == "mine"
     loaded.validate_module(pipeline_of(loaded))
-    assert loaded.config().model == "mine"
+    assert loaded.config()["model"] == "mine"
 
 
 def test_a_pipeline_finds_its_model_where_the_environment_of_another_computer_says(

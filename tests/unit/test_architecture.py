@@ -36,6 +36,7 @@ PACKAGES = [
     "annotate",
     "scores",
     "reports",
+    "worker",
     "simulate",
     "synthesis",
     "training",

@@ -140,5 +140,8 @@ def cellprofiler_python() -> Path:
         first = stream.readline(1000)
     named = first[2:].decode("utf-8", "replace").strip().split(" ")[0] if first.startswith(b"#!") else ""
     if "python" not in Path(named).name or not Path(named).exists():
-        raise HeadlessError(f"{command} does not say which Python it runs in; put NucDL and CellProfiler into one")
+        raise HeadlessError(
+            f"{command} does not say which Python it runs in; screens need a CellProfiler that was installed by pip or "
+            "conda, not the downloaded app: name its 'cellprofiler' by the variable NUCDL_CELLPROFILER"
+        )
     return Path(named)

@@ -15,6 +15,13 @@ from nucdl_core.errors import BundleError
 from nucdl_core.model.registry import default_model
 
 
+@pytest.fixture(autouse=True)
+def quick(request, monkeypatch):
+    """Start the engine's process in one test only."""
+    if "sound" not in request.node.name:
+        monkeypatch.setattr("nucdl_core.worker.trial.try_process", lambda command: 1.0)
+
+
 def states():
     return {finding.name: (finding.state, finding.told) for finding in examine()}
 
@@ -23,7 +30,7 @@ def test_a_sound_installation_finds_nuclei_and_names_its_parts():
     result = nucdl("doctor")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    names = ["NucDL", "computing", "models", "one image", "writing", "CellProfiler", "Snakemake", *EXTRAS]
+    names = ["NucDL", "computing", "models", "one image", "writing", "worker", "CellProfiler", "Snakemake", *EXTRAS]
     assert [line[9:22].strip() for line in lines] == names
     assert f"s for {FIELD_SHAPE[0]} x {FIELD_SHAPE[1]} px" in result.output and default_model("unet") in result.output
 
@@ -83,3 +90,11 @@ def test_an_engine_that_finds_nothing_is_bad(monkeypatch):
     monkeypatch.setattr("nucdl_core.segment.segment", nothing)
     state, told = states()["one image"]
     assert state == "BAD" and told.startswith("0 nuclei were found in a simulated image of")
+
+
+def test_an_engine_that_cannot_serve_the_modules_is_bad(monkeypatch):
+    def broken(command):
+        raise BundleError("nucdl does not serve CellProfiler's modules; install NucDL again")
+
+    monkeypatch.setattr("nucdl_core.worker.trial.try_process", broken)
+    assert states()["worker"] == ("BAD", "nucdl does not serve CellProfiler's modules; install NucDL again")

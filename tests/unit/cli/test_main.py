@@ -28,11 +28,13 @@ def test_simulate_segment_and_evaluate_fit_together(tmp_path):
 def test_every_command_is_there():
     commands = [
         "adapt",
+        "bundle-offline",
         "convert",
         "demo",
         "doctor",
         "evaluate",
         "models",
+        "plugins",
         "refine",
         "report",
         "screen",
@@ -42,6 +44,7 @@ def test_every_command_is_there():
         "synthesize",
         "train",
         "tune",
+        "worker",
     ]
     assert sorted(main.commands) == commands
     assert sorted(main.commands["models"].commands) == ["add", "check", "list", "remove"]
