@@ -59,6 +59,7 @@ def questions(tiny, folder):
         "find_nuclei": (IMAGE, config, mask),
         "refine_objects": (IMAGE, LABELS, refining, mask),
         "warnings_about": (IMAGE, mask, 16, "nuclei_unet", (500.0, "auto")),
+        "doubt_about": (IMAGE, LABELS, 12.0, "nuclei_unet", mask),
         "as_labels": (LABELS.astype(np.uint16),),
         "relabel": (LABELS * 3,),
         "centroids": (LABELS,),
