@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/micronuclei.py --data ../shared/data
 
-Images with annotated micronuclei (mnfinder), validation images of the collection that the model was trained on, in which
-micronuclei and debris are rarely annotated, and tissue.
+Images with annotated micronuclei (mnfinder), validation images of the collection that the model was trained on, in
+which micronuclei and debris are rarely annotated, and tissue.
 """
 
 from __future__ import annotations

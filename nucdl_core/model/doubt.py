@@ -32,7 +32,7 @@ SENTENCES: Dict[str, str] = {
     OVEREXPOSED: "a large part of the nuclei has the highest value of the image: expose shorter; intensities are wrong "
     "and touching nuclei may be one",
     ARTEFACT: "something is many times as bright as the nuclei: mask it, or look whether nuclei beside it are missed",
-    OUT_OF_FOCUS: "the edges of nuclei are as wide as they are only out of focus: leave the image out, or focus again",
+    OUT_OF_FOCUS: "the edges of nuclei are as wide as out of focus: leave the image out, or focus again",
 }
 """What a reason means and what to do; the other reasons are said by `fitness.misfits`."""
 # For each quantity, where an image is not doubted and where it is fully; half way it is `DOUBTFUL`. From the annotated

@@ -93,7 +93,8 @@ def _sizes(path: Path) -> Dict[str, Any]:
 
 def _doubts(merged: Path) -> Dict[str, Any]:
     """Count the images that cannot be trusted, for each reason, and name the first of them."""
-    table = doubts_of_images(merged)
+    images = doubts_of_images(merged)
+    table = images[images["doubtful"] == 1]
     return {
         "doubtful": len(table),
         "doubts": {str(reason): int(count) for reason, count in Counter(table["reason"]).most_common()},

@@ -62,7 +62,7 @@ def well_table(merged: Path) -> pd.DataFrame:
 
 
 def doubts_of_images(merged: Path) -> pd.DataFrame:
-    """List the images that are doubted by `DOUBTFUL` or more.
+    """Tell which images are doubted by `DOUBTFUL` or more.
 
     Parameters
     ----------
@@ -72,15 +72,17 @@ def doubts_of_images(merged: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``ImageNumber`` and the ``reason``. Without a row as well where the tables do not tell.
+        ``ImageNumber``, whether it is ``doubtful`` (1 or 0) and the ``reason``; no rows where the tables do not tell.
     """
     path = merged / IMAGE_TABLE
     columns = (IMAGE_NUMBER, *DOUBT_COLUMNS)
     if not path.is_file() or not set(columns) <= set(read_header(path)):
-        return pd.DataFrame({IMAGE_NUMBER: pd.Series(dtype="int64"), "reason": pd.Series(dtype=str)})
+        nothing = pd.Series(dtype="int64")
+        return pd.DataFrame({IMAGE_NUMBER: nothing, "doubtful": nothing, "reason": pd.Series(dtype=str)})
     table = pd.read_csv(path, usecols=list(columns), encoding_errors="surrogateescape")
     value, reason = DOUBT_COLUMNS
-    return table.loc[table[value] >= DOUBTFUL, [IMAGE_NUMBER, reason]].rename(columns={reason: "reason"})
+    doubtful = (table[value] >= DOUBTFUL).astype("int64")
+    return pd.DataFrame({IMAGE_NUMBER: table[IMAGE_NUMBER], "doubtful": doubtful, "reason": table[reason]})
 
 
 def _image_table(merged: Path) -> pd.DataFrame:
@@ -116,7 +118,8 @@ def _image_values(merged: Path) -> Dict[str, pd.DataFrame]:
     for flag in (EMPTY, SATURATED):
         has = table["flags"].map(lambda flags, flag=flag: flag in str(flags).split(";"))
         values[flag] = pd.DataFrame({IMAGE_NUMBER: table[IMAGE_NUMBER], "value": has.astype("int64")})
-    values["doubtful"] = doubts_of_images(merged)[[IMAGE_NUMBER]].assign(value=1)
+    doubts = doubts_of_images(merged)
+    values["doubtful"] = doubts[[IMAGE_NUMBER, "doubtful"]].rename(columns={"doubtful": "value"})
     return values
 
 
