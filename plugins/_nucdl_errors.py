@@ -23,8 +23,10 @@ def _all_errors() -> Dict[str, Any]:
     try:
         from nucdl_core import errors
     except ImportError:
-        base = type("NucDLError", (Exception,), {"__doc__": "Base class of the engine's errors."})
-        return {"NucDLError": base, **{name: type(name, (base, *others), {}) for name, others in _BASES.items()}}
+        # They bear the engine's name in the log too, where screens look for it.
+        of_engine = {"__module__": "nucdl_core.errors"}
+        base = type("NucDLError", (Exception,), of_engine)
+        return {"NucDLError": base, **{name: type(name, (base, *others), of_engine) for name, others in _BASES.items()}}
     return {name: getattr(errors, name) for name in ("NucDLError", *_BASES)}
 
 

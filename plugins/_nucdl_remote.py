@@ -149,15 +149,16 @@ class EngineProcess:
         """
         if self._busy:
             raise NucDLError("NucDL's engine is still computing; try again when it has finished")
-        # Whoever interrupts this, by Ctrl+C for example, leaves an answer in the pipe that would be taken for another.
-        self._busy = self.broken = True
+        self._busy = True
         try:
             message = self._answer_to(call, progress)
-            self.broken = False
+        except BaseException:
+            # Whoever interrupts this, by Ctrl+C for example, leaves an answer in the pipe, which the next would get.
+            self.broken = True
+            self._process.kill()
+            raise
         finally:
             self._busy = False
-            if self.broken:
-                self._process.kill()
         if message.kind == "error":
             raise raised_there(*(message.content[key] for key in ("class", "text", "trace")))
         return message.content

@@ -80,6 +80,9 @@ filled (*Hollandi et al., 2020*). Where the network sees no nucleus, or without 
 middle of what you have drawn, up to half-way between the intensities inside and outside. Contours never cover other
 nuclei.
 
+The window follows the mouse, and for that needs NucDL in the Python that runs CellProfiler. Where NucDL is installed
+beside CellProfiler, in an environment of its own, this module takes what was saved, in runs without a window.
+
 References
 ^^^^^^^^^^
 

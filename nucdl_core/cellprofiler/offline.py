@@ -58,7 +58,7 @@ class OfflineBundle:
     snakemake: bool = False
 
 
-def collect(bundle: OfflineBundle) -> Tuple[int, float]:
+def collect_wheels(bundle: OfflineBundle) -> Tuple[int, float]:
     """Collect the wheels and write ``install.sh``.
 
     Parameters

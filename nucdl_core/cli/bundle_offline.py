@@ -21,9 +21,9 @@ def bundle_command(folder: Path, wheel: Path, extras: str, index: Optional[str],
 
     Both computers need the same system and the same version of Python. On the other one: sh FOLDER/install.sh TARGET.
     """
-    from nucdl_core.cellprofiler.offline import OfflineBundle, collect
+    from nucdl_core.cellprofiler.offline import OfflineBundle, collect_wheels
 
-    count, megabytes = collect(OfflineBundle(folder, wheel, extras, index, snakemake))
+    count, megabytes = collect_wheels(OfflineBundle(folder, wheel, extras, index, snakemake))
     click.echo(
         f"{count} wheels, {megabytes:.0f} MB, are in {folder}; on the other computer: sh {folder}/install.sh TARGET"
     )

@@ -22,7 +22,7 @@ from nucdl_core.cli.study import study_command
 from nucdl_core.cli.synthesize import synthesize_command
 from nucdl_core.cli.train import train_command, tune_command
 from nucdl_core.cli.words import LOG_FORMAT, Commands
-from nucdl_core.cli.worker import worker_command
+from nucdl_core.cli.worker import serve_command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,6 +51,6 @@ for _command in (
     demo_command,
     doctor_command,
     bundle_command,
-    worker_command,
+    serve_command,
 ):
     main.add_command(_command)

@@ -6,7 +6,7 @@ import click
 
 
 @click.command(name="worker", hidden=True)
-def worker_command() -> None:
+def serve_command() -> None:
     """Serve CellProfiler's modules, which start this by themselves, through standard input and output."""
     import importlib.util
     import logging

@@ -34,8 +34,10 @@ exec "{program}" "$@"
 
 
 @pytest.fixture
-def cellprofiler_alone(tmp_path, monkeypatch):
+def cellprofiler_alone(tmp_path, monkeypatch, finished):
     """A CellProfiler that has nothing of the engine: that of this Python, from which it is hidden."""
+    # With the engine in its own Python, to compare with; before it is hidden.
+    finished("deep")
     hiding, programs = tmp_path / "hiding", tmp_path / "programs"
     hiding.mkdir()
     programs.mkdir()

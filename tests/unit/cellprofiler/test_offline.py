@@ -7,7 +7,7 @@ import pytest
 from commands import nucdl
 
 from nucdl_core.cellprofiler import offline
-from nucdl_core.cellprofiler.offline import OfflineBundle, collect
+from nucdl_core.cellprofiler.offline import OfflineBundle, collect_wheels
 from nucdl_core.errors import NucDLError
 
 
@@ -29,7 +29,7 @@ def fetched(monkeypatch, tmp_path):
 def test_wheels_of_nucdl_and_of_snakemake_are_collected(fetched, tmp_path):
     wheel = tmp_path / "nucdl-0.1.0-py3-none-any.whl"
     bundle = OfflineBundle(tmp_path / "bundle", wheel, "report,screen", "https://example.org/cpu", snakemake=True)
-    assert collect(bundle) == (3, 0.003)
+    assert collect_wheels(bundle) == (3, 0.003)
     assert fetched[0][-3:] == ["--extra-index-url", "https://example.org/cpu", f"{wheel}[report,screen]"]
     assert fetched[1][-1] == "snakemake>=9" and "--extra-index-url" not in fetched[1]
     script = tmp_path / "bundle" / "install.sh"
@@ -62,7 +62,7 @@ def test_what_pip_cannot_fetch_is_told_in_its_last_line(fetched, tmp_path, monke
 
     monkeypatch.setattr(offline.subprocess, "run", fail)
     with pytest.raises(NucDLError, match="no matching distribution"):
-        collect(OfflineBundle(tmp_path / "bundle", tmp_path / "nucdl-0.1.0-py3-none-any.whl"))
+        collect_wheels(OfflineBundle(tmp_path / "bundle", tmp_path / "nucdl-0.1.0-py3-none-any.whl"))
 
 
 def test_the_command_says_what_to_do_on_the_other_computer(fetched, tmp_path):
