@@ -17,10 +17,13 @@ DEVICES = ("auto", "cpu", "cuda")
 VIEWS = ("none", "flips", "all")
 AUTO_POLARITY, BRIGHT, DARK = "auto", "bright", "dark"
 POLARITIES = (AUTO_POLARITY, BRIGHT, DARK)
+BINNING = "bin2"
 TREATMENTS = (
     *("median3", "median5", "mean7", "mean9", "background", "rolling_ball", "equalize", "clahe", "edges", "invert"),
+    BINNING,
 )
-"""Median and mean over so many pixels; without background; equalized, as a whole or in parts; edges; the negative."""
+"""Median and mean over so many pixels; without background; equalized, as a whole or in parts; edges; the negative; half
+the size, before all others."""
 # How much care a segmentation takes, as values of `SegmentConfig`; the first one is the default.
 PRESETS: Dict[str, Dict[str, Any]] = {
     "fast": {"views": "none"},
@@ -181,3 +184,7 @@ class SegmentConfig:
         )
         unknown = next((name for name in self.treatments if name not in TREATMENTS), None)
         require(unknown is None, f"{unknown!r} is no treatment of images; there are {', '.join(TREATMENTS)}")
+        require(
+            BINNING not in self.treatments[1:],
+            f"the treatments are {', '.join(self.treatments)}; {BINNING} comes once, before all others",
+        )

@@ -19,6 +19,7 @@ from nucdl_core.cli.simulate import simulate_command
 from nucdl_core.cli.study import study_command
 from nucdl_core.cli.synthesize import synthesize_command
 from nucdl_core.cli.train import train_command, tune_command
+from nucdl_core.cli.try_variants import try_command
 from nucdl_core.cli.words import LOG_FORMAT, Commands
 
 
@@ -32,6 +33,7 @@ def main(verbose: bool) -> None:
 
 for _command in (
     segment_command,
+    try_command,
     refine_command,
     convert_command,
     evaluate_command,

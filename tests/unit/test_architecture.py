@@ -42,6 +42,7 @@ PACKAGES = [
     "adaptation",
     "cellprofiler",
     "batch",
+    "explore",
     "screen",
     "study",
     "cli",

@@ -41,6 +41,7 @@ def test_every_command_is_there():
         "study",
         "synthesize",
         "train",
+        "try",
         "tune",
     ]
     assert sorted(main.commands) == commands
