@@ -19,10 +19,13 @@ AUTO_POLARITY, BRIGHT, DARK = "auto", "bright", "dark"
 POLARITIES = (AUTO_POLARITY, BRIGHT, DARK)
 LARGE_ONES, ALL_OF_THEM, NONE_OF_THEM = "large", "all", "none"
 MICRONUCLEI = (LARGE_ONES, ALL_OF_THEM, NONE_OF_THEM)
+BINNING = "bin2"
 TREATMENTS = (
     *("median3", "median5", "mean7", "mean9", "background", "rolling_ball", "equalize", "clahe", "edges", "invert"),
+    BINNING,
 )
-"""Median and mean over so many pixels; without background; equalized, as a whole or in parts; edges; the negative."""
+"""Median and mean over so many pixels; without background; equalized, as a whole or in parts; edges; the negative; half
+the size, before all others."""
 # How much care a segmentation takes, as values of `SegmentConfig`; the first one is the default.
 PRESETS: Dict[str, Dict[str, Any]] = {
     "fast": {"views": "none"},
@@ -199,4 +202,8 @@ class SegmentConfig:
             self.lobed_diameter == 0 or 2 <= self.lobed_diameter <= 1000,
             f"lobed diameter is {self.lobed_diameter}; give that of the largest lobed nucleus in pixels, from 2 to "
             "1000, or 0 to join no lobes",
+        )
+        require(
+            BINNING not in self.treatments[1:],
+            f"the treatments are {', '.join(self.treatments)}; {BINNING} comes once, before all others",
         )

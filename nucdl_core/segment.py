@@ -20,9 +20,8 @@ from nucdl_core.steps.filters import filter_nuclei, without_specks
 from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.lobes import join_lobes
 from nucdl_core.steps.micronuclei import chosen_decision, with_micronuclei
-from nucdl_core.steps.normalize import NormalizedImage, check_image
-from nucdl_core.steps.polarity import with_bright_nuclei
-from nucdl_core.steps.preprocess import treat
+from nucdl_core.steps.normalize import NormalizedImage
+from nucdl_core.steps.prepare import PreparedImage, prepare
 from nucdl_core.steps.scales import at_other_scales, differ
 from nucdl_core.steps.size import SMALLEST_DIAMETER
 from nucdl_core.steps.stitch import StitchedSegmentation
@@ -89,10 +88,19 @@ def segment_unfiltered(
     load: Load = load_model,
 ) -> Segmentation:
     """Find all nuclei, before the size and border filters of `config`; see `segment` (`load` as `load_model`)."""
-    check_image(image, mask)
-    bright = with_bright_nuclei(treat(image, config.treatments), config.polarity, mask)
-    folder, normal = find_bundle(config.model), NormalizedImage.of(bright, mask)
-    return on_the_cpu_if_short(partial(_segment_on, folder, normal, config, progress, load), config.device)
+    return segment_prepared(prepare(image, config, mask), config, progress, load)
+
+
+def segment_prepared(
+    prepared: PreparedImage,
+    config: SegmentConfig = AUTOMATIC,
+    progress: Optional[TileProgress] = None,
+    load: Load = load_model,
+) -> Segmentation:
+    """Find all nuclei in what `prepare` made with the same treatments and polarity; see `segment_unfiltered`."""
+    asked = prepared.settings(config)
+    compute = partial(_segment_on, find_bundle(config.model), prepared.image, asked, progress, load)
+    return prepared.on_original(on_the_cpu_if_short(compute, config.device))
 
 
 def _segment_on(
@@ -130,8 +138,7 @@ def segment_normalized(job: Job) -> Segmentation:
 
 def segment_at(job: Job, diameter: float) -> Segmentation:
     """Find the nuclei of an image whose typical diameter in pixels is known, in smaller tiles if memory is short."""
-    predictor = job.predictor
-    compute = partial(segment_tiles, job, diameter)
+    compute, predictor = partial(segment_tiles, job, diameter), job.predictor
     return without_specks(in_smaller_tiles(compute, predictor.tile_sides, predictor.device))
 
 

@@ -80,8 +80,13 @@ def main() -> None:
 
 def pipeline_text(name: str) -> str:
     """Return the content of a pipeline file."""
+    return text_of(PIPELINES[name]())
+
+
+def text_of(modules: Sequence[Module]) -> str:
+    """Return modules as the content of a pipeline file."""
     pipeline = Pipeline()
-    for module in PIPELINES[name]():
+    for module in modules:
         module.module_num = len(pipeline.modules()) + 1
         pipeline.add_module(module)
     text = StringIO()

@@ -21,6 +21,7 @@ from nucdl_core.cli.simulate import simulate_command
 from nucdl_core.cli.study import study_command
 from nucdl_core.cli.synthesize import synthesize_command
 from nucdl_core.cli.train import train_command, tune_command
+from nucdl_core.cli.try_variants import try_command
 from nucdl_core.cli.words import LOG_FORMAT, Commands
 from nucdl_core.cli.worker import serve_command
 
@@ -35,6 +36,7 @@ def main(verbose: bool) -> None:
 
 for _command in (
     segment_command,
+    try_command,
     refine_command,
     convert_command,
     evaluate_command,

@@ -43,6 +43,7 @@ PACKAGES = [
     "adaptation",
     "cellprofiler",
     "batch",
+    "explore",
     "screen",
     "study",
     "cli",

@@ -43,6 +43,7 @@ def test_every_command_is_there():
         "study",
         "synthesize",
         "train",
+        "try",
         "tune",
         "worker",
     ]
