@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from nucdl_core import __version__
 from nucdl_core.errors import ConfigError
+from nucdl_core.extras import EXTRAS, install_line
 from nucdl_core.files.folders import PathLike
 from nucdl_core.files.writing import replaced_folder, write_atomically, write_table
 from nucdl_core.reports.data import NucleusCollector, choose_images, image_files_by_stem, image_times
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TEMPLATES = Path(__file__).with_name("templates")
-REPORT_LIBRARIES = ("jinja2", "matplotlib")
+REPORT_LIBRARIES = EXTRAS["report"][0]
 NUCLEI_NAME, TIMES_NAME = "nuclei.csv", "times.csv"
 GALLERY_TITLES = {
     "worst": "The worst images",
@@ -130,8 +131,7 @@ def require_libraries() -> None:
     missing = [name for name in REPORT_LIBRARIES if util.find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"a report needs {' and '.join(missing)}, which this Python lacks; install with: "
-            f"python -m pip install {' '.join(missing)}"
+            f"a report needs {' and '.join(missing)}, which this Python lacks; install with: {install_line('report')}"
         )
 
 
