@@ -23,6 +23,7 @@ from nucdl_core.reports.methods import (
     pair_methods,
     write_method_tables,
 )
+from nucdl_core.reports.plain_verdict import few_images_note, plain_verdict
 from nucdl_core.reports.tables import area_rows, comparison_rows, error_rows, main_rows, size_rows, strata_rows
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def _write_files(
             _write_bytes(folder / f"{name}.{kind}", content)
             if kind == "svg":
                 caption = CAPTIONS.get(name, "Mean F1 of the images of each category, with 95 % confidence interval.")
+                caption += few_images_note(int(evaluation.overall(evaluation.methods[0])["images"]))
                 links[name] = {"link": data_link(content, "image/svg+xml"), "caption": caption}
     return links
 
@@ -168,6 +170,7 @@ def _page(evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFrame) -> 
     categories = evaluation.strata.kinds if evaluation.strata is not None else ()
     return {
         "version": __version__,
+        "verdict": plain_verdict(evaluation),
         "methods": evaluation.methods,
         "image_count": first["images"],
         "nucleus_count": first["n_truth"],
