@@ -12,6 +12,7 @@ from nucdl_core.cli.convert import convert_command
 from nucdl_core.cli.demo import demo_command
 from nucdl_core.cli.doctor import doctor_command
 from nucdl_core.cli.evaluate import evaluate_command, report_command
+from nucdl_core.cli.examples import give_examples
 from nucdl_core.cli.models import models
 from nucdl_core.cli.screen import screen
 from nucdl_core.cli.segment import refine_command, segment_command
@@ -48,3 +49,4 @@ for _command in (
     doctor_command,
 ):
     main.add_command(_command)
+give_examples(main)

@@ -57,7 +57,8 @@ def _of_two(evaluation: Evaluation, best: str, second: str, methods: int, rows: 
         f"{rows[second][_SCORE]:.3f}, higher on {better} of them."
     )
     if difference == 0:
-        return f"{best} and {against} reach the same mean F1 on these {images} images, {rows[best][_SCORE]:.3f}. Take either."
+        same = f"reach the same mean F1 on these {images} images, {rows[best][_SCORE]:.3f}"
+        return f"{best} and {against} {same}. Take either."
     interval = f"difference {difference:.3f}, 95 % interval {low:.3f} to {high:.3f}"
     if images < FEW_IMAGES:
         return f"{first} So few images cannot prove it ({interval}): compare more of them, and look at the pictures."
@@ -67,7 +68,7 @@ def _of_two(evaluation: Evaluation, best: str, second: str, methods: int, rows: 
 
 
 def _compared(evaluation: Evaluation, best: str, second: str) -> Tuple[float, float, float, float, int]:
-    """Return difference, its interval, p value and images on which the best is better, whichever way they were compared."""
+    """Return difference, interval, p value and images on which the best is better, whichever way they were compared."""
     table = evaluation.comparisons
     of_all = table[(table["category"] == "all") & (table["score"] == _SCORE)]
     ways = [(best, second, 1), (second, best, -1)]
