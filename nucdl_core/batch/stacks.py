@@ -1,4 +1,7 @@
-"""Images of several channels, planes, time points or series in one TIFF file: which there are, and the chosen ones."""
+"""Images of several channels, planes, time points or series in one file: which there are, and the chosen ones.
+
+TIFF files and those of `files.containers` look the same here: series of numbered pages.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from numpy.typing import NDArray
 from nucdl_core.arrays import AnyArray
 from nucdl_core.batch.plane_choice import FIRST_ALONE, PlaneChoice
 from nucdl_core.errors import ImageError
+from nucdl_core.files.containers import Container, container_of
 from nucdl_core.files.decoding import TIFF_SIGNATURES, strictly
-from nucdl_core.files.reading import read_image
+from nucdl_core.files.ome_zarr import ZARR_SUFFIX, fields_of, is_ome_zarr
+from nucdl_core.files.reading import as_grey_numbers, read_image
 from nucdl_core.steps.focus import focus
 
 CHANNEL, PLANE, TIME = "channel", "plane", "time"
@@ -31,7 +36,7 @@ class Series:
     Attributes
     ----------
     pages : int64 array (T, C, Z)
-        Page of the file for each time point, channel and plane, all from 0.
+        Page of the file for each time point, channel and plane, all from 0; counted through all series.
     """
 
     pages: NDArray[np.int64]
@@ -59,14 +64,25 @@ def images_in(path: Path, choice: PlaneChoice = FIRST_ALONE) -> List[Tuple[Path,
     -------
     list of (Path, callable)
         A name for each, that of the file itself where it holds a single image or time point, and what reads it: an
-        array (H, W), see `reading.read_image`.
+        array (H, W), see `reading.read_image`. Each field of an OME-Zarr plate is an image of its own.
     """
     try:
-        series = series_of(path)
+        fields = fields_of(path) if is_ome_zarr(path) else {}
+        series = series_of(path) if not fields else []
     except ImageError as error:
+        if container_of(path) is not None:
+            return [(path, _raising(path, error))]
         # Without a choice whoever reads the file hears what is wrong with it, or gets its only page.
         return [(path, (lambda: read_image(path)) if choice == FIRST_ALONE else _raising(path, error))]
-    if sum(each.pages.size for each in series) <= 1 and choice == FIRST_ALONE:
+    if fields:
+        stem = path.name.removesuffix(ZARR_SUFFIX).removesuffix(".ome")
+        return [
+            # A field's own name is a number, which time points add to.
+            (path.with_name(f"{stem}_{name}{image.name.removeprefix(field.name)}{ZARR_SUFFIX}"), read)
+            for name, field in fields.items()
+            for image, read in images_in(field, choice)
+        ]
+    if sum(each.pages.size for each in series) <= 1 and choice == FIRST_ALONE and container_of(path) is None:
         return [(path, lambda: read_image(path))]
     try:
         pages = chosen_pages(series, choice)
@@ -95,13 +111,22 @@ def _reader(path: Path, pages: Sequence[int], plane: Optional[str]) -> Callable[
 
 
 def series_of(path: Path) -> List[Series]:
-    """Find out what a file holds; one that is no TIFF file holds one image.
+    """Find out what a file holds; one that is neither a TIFF file nor a container holds one image.
 
     Raises
     ------
     ImageError
-        Without the name of the file, if it cannot be found out.
+        Without the name of the file, if it cannot be found out, as where a package is missing.
     """
+    container = container_of(path)
+    if container is not None:
+        container.require()
+        begin, found = 0, []
+        for times, channels, planes in container.sizes(path):
+            count = times * channels * planes
+            found.append(Series(np.arange(begin, begin + count).reshape(times, channels, planes)))
+            begin += count
+        return found
     try:
         with path.open("rb") as stream:
             if not stream.read(4).startswith(TIFF_SIGNATURES):
@@ -182,7 +207,8 @@ def projected(path: Path, pages: Sequence[int], plane: Optional[str]) -> AnyArra
     ImageError
         If one cannot be read or they differ in size.
     """
-    images = [read_image(path, page) for page in pages]
+    container = container_of(path)
+    images = [read_image(path, page) if container is None else _page_of(container, path, page) for page in pages]
     if len(images) == 1:
         return images[0]
     if len({image.shape for image in images}) > 1:
@@ -195,3 +221,16 @@ def projected(path: Path, pages: Sequence[int], plane: Optional[str]) -> AnyArra
     stack = np.stack(images).astype(np.float32)
     made: AnyArray = stack.sum(axis=0) if plane == "sum" else np.median(stack, axis=0)
     return made
+
+
+def _page_of(container: Container, path: Path, page: int) -> AnyArray:
+    """Read a page of a container by its number, see `Series`."""
+    try:
+        for number, sizes in enumerate(container.sizes(path)):
+            if page < math.prod(sizes):
+                time, channel, plane = (int(place) for place in np.unravel_index(page, sizes))
+                return as_grey_numbers(container.plane(path, number, time, channel, plane))
+            page -= math.prod(sizes)
+        raise ImageError("the file has changed since it was looked at; try again")
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error

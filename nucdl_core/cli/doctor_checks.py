@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import sys
@@ -10,19 +9,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Tuple
+from typing import Callable, Iterator
 
 from nucdl_core import __version__
 from nucdl_core.errors import NucDLError
+from nucdl_core.extras import EXTRAS, install_line, lacking
 
 GOOD, MISSING, BAD = "ok", "missing", "BAD"
-EXTRAS: Dict[str, Tuple[Tuple[str, ...], str]] = {
-    "maskrcnn": (("torchvision",), "the Mask R-CNN and networks with a ResNet"),
-    "report": (("jinja2", "matplotlib"), "pages of training, adaptation and comparison"),
-    "screen": (("pyarrow", "jinja2", "matplotlib"), "Parquet tables and the page of a screen"),
-    "zarr": (("zarr",), "label images as OME-Zarr"),
-}
-"""The packages that an extra brings, and what they are for."""
 FIELD_SHAPE = (520, 696)
 LEAST_FREE_GB = 1.0
 
@@ -55,8 +48,8 @@ def examine() -> Iterator[CheckedThing]:
     yield _tried("worker", _worker, BAD)
     yield _tried("CellProfiler", _cellprofiler, MISSING)
     yield _tried("Snakemake", _snakemake, MISSING)
-    for name, (packages, purpose) in EXTRAS.items():
-        yield _extra(name, packages, purpose)
+    for name, (_, purpose) in EXTRAS.items():
+        yield _extra(name, purpose)
 
 
 def _tried(name: str, look: Callable[[], str], otherwise: str) -> CheckedThing:
@@ -133,7 +126,7 @@ def _worker() -> str:
     return f"serves a CellProfiler elsewhere after {seconds:.1f} s; 'nucdl plugins install FOLDER' gives it the modules"
 
 
-def worker_command_line(command: str) -> List[str]:
+def worker_command_line(command: str) -> list[str]:
     """Return how the modules start the engine's process: by the ``nucdl`` command, or by a Python."""
     by_python = [command, "-c", "from nucdl_core.cli.main import main; main()", "worker"]
     return by_python if Path(command).name.lower().startswith("python") else [command, "worker"]
@@ -152,9 +145,9 @@ def _snakemake() -> str:
     return f"{find_snakemake()}, for screens by CellProfiler and studies"
 
 
-def _extra(name: str, packages: Tuple[str, ...], purpose: str) -> CheckedThing:
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+def _extra(name: str, purpose: str) -> CheckedThing:
+    missing = lacking(name)
     if not missing:
         return CheckedThing(name, GOOD, purpose)
-    how = f"{sys.executable} -m pip install 'nucdl[{name}]'"
+    how = f"{sys.executable} -m {install_line(name)}"
     return CheckedThing(name, MISSING, f"{', '.join(missing)}, for {purpose}: {how}")

@@ -13,6 +13,7 @@ from nucdl_core.cli.convert import convert_command
 from nucdl_core.cli.demo import demo_command
 from nucdl_core.cli.doctor import doctor_command
 from nucdl_core.cli.evaluate import evaluate_command, report_command
+from nucdl_core.cli.examples import give_examples
 from nucdl_core.cli.models import models
 from nucdl_core.cli.plugins import plugins
 from nucdl_core.cli.screen import screen
@@ -56,3 +57,4 @@ for _command in (
     serve_command,
 ):
     main.add_command(_command)
+give_examples(main)

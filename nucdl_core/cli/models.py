@@ -26,10 +26,11 @@ def list_command() -> None:
     """
     from nucdl_core.errors import BundleError
     from nucdl_core.model.bundle import read_bundle
+    from nucdl_core.model.card import in_one_line
     from nucdl_core.model.listing import BUNDLED, list_models
     from nucdl_core.model.places import model_places, problem_of, problem_of_preferences
 
-    unusable = []
+    unusable, sentences = [], set()
     for model in list_models():
         try:
             if model.problem is not None:
@@ -39,7 +40,10 @@ def list_command() -> None:
             unusable.append(f"{model.name}  {model.folder} ({model.named_by}): {error}")
             continue
         where = "" if model.named_by == BUNDLED else f"  ({model.folder})"
-        click.echo(f"{model.name}  {bundle.sha256[:12]}  {bundle.description.description}{where}")
+        told = in_one_line(bundle.description, sentences if where else ())
+        click.echo(f"{model.name}  {bundle.sha256[:12]}  {told}{where}")
+        if not where:
+            sentences.add(bundle.description.description)
     problems = [f"cannot be used: {line}" for line in unusable]
     for folder in model_places():
         if (problem := problem_of(folder)) is not None:

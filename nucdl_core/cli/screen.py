@@ -10,6 +10,7 @@ import click
 from nucdl_core.cli.limit_options import Command
 from nucdl_core.cli.screen_plan import CORES, plan_command, plan_request, planning_options
 from nucdl_core.cli.words import EXISTING_FOLDER, NOT_FINISHED, SOME_FAILED
+from nucdl_core.extras import install_line
 
 if TYPE_CHECKING:
     from nucdl_core.screen.core.finish import ScreenEnd
@@ -148,7 +149,7 @@ def tell_end(end: ScreenEnd, go_on: str = "") -> None:
             err=True,
         )
         raise SystemExit(NOT_FINISHED)
-    formats = "CSV, SQLite and Parquet" if end.merged.parquet else "CSV and SQLite (Parquet needs pyarrow)"
+    formats = "CSV, SQLite and Parquet" if end.merged.parquet else f"CSV and SQLite (Parquet: {install_line('screen')})"
     click.echo(f"{end.succeeded} image sets succeeded, {end.failed} failed")
     click.echo(f"tables ({formats}) in {end.merged.folder}, report: {end.report}")
     if end.failed:

@@ -129,10 +129,11 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
     from tqdm import tqdm
 
     from nucdl_core.batch.segment_files import segment_files
+    from nucdl_core.files.containers import readable_containers
     from nucdl_core.files.folders import image_files
 
     bars = (lambda files: tqdm(files, unit="image", disable=None), tile_progress())
-    files = image_files(inputs, settings["recursive"])
+    files = image_files(inputs, settings["recursive"], readable_containers())
     records = segment_files(files, output, config, *bars, outputs, choice_of(settings))
     report_records(records, output)
 

@@ -147,7 +147,7 @@ def tune_command(data: Path, output: Path, outlines: Optional[bool], **settings:
 
         result = tune(data, output, config, show)
     numbers = "new numbers" if result.better else "numbers as before, since the new ones are not clearly better"
-    click.echo(
-        f"DSB score on {result.judges} images that took no part: {result.before:.3f} before, {result.after:.3f} after; "
-        f"the model, with {numbers}, is in {result.bundle}, use it with --model {result.bundle}"
-    )
+    click.echo(f"{result.told[0].upper()}{result.told[1:]}.")
+    if result.warning is not None:
+        click.echo(f"warning: {result.warning}", err=True)
+    click.echo(f"The model, with {numbers}, is in {result.bundle}; use it with --model {result.bundle}")

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import lzma
 import math
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Iterator, List, Optional, Tuple, Type
+from typing import Any, BinaryIO, Iterator, List, Optional, Sequence, Tuple, Type
 
 import numpy as np
 import tifffile
@@ -22,9 +23,21 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugi
 
 from nucdl_core.arrays import AnyArray
 from nucdl_core.errors import ImageError
+from nucdl_core.files.codecs import (
+    DAMAGED,
+    JPEG,
+    LZW,
+    NEED_IMAGECODECS,
+    PACKBITS,
+    UNCOMPRESSED,
+    PartSize,
+    check_part,
+    decode_colour_png,
+    require_codec,
+    require_imagecodecs,
+)
 from nucdl_core.large import STRIP_PIXELS
 
-DAMAGED = "the file is damaged or cut off; copy or export it again"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 RASTER_PLUGINS = {
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
@@ -55,14 +68,15 @@ _LIBRARY_ERRORS += (
     EOFError,
     struct.error,
     zlib.error,
+    lzma.LZMAError,
     Image.DecompressionBombError,
 )
 
 # The tags that decide how a TIFF image is decoded; tifffile leaves out those that it cannot read.
 _DECISIVE = {254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339, 32997}
-_PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE = 1, 5, 8, 32773, 32946
 _INTEGERS, _FLOATS = 2, 3  # predictors
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)
+_YCBCR = 6
 _COLOUR_SPACES = {5: "CMYK", 6: "YCbCr, as in JPEG", 8: "CIE L*a*b*"}
 # Kinds and bits of numbers that Pillow leaves unchanged, by their byte order; it reorders the bytes of 16 bits only.
 _PILLOW_TYPES = {">": ("u1", "u8", "u16"), "<": ("u1", "u8", "u12", "u16", "u32", "i8", "i16", "i32", "f32")}
@@ -221,6 +235,8 @@ def read_tiff(stream: BinaryIO, page: Optional[int], limits: Limits) -> Picture:
     with strictly():
         number, chosen = _choose_page(tiff_pages(stream), page)
         meaning = int(chosen.tags.valueof(262, _BLACK_IS_ZERO))
+        if meaning == _YCBCR and chosen.compression == JPEG:  # It is decoded to red, green and blue.
+            meaning = _RGB
         if meaning not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
             name = _COLOUR_SPACES.get(meaning, f"number {meaning}")
             raise ImageError(f"the colour space is {name}; save the image as grey or RGB")
@@ -272,10 +288,8 @@ def _decode(stream: BinaryIO, number: int, page: Any, meaning: int, limits: Limi
         raise ImageError(
             f"{bits}-bit numbers of format {page.sampleformat} cannot be read; save 8-, 16- or 32-bit numbers"
         )
-    if method not in (_PLAIN, _LZW, _DEFLATE, _PACKBITS, _OLD_DEFLATE):
-        name = getattr(method, "name", method)
-        raise ImageError(f"the compression is {name}; save the image uncompressed or with Deflate (ZIP) or LZW")
-    if method in (_PLAIN, _PACKBITS):
+    require_codec(method, bits)
+    if method in (UNCOMPRESSED, PACKBITS):
         page.predictor = 1  # Some programs leave the tag behind, which has no meaning here.
     if page.fillorder != 1:
         raise ImageError("the bits of each byte are in reverse order; save the image again with fill order 1")
@@ -283,38 +297,37 @@ def _decode(stream: BinaryIO, number: int, page: Any, meaning: int, limits: Limi
     limits.check(height, width, 0)
     rows, cols = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, width)
     down, across = -(-height // rows), -(-width // cols)
-    parts, row_bytes = planes * down * across, (cols * channels * bits + 7) // 8
     stored_shape = (down * rows, across * cols) if page.is_tiled else (height, width)
-    total = math.inf if method == _PLAIN else sum(page.databytecounts)
+    total = math.inf if method == UNCOMPRESSED else sum(page.databytecounts)
     limits.check(*stored_shape, planes * channels * max(bits, 8) / 8, total)
-    places, size = list(zip(page.dataoffsets, page.databytecounts)), page.parent.filehandle.size
-    if len(places) < parts:
-        raise ImageError(f"the image has {parts} parts, but {len(places)} are listed: {DAMAGED}")
-    leasts = [
-        row_bytes * (rows if page.is_tiled else min(rows, height - index % down * rows)) for index in range(parts)
-    ]
-    # Some programs list more bytes than the pixels need, even beyond the end of the file.
-    needs = [least if method == _PLAIN and count <= 2 * least else count for least, (_, count) in zip(leasts, places)]
-    if sum(needs) > size:
-        raise ImageError(f"its parts take {sum(needs)} bytes, the file has {size}: {DAMAGED}")
-    for index, (offset, count) in enumerate(places):
-        least, needed = leasts[index], needs[index]
-        if offset < 8 or count < (least if method == _PLAIN else 1) or offset + needed > size:
-            raise ImageError(f"part {index + 1} of {parts} is not in the {size} bytes of the file: {DAMAGED}")
-        if method in (_DEFLATE, _OLD_DEFLATE):
-            stream.seek(offset)
-            inflater = zlib.decompressobj()  # tifffile inflates a part to whatever size it has.
-            if not least <= len(inflater.decompress(stream.read(count), rows * row_bytes + 1)) <= rows * row_bytes:
-                raise ImageError(f"a compressed part does not hold the {least} bytes that it should: {DAMAGED}")
-            if not inflater.eof and (inflater.decompress(inflater.unconsumed_tail, 1) or not inflater.eof):
-                raise ImageError(f"a compressed part is longer than it should be or cut off: {DAMAGED}")
-    if method in (_LZW, _PACKBITS) or page.predictor == _FLOATS or bits == 12:
+    row_bytes, parts = (cols * channels * bits + 7) // 8, planes * down * across
+    leasts = [rows if page.is_tiled else min(rows, height - index % down * rows) for index in range(parts)]
+    _check_parts(stream, page, [PartSize(rows, least, cols, row_bytes) for least in leasts])
+    by_imagecodecs = method in NEED_IMAGECODECS
+    if method in (LZW, PACKBITS) or bits == 12 or (page.predictor == _FLOATS and not by_imagecodecs):
         return _decode_with_pillow(stream, number, page, meaning, kind)
-    if page.predictor not in (1, _INTEGERS):
+    if page.predictor not in (1, _INTEGERS) and not (page.predictor == _FLOATS and by_imagecodecs):
         raise ImageError(f"the predictor is {page.predictor!r}; save the image uncompressed")
     samples = page.asarray(squeeze=False, maxworkers=1)[:, 0]
     samples = np.moveaxis(samples, 0, 2).reshape(height, width, planes * channels)
     return samples.view(np.uint8) if samples.dtype == bool else samples
+
+
+def _check_parts(stream: BinaryIO, page: Any, sizes: Sequence[PartSize]) -> None:
+    """Refuse a page of which a strip or tile is not in the file, or not whole."""
+    method, length = page.compression, page.parent.filehandle.size
+    places = list(zip(page.dataoffsets, page.databytecounts))
+    if len(places) < len(sizes):
+        raise ImageError(f"the image has {len(sizes)} parts, but {len(places)} are listed: {DAMAGED}")
+    # Some programs list more bytes than the pixels need, even beyond the end of the file.
+    plain = method == UNCOMPRESSED
+    needs = [part.least if plain and count <= 2 * part.least else count for part, (_, count) in zip(sizes, places)]
+    if sum(needs) > length:
+        raise ImageError(f"its parts take {sum(needs)} bytes, the file has {length}: {DAMAGED}")
+    for number, (part, (offset, count), needed) in enumerate(zip(sizes, places, needs), start=1):
+        if offset < 8 or count < (part.least if plain else 1) or offset + needed > length:
+            raise ImageError(f"part {number} of {len(sizes)} is not in the {length} bytes of the file: {DAMAGED}")
+        check_part(method, stream, offset, count, part)
 
 
 def _decode_with_pillow(stream: BinaryIO, number: int, page: Any, meaning: int, kind: str) -> AnyArray:
@@ -374,6 +387,12 @@ def _check_png_rows(stream: BinaryIO) -> None:
     stream.seek(place)
 
 
+def _without_transparency(samples: AnyArray) -> AnyArray:
+    if samples.ndim == 2:
+        return samples
+    return np.ascontiguousarray(samples[:, :, :3] if samples.shape[2] > 2 else samples[:, :, 0])
+
+
 def read_raster(stream: BinaryIO, limits: Limits) -> Picture:
     """Read a PNG, JPEG, BMP or GIF file as uint8 or uint16.
 
@@ -396,18 +415,20 @@ def read_raster(stream: BinaryIO, limits: Limits) -> Picture:
             mode, raw_mode = image.mode, str(image.tile[0][3]) if image.tile else ""
             if mode not in modes:
                 raise ImageError(f"the colour space is {mode}; save the image as grey or RGB")
-            if raw_mode.endswith(";16B") and modes[mode] + (mode == "LA") > 2:
-                raise ImageError("Pillow reads only 8 of 16 bits of a PNG image in colour; save it as TIFF")
-            limits.check(image.height, image.width, modes[mode], stored)
+            in_colour = raw_mode.endswith(";16B") and modes[mode] + (mode == "LA") > 2
+            if in_colour:
+                require_imagecodecs("Pillow reads only 8 of 16 bits of a PNG image in colour", "save it as TIFF")
+            limits.check(image.height, image.width, modes[mode] * (2 if in_colour else 1), stored)
             if plugin is PngImagePlugin.PngImageFile:
                 _check_png_rows(stream)
             if getattr(image, "is_animated", False):
                 raise ImageError("the image is animated; export the frame to use to a file of its own")
+            if in_colour:
+                return Picture(_without_transparency(decode_colour_png(stream)))
             image.load()
             samples = _pixels(image)
             palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if mode == "P" else None
-    if samples.ndim == 3:
-        samples = np.ascontiguousarray(samples[:, :, :3] if samples.shape[2] > 2 else samples[:, :, 0])
+    samples = _without_transparency(samples)
     # Pillow stretches these two to 0..255.
     samples = samples // {"L;2": 85, "L;4": 17}[raw_mode] if raw_mode in ("L;2", "L;4") else samples
     return Picture(samples.astype(np.uint16 if mode.startswith("I") else np.uint8, copy=False), palette=palette)

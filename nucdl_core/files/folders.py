@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from nucdl_core.errors import ImageError
+from nucdl_core.extras import EXTRAS, install_line
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -25,8 +26,11 @@ OTHER_SUFFIXES = (
     *(".czi", ".dv", ".heic", ".ims", ".jp2", ".lif", ".mrxs", ".nd2", ".ndpi", ".oib", ".oif", ".r3d", ".scn"),
     *(".stk", ".svs", ".vsi", ".webp", ".zvi"),
 )
-"""Images that are not read; a person hears of them where a folder is listed."""
+"""Images that are not read, or only with a package; a person hears of them where a folder is listed."""
+FOLDER_SUFFIXES = (".zarr",)
+"""Images that are folders."""
 _NAMED_AT_MOST = 3
+_ADVICE = "export them as TIFF"
 
 _LABEL_ENDING = Path(LABEL_SUFFIX).stem
 _LABEL_SUFFIXES = (".tif", ".tiff", ".png")
@@ -48,7 +52,7 @@ def image_stem(path: PathLike) -> str:
     return stem.removesuffix(_LABEL_ENDING)
 
 
-def image_files(paths: Iterable[PathLike], recursive: bool = False) -> List[Path]:
+def image_files(paths: Iterable[PathLike], recursive: bool = False, more: Sequence[str] = ()) -> List[Path]:
     """List the images that files and folders stand for; what is left out in a folder is named in the log.
 
     Parameters
@@ -59,6 +63,8 @@ def image_files(paths: Iterable[PathLike], recursive: bool = False) -> List[Path
         without hidden and temporary files and without label images (`LABEL_SUFFIX`).
     recursive : bool
         Whether the folders in a folder count as well; hidden ones do not.
+    more : sequence of str
+        Suffixes of other files in folders that the caller can read.
 
     Returns
     -------
@@ -72,11 +78,12 @@ def image_files(paths: Iterable[PathLike], recursive: bool = False) -> List[Path
     """
     files: List[Path] = []
     for path in map(Path, paths):
-        if path.is_dir():
+        if path.is_dir() and not _is_image(path):
             folders = _folders_in(path) if recursive else [path]
-            listed = [file for folder in folders for file in list_folder(folder, OTHER_SUFFIXES)]
-            others = [file for file in listed if file.suffix.lower() in OTHER_SUFFIXES]
-            readable = [file for file in listed if file.suffix.lower() in IMAGE_SUFFIXES]
+            suffixes = (*OTHER_SUFFIXES, *FOLDER_SUFFIXES, *more)
+            listed = [file for folder in folders for file in list_folder(folder, suffixes)]
+            readable = [file for file in listed if file.suffix.lower() in (*IMAGE_SUFFIXES, *more)]
+            others = [file for file in listed if file not in readable]
             inside = [file for file in readable if not file.stem.endswith(_LABEL_ENDING)]
             if not inside:
                 there = f"; {_left_out(others)}" if others else "; name another one"
@@ -89,18 +96,25 @@ def image_files(paths: Iterable[PathLike], recursive: bool = False) -> List[Path
     return list(dict.fromkeys(files))
 
 
+def _is_image(folder: Path) -> bool:
+    """Tell whether a folder is an OME-Zarr or a part of one."""
+    return folder.suffix.lower() in FOLDER_SUFFIXES or (folder / ".zattrs").is_file()
+
+
 def _folders_in(folder: Path) -> List[Path]:
     """List a folder and all folders in it, sorted, without hidden ones."""
     found = []
     for place, names, _ in os.walk(folder):
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names if not name.startswith(".") and not name.endswith(FOLDER_SUFFIXES))
         found.append(Path(place))
     return found
 
 
 def _left_out(files: Sequence[Path]) -> str:
     names = ", ".join(file.name for file in files[:_NAMED_AT_MOST])
-    return f"{len(files)} files are left out, since they cannot be read ({names}); export them as TIFF"
+    found = {file.suffix.lower().lstrip(".") for file in files}
+    lines = [f"nucdl segment reads .{kind} with {install_line(kind)}" for kind in sorted(found & set(EXTRAS))]
+    return f"{len(files)} files are left out, since they cannot be read ({names}); {'; '.join([*lines, _ADVICE])}"
 
 
 def list_folder(folder: PathLike, more: Sequence[str] = ()) -> List[Path]:
@@ -110,7 +124,7 @@ def list_folder(folder: PathLike, more: Sequence[str] = ()) -> List[Path]:
     ----------
     folder : str or path
     more : sequence of str
-        Suffixes of other files that are to be listed.
+        Suffixes of other files that are to be listed; of those in `FOLDER_SUFFIXES`, folders.
 
     Returns
     -------
@@ -127,7 +141,8 @@ def list_folder(folder: PathLike, more: Sequence[str] = ()) -> List[Path]:
     except OSError as error:
         raise ImageError(f"{folder}: the folder cannot be read ({error.strerror}); check the name") from error
     files = [Path(folder, name) for name in names if not name.startswith((".", "~"))]
-    return [file for file in files if file.suffix.lower() in (*IMAGE_SUFFIXES, *more) and not file.is_dir()]
+    listed = [file for file in files if file.suffix.lower() in (*IMAGE_SUFFIXES, *more)]
+    return [file for file in listed if file.is_dir() == (file.suffix.lower() in FOLDER_SUFFIXES)]
 
 
 def pair_label_images(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Sequence, Union
+from typing import Any, Collection, Dict, Mapping, Sequence, Union
 
 from nucdl_core.model.bundle import BundleDescription
 
@@ -182,7 +182,9 @@ def _kinds(kinds: Mapping[str, Mapping[str, float]]) -> str:
 TUNED_CARD_TEXT = """# {name}
 
 The model that is described below, with other numbers for the decision and the contour correction: found by a genetic
-algorithm on {images} annotated images, judged on {judges} others, where they reach a DSB score of {dsb_score:.3f}.
+algorithm on {images} annotated images, judged on {judges} others.
+
+Reached {told}.
 
 * `{decision}`
 * `{refinement}`
@@ -190,6 +192,58 @@ algorithm on {images} annotated images, judged on {judges} others, where they re
 ---
 
 """
+
+UNTUNED_CARD_TEXT = """# {name}
+
+The model that is described below, with its own numbers: others, found on annotated images, were not clearly better.
+
+The others reached {told}.
+
+---
+
+"""
+
+
+def tuned_card(description: BundleDescription, card: str, told: str) -> str:
+    """Put what `nucdl_core.training.tune` has changed and gained before the card of the model it started from."""
+    before = TUNED_CARD_TEXT.format(
+        name=description.name,
+        decision=description.decision,
+        refinement=description.refinement,
+        told=told,
+        **description.metrics["tuned"],
+    )
+    return before + card
+
+
+def untuned_card(description: BundleDescription, card: str, told: str) -> str:
+    """Put before the card of a model that tuning was tried and gained nothing that is sure."""
+    return UNTUNED_CARD_TEXT.format(name=description.name, told=told) + card
+
+
+def in_one_line(description: BundleDescription, bundled: Collection[str]) -> str:
+    """Say what a model is, was trained on and reached.
+
+    Parameters
+    ----------
+    description : BundleDescription
+    bundled : collection of str
+        What the bundled models say of themselves: a model that was trained elsewhere may have taken the sentence over.
+
+    Returns
+    -------
+    str
+    """
+    is_copy = description.description in bundled
+    parts = ["own model" if is_copy else description.description]
+    training, metrics = description.training, description.metrics
+    if "tuned" in metrics or "outlines" in metrics or "images" not in training:
+        return parts[0]
+    parts.append(f"trained on {training['images']} images")
+    score = metrics.get("validation", {}).get("mean_f1")
+    if score is not None:
+        parts.append(f"mean F1 {score:.3f} on {metrics['validation_images']} that it was judged on")
+    return "; ".join(parts)
 
 
 STYLED_CARD_TEXT = """# {name}
@@ -221,19 +275,6 @@ def styled_card(description: BundleDescription, card: str) -> str:
             have="has" if one else "have",
             judged=judged,
             **found,
-        )
-        + card
-    )
-
-
-def tuned_card(description: BundleDescription, card: str) -> str:
-    """Put what `nucdl_core.training.tune` has changed before the card of the model that it started from."""
-    return (
-        TUNED_CARD_TEXT.format(
-            name=description.name,
-            decision=description.decision,
-            refinement=description.refinement,
-            **description.metrics["tuned"],
         )
         + card
     )

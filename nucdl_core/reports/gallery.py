@@ -17,8 +17,8 @@ from nucdl_core.files.reading import read_image, read_labels, read_partner
 from nucdl_core.labels import relabel
 from nucdl_core.overlap import overlap
 from nucdl_core.reports.methods import Evaluation
-from nucdl_core.reports.overlay import error_overlay
-from nucdl_core.scores.object_errors import COLOURS, object_errors
+from nucdl_core.reports.overlay import TRUTH_COLOURS, error_overlay
+from nucdl_core.scores.object_errors import COLOURS, ErrorClass, object_errors
 
 # Larger images are cut, smaller ones enlarged by a whole number, so that outlines are one pixel of the picture wide.
 SIDE = 520
@@ -61,7 +61,10 @@ class Pictures:
 
 def legend() -> Dict[str, str]:
     """Return the colour of each error class as pages write it."""
-    return {kind.name.lower(): "#{:02x}{:02x}{:02x}".format(*colour) for kind, colour in COLOURS.items()}
+    named = {kind.name.lower(): colour for kind, colour in COLOURS.items()}
+    named["missed (true outline)"] = named.pop("missed")
+    named["true outline of merged and split"] = TRUTH_COLOURS[ErrorClass.MERGED]
+    return {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in named.items()}
 
 
 def gallery_picture(image_file: Path, files: PairOfFiles) -> AnyArray:
@@ -94,7 +97,7 @@ def gallery_picture(image_file: Path, files: PairOfFiles) -> AnyArray:
     window = tuple(_middle(length) for length in truth.shape)
     factor = max(1, SIDE // max(image[window].shape))
     shown, true, found = (_enlarge(array[window], factor) for array in (image, truth, prediction))
-    return error_overlay(shown, true, found, errors)
+    return error_overlay(shown, true, found, errors, TRUTH_COLOURS)
 
 
 def _middle(length: int) -> slice:

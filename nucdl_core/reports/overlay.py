@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from nucdl_core.scores.object_errors import COLOURS, ErrorClass, ObjectErrors
 
 Colour = Tuple[int, int, int]
 
+TRUTH_COLOURS = {**COLOURS, ErrorClass.MERGED: (255, 255, 255), ErrorClass.SPLIT: (255, 255, 255)}
+"""Of the outlines of true nuclei beside predicted ones in `COLOURS`: no class has one colour for both."""
 MATCHED_COLOUR: Colour = COLOURS[ErrorClass.MATCHED]
 MISSED_COLOUR: Colour = COLOURS[ErrorClass.MISSED]
 EXTRA_COLOUR: Colour = COLOURS[ErrorClass.EXTRA]
@@ -74,7 +76,11 @@ def overlay(
 
 
 def error_overlay(
-    image: AnyArray, truth: Labels, prediction: Labels, errors: Tuple[ObjectErrors, ObjectErrors]
+    image: AnyArray,
+    truth: Labels,
+    prediction: Labels,
+    errors: Tuple[ObjectErrors, ObjectErrors],
+    truth_colours: Mapping[ErrorClass, Colour] = COLOURS,
 ) -> AnyArray:
     """Draw the outlines of true and predicted nuclei in the colours of their error classes.
 
@@ -89,6 +95,8 @@ def error_overlay(
         Label images.
     errors : (ObjectErrors, ObjectErrors)
         What `object_errors.object_errors` says about the two.
+    truth_colours : mapping of ErrorClass to (int, int, int)
+        Of the true nuclei; `TRUTH_COLOURS` tells them apart from the predicted ones.
 
     Returns
     -------
@@ -104,10 +112,11 @@ def error_overlay(
         shapes = f"image {image.shape}, truth {truth.shape} and prediction {prediction.shape}"
         raise ImageError(f"{shapes} must have the same shape (H, W)")
     picture: AnyArray = np.repeat(grey_picture(image)[:, :, None], 3, axis=2)
-    for labels, found, hidden in ((prediction, errors[1], ()), (truth, errors[0], (ErrorClass.MATCHED,))):
+    unmatched = {kind: colour for kind, colour in truth_colours.items() if kind != ErrorClass.MATCHED}
+    for labels, found, colours in ((prediction, errors[1], COLOURS), (truth, errors[0], unmatched)):
         kinds = np.concatenate([[ErrorClass.NONE], found.error])[np.where(outlines(labels), labels, 0)]
-        for kind in (kind for kind in COLOURS if kind not in hidden):
-            picture[kinds == kind] = COLOURS[kind]
+        for kind, colour in colours.items():
+            picture[kinds == kind] = colour
     return picture
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from nucdl_core import __version__
 from nucdl_core.errors import ConfigError
+from nucdl_core.extras import EXTRAS, install_line
 from nucdl_core.files.folders import PathLike
 from nucdl_core.files.writing import replaced_folder, write_atomically, write_table
 from nucdl_core.reports.data import NucleusCollector, choose_images, image_files_by_stem, image_times
@@ -22,13 +23,14 @@ from nucdl_core.reports.methods import (
     pair_methods,
     write_method_tables,
 )
+from nucdl_core.reports.plain_verdict import few_images_note, plain_verdict
 from nucdl_core.reports.tables import area_rows, comparison_rows, error_rows, main_rows, size_rows, strata_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _TEMPLATES = Path(__file__).with_name("templates")
-REPORT_LIBRARIES = ("jinja2", "matplotlib")
+REPORT_LIBRARIES = EXTRAS["report"][0]
 NUCLEI_NAME, TIMES_NAME = "nuclei.csv", "times.csv"
 GALLERY_TITLES = {
     "worst": "The worst images",
@@ -130,8 +132,7 @@ def require_libraries() -> None:
     missing = [name for name in REPORT_LIBRARIES if util.find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"a report needs {' and '.join(missing)}, which this Python lacks; install with: "
-            f"python -m pip install {' '.join(missing)}"
+            f"a report needs {' and '.join(missing)}, which this Python lacks; install with: {install_line('report')}"
         )
 
 
@@ -149,6 +150,7 @@ def _write_files(
             _write_bytes(folder / f"{name}.{kind}", content)
             if kind == "svg":
                 caption = CAPTIONS.get(name, "Mean F1 of the images of each category, with 95 % confidence interval.")
+                caption += few_images_note(int(evaluation.overall(evaluation.methods[0])["images"]))
                 links[name] = {"link": data_link(content, "image/svg+xml"), "caption": caption}
     return links
 
@@ -168,6 +170,7 @@ def _page(evaluation: Evaluation, nuclei: pd.DataFrame, times: pd.DataFrame) -> 
     categories = evaluation.strata.kinds if evaluation.strata is not None else ()
     return {
         "version": __version__,
+        "verdict": plain_verdict(evaluation),
         "methods": evaluation.methods,
         "image_count": first["images"],
         "nucleus_count": first["n_truth"],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from nucdl_core.config import DEFAULT_MODEL, require
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.writing import replaced_folder, write_bytes
 from nucdl_core.model.bundle import CARD, BundleDescription, find_bundle, read_bundle, write_description
-from nucdl_core.model.card import tuned_card
+from nucdl_core.model.card import tuned_card, untuned_card
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_map_model
 from nucdl_core.model.map_predictor import MapPredictor
@@ -34,7 +34,7 @@ from nucdl_core.training.calibrate import PredictedTruth
 from nucdl_core.training.reading import read_annotated_images
 from nucdl_core.training.sources import AnnotatedImage, image_of, truth_of
 from nucdl_core.training.split import draw_of
-from nucdl_core.training.verdict import is_better
+from nucdl_core.training.verdict import gain_text, is_better
 
 # Where each number is searched.
 DECISION_RANGES: Dict[str, Tuple[float, float]] = {
@@ -53,6 +53,10 @@ REFINEMENT_RANGES: Dict[str, Tuple[float, float]] = {
 }
 # This share of the images judges the result and takes no part in the search.
 JUDGING_SHARE = 0.25
+DSB_SCORE, MEAN_F1, STRICT_F1 = "dsb_score", "mean_f1", "f1_0.90"
+"""Scores of `scores.matching.image_scores` that are told of a result; the first one decides."""
+SMALLEST_LOSS = 0.005
+"""A fall of the F1 at IoU 0.9 below this is not worth a warning."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +103,10 @@ class Tuned:
         How many images these are.
     better : bool
         Whether the new numbers are clearly better there; otherwise the bundle keeps the old ones.
+    told : str
+        All scores before and after, with the interval of their difference.
+    warning : str or None
+        What became worse although the numbers are better in all.
     """
 
     bundle: Path
@@ -106,6 +114,8 @@ class Tuned:
     after: float
     judges: int
     better: bool
+    told: str
+    warning: Optional[str] = None
 
 
 def tune(
@@ -142,16 +152,46 @@ def tune(
     old = bundle.description
     parts = [[predict_twice(source, predictor) for source in part] for part in (searching, judging)]
     decision, refinement = search(parts[0], predictor, config, progress)
-    before = scores_both_ways(parts[1], predictor, old.decision, predictor.refinement(old.decision.foreground))
-    after = scores_both_ways(parts[1], predictor, decision, refinement)
-    better = is_better(after, before)
-    new = dataclasses.replace(old, name=output.name)
+    before = judged_scores(parts[1], predictor, old.decision, predictor.refinement(old.decision.foreground))
+    after = judged_scores(parts[1], predictor, decision, refinement)
+    better = is_better(after[DSB_SCORE], before[DSB_SCORE])
+    told = told_scores(after, before)
+    new = dataclasses.replace(old, name=output.name, description=_description(old.name, len(searching), told, better))
     if better:
-        reached = {"images": len(searching), "judges": len(judging), "dsb_score": float(after.mean())}
-        metrics = {**old.metrics, "tuned": reached}
+        means = {name: float(scores.mean()) for name, scores in after.items()}
+        metrics = {**old.metrics, "tuned": {"images": len(searching), "judges": len(judging), **means}}
         new = dataclasses.replace(new, decision=decision, refinement=refinement, metrics=metrics)
-    write_tuned(bundle.folder, output, new, tuned_card if better else _same_card)
-    return Tuned(output, float(before.mean()), float(after.mean()), len(judging), better)
+
+    def card(description: BundleDescription, text: str) -> str:
+        return (tuned_card if better else untuned_card)(description, text, told)
+
+    write_tuned(bundle.folder, output, new, card)
+    means = [float(scores[DSB_SCORE].mean()) for scores in (before, after)]
+    return Tuned(output, means[0], means[1], len(judging), better, told, _warning(after, before) if better else None)
+
+
+def told_scores(after: Dict[str, NDArray[np.float64]], before: Dict[str, NDArray[np.float64]]) -> str:
+    """Say what tuning changed on the images that judge, with intervals; the scores are those of `judged_scores`."""
+    images = len(after[MEAN_F1])
+    words = {MEAN_F1: "mean F1", STRICT_F1: "F1 at IoU 0.9", DSB_SCORE: "DSB score"}
+    gains = [gain_text(word, after[name], before[name]) for name, word in words.items()]
+    return f"on {images} image{'s' * (images > 1)} that took no part: {'; '.join(gains)}"
+
+
+def _warning(after: Dict[str, NDArray[np.float64]], before: Dict[str, NDArray[np.float64]]) -> Optional[str]:
+    lost = float((before[STRICT_F1] - after[STRICT_F1]).mean())
+    if lost < SMALLEST_LOSS:
+        return None
+    return (
+        f"F1 at IoU 0.9 falls by {lost:.3f}: outlines fit your annotations less exactly than before, while more nuclei "
+        "are found; where shape and size matter, look at the outlines before you use this model"
+    )
+
+
+def _description(before: str, images: int, told: str, better: bool) -> str:
+    if better:
+        return f"{before}, its decisions tuned on {images} annotated images; {told}"
+    return f"{before} with its own decisions: tuning on {images} annotated images was not clearly better; {told}"
 
 
 def split_for_tuning(sources: Sequence[AnnotatedImage]) -> Tuple[List[AnnotatedImage], List[AnnotatedImage]]:
@@ -224,11 +264,24 @@ def scores_both_ways(
     return np.array([image_score(image, predictor, decision, refinement) for image in images])
 
 
-def image_score(image: PredictedTruth, predictor: Predictor, decision: Decision, refinement: Refinement) -> float:
-    """Return the DSB score of an image predicted twice, the mean of that without and that with correction."""
+def judged_scores(
+    images: Sequence[PredictedTruth], predictor: Predictor, decision: Decision, refinement: Refinement
+) -> Dict[str, NDArray[np.float64]]:
+    """Return each of the scores that are told, as `scores_both_ways` returns the one that decides."""
+
+    def scores(name: str) -> NDArray[np.float64]:
+        return np.array([image_score(image, predictor, decision, refinement, name) for image in images])
+
+    return {name: scores(name) for name in (DSB_SCORE, MEAN_F1, STRICT_F1)}
+
+
+def image_score(
+    image: PredictedTruth, predictor: Predictor, decision: Decision, refinement: Refinement, name: str = DSB_SCORE
+) -> float:
+    """Return a score of an image predicted twice, the mean of that without and that with correction."""
     found = predictor.find(image.prediction, decision).labels
     ways = [found] if image.finer is None else [found, refine_objects(found, image.finer, refinement)]
-    return float(np.mean([image_scores(image.truth, labels)["dsb_score"] for labels in ways]))
+    return float(np.mean([image_scores(image.truth, labels)[name] for labels in ways]))
 
 
 def write_tuned(
@@ -242,7 +295,3 @@ def write_tuned(
             write_bytes(folder / name, (source / name).read_bytes())
         write_bytes(folder / CARD, card(description, text).encode("utf-8"))
         write_description(folder, description)
-
-
-def _same_card(description: BundleDescription, text: str) -> str:
-    return text

@@ -109,11 +109,13 @@ def _described(old: BundleDescription, tuned: TunedOutlines) -> BundleDescriptio
     if not tuned.better:
         return new
     means = {name: [float(value) for value in getattr(tuned, name).mean(axis=0)] for name in ("usual", "chosen")}
+    count = len(tuned.usual)
     return dataclasses.replace(
         new,
+        description=f"{old.name}, with outlines as in {count} annotated image{'s' * (count > 1)}",
         decision=dataclasses.replace(old.decision, foreground=tuned.after.foreground),
         contour_offset=tuned.after.offset,
-        metrics={**old.metrics, "outlines": {"images": len(tuned.usual), **means}},
+        metrics={**old.metrics, "outlines": {"images": count, **means}},
     )
 
 

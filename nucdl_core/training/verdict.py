@@ -81,4 +81,19 @@ def judge(own: NDArray[np.float64], before: NDArray[np.float64], name: str) -> V
     )
 
 
+def gain_text(score: str, own: NDArray[np.float64], before: NDArray[np.float64]) -> str:
+    """Say how a score changed on the same images, with the 95 % bootstrap interval of the difference.
+
+    Parameters
+    ----------
+    score : str
+        What it is called.
+    own, before : float64 arrays (N,)
+        Scores of the same images, in the same order; at least one.
+    """
+    found = compare_paired(own, before)
+    interval = f" (95 % interval {found.low:+.3f} to {found.high:+.3f})" if len(own) > 1 else ""
+    return f"{score} {before.mean():.3f} before, {own.mean():.3f} after, {found.difference:+.3f}{interval}"
+
+
 _ADVICE = "More annotated images, above all of the kind that goes wrong, help more than longer training."

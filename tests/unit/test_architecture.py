@@ -19,6 +19,7 @@ LONGEST_FILE = 500
 PACKAGES = [
     "arrays",
     "errors",
+    "extras",
     "config",
     "progress",
     "large",

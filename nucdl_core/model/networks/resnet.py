@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 from torch import Tensor, nn
 
 from nucdl_core.errors import BundleError
+from nucdl_core.extras import install_line
 
 # Mean and spread of grey images among those that the published weights were trained on.
 MEAN, SPREAD = 0.45, 0.225
@@ -28,7 +29,7 @@ def require_torchvision(family: str) -> Any:
     except (ImportError, RuntimeError) as error:
         raise BundleError(
             f"a model of the family {family} needs torchvision, which does not work in this Python ({error}); install "
-            "the version that fits torch with 'python -m pip install torchvision', or choose a model of the family unet"
+            f"the version that fits torch with {install_line('maskrcnn')}, or choose a model of the family unet"
         ) from error
     return torchvision
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
 from nucdl_core.arrays import Labels
 from nucdl_core.errors import NucDLError
+from nucdl_core.extras import install_line, lacking
 from nucdl_core.files.folders import LABEL_SUFFIX
 from nucdl_core.files.writing import write_labels
 from nucdl_core.screen.core.plan import ScreenError
@@ -29,8 +29,8 @@ def require_format(kind: str) -> None:
     ------
     ScreenError
     """
-    if kind == ZARR and importlib.util.find_spec("zarr") is None:
-        raise ScreenError("OME-Zarr needs the package zarr; install it by: pip install 'nucdl[zarr]'")
+    if kind == ZARR and lacking("zarr"):
+        raise ScreenError(f"OME-Zarr needs the package zarr; install it by: {install_line('zarr')}")
 
 
 def label_name(image_number: int, image: Path, kind: str) -> str:

@@ -7,11 +7,13 @@ import pytest
 from commands import nucdl
 from conftest import REPOSITORY
 
+from nucdl_core import extras
 from nucdl_core.cellprofiler import headless
 from nucdl_core.cellprofiler.headless import HeadlessError
 from nucdl_core.cli import doctor_checks
-from nucdl_core.cli.doctor_checks import EXTRAS, FIELD_SHAPE, examine
+from nucdl_core.cli.doctor_checks import FIELD_SHAPE, examine
 from nucdl_core.errors import BundleError
+from nucdl_core.extras import EXTRAS
 from nucdl_core.model.registry import default_model
 
 
@@ -40,7 +42,7 @@ def test_extras_are_those_of_the_package_with_their_packages():
     config.read(REPOSITORY / "setup.cfg", encoding="utf-8")
     declared = dict(config["options.extras_require"])
     for name, (packages, _) in EXTRAS.items():
-        assert {re.split(r"[<>=]", line)[0] for line in declared[name].split()} == set(packages)
+        assert {re.split(r"[<>=]", line)[0] for line in declared[name].strip().splitlines()} == set(packages)
 
 
 def test_what_is_optional_may_be_missing_and_is_told_with_the_line_that_installs_it(monkeypatch):
@@ -48,10 +50,10 @@ def test_what_is_optional_may_be_missing_and_is_told_with_the_line_that_installs
         raise HeadlessError("there is no CellProfiler; run make install")
 
     monkeypatch.setattr(headless, "find_cellprofiler", missing)
-    monkeypatch.setattr(doctor_checks.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
     found = states()
     assert found["CellProfiler"] == ("missing", "there is no CellProfiler; run make install")
-    assert found["zarr"][0] == "missing" and "pip install 'nucdl[zarr]'" in found["zarr"][1]
+    assert found["zarr"][0] == "missing" and 'pip install "nucdl[zarr]"' in found["zarr"][1]
     assert nucdl("doctor").exit_code == 0
 
 

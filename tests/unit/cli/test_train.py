@@ -19,7 +19,7 @@ def test_a_tuned_model_is_used_with_all_choices_of_a_segmentation(tmp_path):
     options = ("--output", tmp_path / "mine", "--everything", "--generations", 1, "--population", 5)
     result = nucdl("tune", "--data", tmp_path / "data", *options)
     assert result.exit_code == 0, result.output
-    assert "DSB score on 1 images that took no part" in result.output
+    assert "On 1 image that took no part: mean F1" in result.output
     choices = ("--model", tmp_path / "mine", "--refine", "on", "--views", "flips", "--contour-offset", "0.5")
     result = nucdl("segment", tmp_path / "data" / "images", "--output", tmp_path / "found", *choices)
     assert result.exit_code == 0, result.output

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from nucdl_core.errors import ImageError
+from nucdl_core.files import codecs
 from nucdl_core.files import decoding as pictures
 from nucdl_core.files.decoding import Limits, grey
 
@@ -68,9 +69,10 @@ def test_numbers_in_a_png_of_few_bits_are_not_stretched(depth):
     assert np.array_equal(picture.samples, values)
 
 
-@pytest.mark.parametrize("colour", [2, 6])
-def test_16_bit_colours_in_a_png_are_refused_because_pillow_cuts_them_to_8(colour):
-    values = np.zeros((5, 7 * (3 if colour == 2 else 4) * 2), np.uint8)
+@pytest.mark.parametrize("colour", [2, 4, 6])
+def test_16_bit_colours_in_a_png_are_refused_because_pillow_cuts_them_to_8(colour, monkeypatch):
+    monkeypatch.setattr(codecs, "lacking", lambda extra: ["imagecodecs"])
+    values = np.zeros((5, 7 * {2: 3, 4: 2, 6: 4}[colour] * 2), np.uint8)
     with pytest.raises(ImageError, match="only 8 of 16 bits"):
         read(png(values, 7, 16, colour))
 
@@ -154,7 +156,6 @@ def test_a_png_bomb_is_refused():
     [
         (png([[1]], 1, 8, 7), "damaged"),
         (png([[1]], 1, 3, 0), "damaged"),
-        (png([[1, 2, 3, 4]], 1, 16, 4), "only 8 of 16 bits"),
         (png([[1]], 1, 8, 0, chunk(b"IHDR", bytes(13))), "damaged"),
         (b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b""), "damaged"),
         (png([], 1, 8, 0), "damaged|0 x 1"),

@@ -259,7 +259,7 @@ def test_a_compressed_strip_that_is_too_short_is_refused():
     [
         ({"t258": [24]}, "24-bit numbers"),
         ({"t258": [16], "t339": [6]}, "16-bit numbers of format 6"),
-        ({"t259": [7]}, "compression is JPEG"),
+        ({"t258": [16], "t259": [7]}, "compression is JPEG of 16-bit numbers"),
         ({"t259": [999]}, "compression is 999"),
         ({"t259": [8]}, "damaged or cut off"),
         ({"t262": [5]}, "colour space is CMYK"),

@@ -39,7 +39,8 @@ def test_images_that_cannot_be_read_are_named_and_the_others_listed(tmp_path, ca
     for name in ("a.tif", "b.czi", "c.ND2", "d.stk", "e.lif", "f.btf", "notes.txt"):
         (tmp_path / name).touch()
     assert [file.name for file in folders.image_files([tmp_path])] == ["a.tif", "f.btf"]
-    assert "4 files are left out, since they cannot be read (b.czi, c.ND2, d.stk); export them as TIFF" in caplog.text
+    assert "4 files are left out, since they cannot be read (b.czi, c.ND2, d.stk); nucdl segment reads" in caplog.text
+    assert caplog.text.strip().endswith('with pip install "nucdl[nd2]"; export them as TIFF')
 
 
 def test_a_folder_of_images_that_cannot_be_read_names_them(tmp_path):

@@ -56,6 +56,18 @@ def test_every_error_class_has_its_colour():
     assert not picture[0].any()
 
 
+def test_in_no_class_of_errors_true_and_predicted_outlines_look_alike():
+    for kind in (ErrorClass.MERGED, ErrorClass.SPLIT):
+        assert drawing.TRUTH_COLOURS[kind] not in COLOURS.values()
+    truth = np.zeros((12, 12), np.int32)
+    truth[1:11, 1:6], truth[1:11, 6:11] = 1, 2
+    prediction = (truth > 0).astype(np.int32)
+    errors = object_errors(overlap(truth, prediction))
+    assert errors[0].error.tolist() == [ErrorClass.MERGED] * 2
+    picture = drawing.error_overlay(truth, truth, prediction, errors, drawing.TRUTH_COLOURS)
+    assert picture[5, 5].tolist() == picture[5, 6].tolist() == [255, 255, 255]
+
+
 def test_of_a_matched_pair_only_the_prediction_is_outlined():
     prediction = np.where(LABELS == 2, LABELS, 0)
     prediction[2:8, 2:7] = 1

@@ -10,8 +10,9 @@ from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.model.bundle import read_bundle
 from nucdl_core.steps.contours import CONTOURS_ONLY, Refinement
 from nucdl_core.steps.instances import Decision, MapPrediction, Maps
+from nucdl_core.training import tune as tuning
 from nucdl_core.training.calibrate import PredictedTruth
-from nucdl_core.training.tune import DECISION_RANGES, TuneConfig, scores_both_ways, search, tune
+from nucdl_core.training.tune import DECISION_RANGES, TuneConfig, scores_both_ways, search, told_scores, tune
 
 QUICK = TuneConfig(generations=1, population=5)
 
@@ -79,7 +80,12 @@ def test_numbers_that_are_not_clearly_better_are_not_taken(data, tiny_bundle, tm
     old, new = read_bundle(tiny_bundle).description, read_bundle(result.bundle).description
     assert not result.better
     assert (new.name, new.decision, new.refinement) == ("mine", old.decision, old.refinement)
-    assert "tuned" not in new.metrics
+    assert "tuned" not in new.metrics and result.warning is None
+    assert new.description.startswith(
+        f"{old.name} with its own decisions: tuning on 6 annotated images was not clearly"
+    )
+    card = (result.bundle / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("# mine") and "were not clearly better" in card and "95 % interval" in card
 
 
 def test_tuning_writes_a_bundle_with_the_same_weights_and_new_numbers(data, tiny_bundle, tmp_path, always_better):
@@ -88,9 +94,30 @@ def test_tuning_writes_a_bundle_with_the_same_weights_and_new_numbers(data, tiny
     assert new.description.name == "mine"
     assert new.description.refinement is not None
     assert new.description.files["weights.safetensors"] == old.description.files["weights.safetensors"]
-    assert new.description.metrics["tuned"] == {"images": 6, "judges": 2, "dsb_score": result.after}
+    reached = new.description.metrics["tuned"]
+    assert (reached["images"], reached["judges"], reached["dsb_score"]) == (6, 2, result.after)
+    assert new.description.description.startswith(f"{old.description.name}, its decisions tuned on 6 annotated images;")
+    assert "F1 at IoU 0.9" in (result.bundle / "README.md").read_text(encoding="utf-8")
     for key, (low, high) in DECISION_RANGES.items():
         assert low <= getattr(new.description.decision, key) <= high
+
+
+def scores(mean_f1, strict):
+    return {"dsb_score": np.array(mean_f1), "mean_f1": np.array(mean_f1), "f1_0.90": np.array(strict)}
+
+
+def test_what_was_reached_is_told_with_its_interval():
+    told = told_scores(scores([0.7, 0.9], [0.4, 0.4]), scores([0.6, 0.6], [0.4, 0.4]))
+    assert told.startswith(
+        "on 2 images that took no part: mean F1 0.600 before, 0.800 after, +0.200 (95 % interval +0.1"
+    )
+    assert "F1 at IoU 0.9 0.400 before, 0.400 after, +0.000" in told
+
+
+def test_a_fall_of_the_strictest_score_is_a_warning(data, tiny_bundle, tmp_path, always_better, monkeypatch):
+    results = iter([scores([0.5, 0.5], [0.4, 0.4]), scores([0.6, 0.6], [0.3, 0.3])])
+    monkeypatch.setattr(tuning, "judged_scores", lambda *arguments: next(results))
+    assert "F1 at IoU 0.9 falls by 0.100" in tune(data, tmp_path / "mine", TuneConfig(str(tiny_bundle), 1, 5)).warning
 
 
 def test_an_existing_folder_is_not_overwritten(data, tiny_bundle):
