@@ -9,7 +9,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterator, List
 
 from nucdl_core import __version__
 from nucdl_core.errors import NucDLError
@@ -126,7 +126,7 @@ def _worker() -> str:
     return f"serves a CellProfiler elsewhere after {seconds:.1f} s; 'nucdl plugins install FOLDER' gives it the modules"
 
 
-def worker_command_line(command: str) -> list[str]:
+def worker_command_line(command: str) -> List[str]:
     """Return how the modules start the engine's process: by the ``nucdl`` command, or by a Python."""
     by_python = [command, "-c", "from nucdl_core.cli.main import main; main()", "worker"]
     return by_python if Path(command).name.lower().startswith("python") else [command, "worker"]
