@@ -63,6 +63,7 @@ SCREEN = {
         "identity",
         "publish",
         "records",
+        "database",
         "tables",
         "merge",
         "wells",
