@@ -4,8 +4,8 @@
 
 in an environment with cytotable, pycytominer, anndata, duckdb-ext-sqlite and duckdb-ext-httpfs; NucDL is not needed
 there. Each SCREEN is a folder of `nucdl screen run` or `nucdl segment --csv`. Prints a row for each block: nuclei,
-columns, wells, columns of the profile, seconds. The exit code is 1 if one of them fails, or a preset reads what the page
-says that it does not.
+columns, wells, columns of the profile, seconds. The exit code is 1 if one of them fails, or a preset reads what the
+page says that it does not.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="downstream_") as scratch:
         offer_extensions(Path(scratch))
         os.chdir(scratch)
-        print(
-            "| screen | read by | nuclei | columns | wells | features | seconds |\n| --- | --- | --- | --- | --- | --- | --- |"
-        )
+        print("| screen | read by | nuclei | columns | wells | features | seconds |")
+        print("|" + " --- |" * len(Row._fields))
         for screen in screens:
             for name, code in blocks_for(screen):
                 failures += not tell(screen.name, name, code)

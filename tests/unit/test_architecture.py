@@ -68,6 +68,7 @@ SCREEN = {
         "merge",
         "wells",
         "html",
+        "throughput",
         "report",
         "status",
         "finish",

@@ -127,7 +127,7 @@ def view_columns(name: str, columns: Mapping[str, str]) -> Dict[str, str]:
     return view
 
 
-def table_names(connection: sqlite3.Connection, kind: str = "table") -> List[str]:
+def database_names(connection: sqlite3.Connection, kind: str = "table") -> List[str]:
     """List the tables (or, of the kind "view", the views) of a database by name."""
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type = ? ORDER BY name", (kind,))
     return [name for (name,) in rows]

@@ -74,7 +74,7 @@ def _store(connection: sqlite3.Connection, name: str, source: Path, parquet_file
     kinds = stored_columns(source)
     table = DatabaseTable(connection, name, kinds)
     with contextlib.ExitStack() as opened:
-        writers = [table.write]
+        writers: List[Writer] = [table.write]
         if parquet_file is not None:
             writers.append(opened.enter_context(_new_parquet_file(parquet_file, name, kinds)))
         for batch in read_batches(source, kinds):

@@ -16,7 +16,7 @@ from screen_folders import count_of, finish_chunk, make_screen, row
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen.core import merge
-from nucdl_core.screen.core.database import table_names
+from nucdl_core.screen.core.database import database_names
 from nucdl_core.screen.core.merge import merge_screen, plain_numbers
 from nucdl_core.screen.core.plan import PlannedModel, ScreenError
 from nucdl_core.screen.core.work import private_folders
@@ -207,7 +207,7 @@ def test_the_database_is_laid_out_as_cellprofiler_exports_it(tmp_path):
     folder = finished_screen(tmp_path / "screen", [3, 4], failed=(2,))
     merge_screen(folder)
     with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
-        assert table_names(connection) == ["Per_Image", "Per_Nuclei", "failed_sets", "inspected_files"]
+        assert database_names(connection) == ["Per_Image", "Per_Nuclei", "failed_sets", "inspected_files"]
         nuclei = pd.read_sql("SELECT * FROM Per_Nuclei", connection)
         images = pd.read_sql("SELECT * FROM Per_Image", connection)
     assert list(nuclei.columns) == [
@@ -225,7 +225,7 @@ def test_cytotable_finds_tables_of_images_and_objects_alone(tmp_path):
     merge_screen(folder)
     targets = ("image", "cells", "nuclei", "cytoplasm")
     with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
-        found = [name for name in table_names(connection) if any(target in name.lower() for target in targets)]
+        found = [name for name in database_names(connection) if any(target in name.lower() for target in targets)]
         assert found == ["Per_Image", "Per_Nuclei"]
         assert all(connection.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in found)
 
@@ -243,7 +243,7 @@ def test_queries_for_the_tables_of_earlier_versions_still_work(tmp_path):
     folder = finished_screen(tmp_path / "screen", [3, 4], failed=(2,))
     merge_screen(folder)
     with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
-        assert table_names(connection, "view") == ["Image", "Nuclei", "failed_image_sets", "inspection"]
+        assert database_names(connection, "view") == ["Image", "Nuclei", "failed_image_sets", "inspection"]
         assert "Files" in pd.read_sql("SELECT * FROM failed_image_sets", connection).columns[-2]
     with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
         nuclei = pd.read_sql("SELECT * FROM Nuclei", connection)
