@@ -17,6 +17,15 @@ SECONDS_BETWEEN_LINES = 10.0
 _LOGGER = logging.getLogger(__name__)
 
 
+def time_in_words(seconds: float) -> str:
+    """Write a time as people say it, such as "40 s", "7 min" or "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min"
+
+
 class LoggedProgress:
     """A `TileProgress` that writes a line into the log every ten seconds, and so none about images that take less."""
 

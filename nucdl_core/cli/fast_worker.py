@@ -9,6 +9,7 @@ from typing import Optional, Sequence
 
 import click
 
+from nucdl_core.cli.progress_lines import shown_progress
 from nucdl_core.cli.screen import tell_end
 from nucdl_core.cli.words import LOG_FORMAT
 from nucdl_core.errors import NucDLError
@@ -59,8 +60,6 @@ def do_task(task: FastTask, tell: Tell) -> None:
     StopRequest
         If this process was asked to stop by a signal.
     """
-    from tqdm import tqdm
-
     from nucdl_core.screen.core.plan import SETTINGS, ScreenFolder
     from nucdl_core.screen.fast.plan import plan_fast
     from nucdl_core.screen.fast.run import run_fast, try_image_set
@@ -69,6 +68,6 @@ def do_task(task: FastTask, tell: Tell) -> None:
         try_image_set(ScreenFolder(task.request.output.absolute(), SETTINGS), task.alone, tell)
         return
     folder, plan = plan_fast(task.request)
-    with tqdm(total=plan.images.image_sets, unit="image", disable=None) as bar:
-        end = run_fast(folder, plan, task.workers, bar.update, task.retry_failed, tell)
+    with shown_progress(plan.images.image_sets, "images") as count:
+        end = run_fast(folder, plan, task.workers, count, task.retry_failed, tell)
     tell_end(end, "repeat this command")

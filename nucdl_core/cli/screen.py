@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from nucdl_core.cli.limit_options import Command
+from nucdl_core.cli.progress_lines import CountDone, shown_progress
 from nucdl_core.cli.screen_plan import CORES, plan_command, plan_request, planning_options
 from nucdl_core.cli.words import EXISTING_FOLDER, NOT_FINISHED, SOME_FAILED
 from nucdl_core.extras import install_line
@@ -58,8 +59,9 @@ def run(output: Path, cores: Optional[int], profile: Optional[str], gpus: int, r
     succeeded, 3 if some failed, which are named then, 4 if the run did not finish.
     """
     from nucdl_core.screen.cellprofiler.planner import plan_screen
-    from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
+    from nucdl_core.screen.cellprofiler.snakemake import EngineOptions, find_profile
 
+    profile = None if profile is None else find_profile(profile)
     # On a cluster there are more cores than this computer has; there the chunks are as large as they should be.
     at_once = cores if profile is None else cores or 1
     plan_screen(plan_request({"output": output, "cores": at_once, **planning}))
@@ -74,8 +76,9 @@ def resume(
     output: Path, cores: Optional[int], profile: Optional[str], gpus: int, retries: int, retry_failed: bool
 ) -> None:
     """Go on with a screen that was stopped or killed; what is finished is kept. Exit codes are those of run."""
-    from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
+    from nucdl_core.screen.cellprofiler.snakemake import EngineOptions, find_profile
 
+    profile = None if profile is None else find_profile(profile)
     _finish(output, EngineOptions(cores, profile, gpus, retries=retries), retry_failed)
 
 
@@ -97,12 +100,18 @@ def one_chunk(output: Path, number: int, gpus: int) -> None:
 @screen.command()
 @SCREEN
 def status(output: Path) -> None:
-    """Show how far a screen is. Exit codes are those of run."""
+    """Show how far a screen is, how fast it goes, and what is to be done next.
+
+    Exit codes are those of run, and 0 for a screen that was planned and not started.
+    """
     from nucdl_core.screen.core.plan import ScreenFolder
-    from nucdl_core.screen.core.status import describe_status, screen_status
+    from nucdl_core.screen.core.status import PLANNED, describe_status, next_command, screen_status
 
     found = screen_status(ScreenFolder(output.absolute()))
     click.echo(describe_status(found))
+    click.echo(f"next        {next_command(found, output)}")
+    if found.state == PLANNED:
+        return
     if not (found.complete and found.merged):
         raise SystemExit(NOT_FINISHED)
     if found.failed:
@@ -123,20 +132,29 @@ def report_again(output: Path) -> None:
 
 
 def _finish(output: Path, options: Any, retry_failed: bool = False) -> None:
-    from tqdm import tqdm
-
     from nucdl_core.screen.cellprofiler.run import finish_screen
     from nucdl_core.screen.core.plan import ScreenFolder, read_plan
     from nucdl_core.screen.core.process import StopRequest
 
     folder = ScreenFolder(output.absolute())
     try:
-        with tqdm(total=read_plan(folder).chunks, desc="chunks", disable=None) as bar:
-            end = finish_screen(folder, options, lambda finished: bar.update(finished - bar.n), retry_failed)
+        with shown_progress(read_plan(folder).chunks, "chunks") as count:
+            end = finish_screen(folder, options, only_new(count), retry_failed)
     except StopRequest as request:
         click.echo(f"stopped; go on with: nucdl screen resume --output {output}", err=True)
         raise SystemExit(request.code) from None
     tell_end(end, f"nucdl screen resume --output {output}")
+
+
+def only_new(count: CountDone) -> CountDone:
+    """Turn what counts new chunks into what is told how many there are in all."""
+    known = [0]
+
+    def tell(finished: int) -> None:
+        new, known[0] = finished - known[0], finished
+        count(new)
+
+    return tell
 
 
 def tell_end(end: ScreenEnd, go_on: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Sequence, Tuple
 
 import click
 
@@ -27,6 +27,13 @@ def planning_options(command: Command) -> Command:
             "--naming",
             default=None,
             help="How the files in it are named: yokogawa, imagexpress, operetta, nucdl, or a regular expression.",
+        ),
+        click.option(
+            "--channel",
+            "channels",
+            multiple=True,
+            metavar="NAME=CHANNEL",
+            help="With --images: what the pipeline calls a channel, such as DNA=w1; may be repeated.",
         ),
         click.option("--output", type=FOLDER, required=True, help="Folder of the screen."),
         click.option("--plugins", type=EXISTING_FOLDER, default=None, help="Folder of CellProfiler plugins."),
@@ -63,6 +70,7 @@ def plan_request(options: Any) -> PlanRequest:
         csv=options["csv"],
         images=options["images"],
         naming=options["naming"],
+        channels=_channel_names(options["channels"]),
         plugins=options["plugins"],
         chunk_size=options["chunk_size"],
         grouping=None if options["group"] is None else _names(options["group"]),
@@ -91,6 +99,7 @@ def plan_command(**options: Any) -> None:
         f"{made.images.image_sets} image sets in {made.chunks} chunks of about {made.chunk_size}; the plan is in "
         f"{options['output']}"
     )
+    click.echo(f"planned, not started; go on with: nucdl screen resume --output {options['output']}")
 
 
 def _two_numbers(text: str) -> Tuple[float, float]:
@@ -99,6 +108,14 @@ def _two_numbers(text: str) -> Tuple[float, float]:
     except ValueError:
         raise ConfigError(f"--costs is {text!r}; give two numbers of seconds such as 4.5,0.8") from None
     return start, image_set
+
+
+def _channel_names(given: Sequence[str]) -> Dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    names = {name.strip(): channel.strip() for name, _, channel in pairs}
+    if len(names) < len(given) or not all(name and channel for name, channel in names.items()):
+        raise ConfigError(f"--channel is {', '.join(given)}; give each name once, and its channel, such as DNA=w1")
+    return names
 
 
 def _names(text: str) -> Tuple[str, ...]:

@@ -32,11 +32,13 @@ def study_command(configuration: str, data: Tuple[Path, ...], output: Path, yes:
     """
     from tqdm import tqdm
 
-    from nucdl_core.screen.cellprofiler.snakemake import EngineOptions
+    from nucdl_core.screen.cellprofiler.snakemake import EngineOptions, find_profile
     from nucdl_core.screen.core.process import StopRequest
     from nucdl_core.study.design import read_design
     from nucdl_core.study.run import run_study
 
+    if engine["profile"] is not None:
+        engine["profile"] = find_profile(engine["profile"])
     try:
         with tqdm(desc="trainings", disable=None) as bar:
 

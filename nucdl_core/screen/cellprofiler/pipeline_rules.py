@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
 from nucdl_core.errors import BundleError
@@ -21,6 +22,7 @@ LOADER, EXPORTER = "LoadData", "ExportToSpreadsheet"
 DATABASE_EXPORTER, BATCH = "ExportToDatabase", "CreateBatchFiles"
 OUTPUT_FOLDER = "Default Output Folder"
 OUTPUT_SETTING = "Output file location"
+ELSEWHERE = "Elsewhere..."
 
 _LOADER_REVISION, _EXPORTER_REVISION = 6, 13
 _LOADER_SETTINGS = {
@@ -34,6 +36,7 @@ _LOADER_SETTINGS = {
     "Select metadata tags for grouping": "",
     "Rescale intensities?": "Yes",
 }
+_LOADER_FOLDERS = ("Input data file location", "Base image location")
 # These decide which tables there are and where; whatever else ExportToSpreadsheet was told is kept.
 _TABLES = {
     "Select the column delimiter": 'Comma (",")',
@@ -123,12 +126,24 @@ def _with_loader(modules: Sequence[PipelineModule], changes: List[str]) -> List[
         for text, wanted in (("Process just a range of rows?", "No"), ("Load images based on this data?", "Yes")):
             if loader.value(text) != wanted:
                 raise ScreenError(f"{loader}: {text!r} is {loader.value(text)!r}; set it to {wanted}, and cut the list")
-        return [loader, *others]
+        return [_with_folders_that_exist(loader, changes), *others]
     inputs = {module.name: module for module in modules if module.name in INPUT_MODULES and module.enabled}
     if "NamesAndTypes" not in inputs:
         raise ScreenError("the pipeline has neither LoadData nor NamesAndTypes, so it loads no images; add LoadData")
     changes.append(f"{', '.join(inputs)} were replaced by LoadData, which reads the list")
     return [_loader_for(inputs), *others]
+
+
+def _with_folders_that_exist(loader: PipelineModule, changes: List[str]) -> PipelineModule:
+    """Return LoadData without folders of another computer: CellProfiler refuses them, needed or not."""
+    raw = list(loader.raw)
+    for place, (text, value) in enumerate(loader.settings):
+        chosen, _, folder = value.partition("|")
+        if text in _LOADER_FOLDERS and chosen == ELSEWHERE and not (folder and Path(folder).is_dir()):
+            raw[place] = f"{text}:{_LOADER_SETTINGS[text]}"
+            changes.append(f"{loader}: {text!r} was {value!r}, which is no folder here; the list says where images are")
+    settings = tuple((line.partition(":")[0], line.partition(":")[2]) for line in raw)
+    return replace(loader, raw=tuple(raw), settings=settings)
 
 
 def _loader_for(inputs: Dict[str, PipelineModule]) -> PipelineModule:
@@ -230,7 +245,7 @@ def used_models(modules: Sequence[PipelineModule]) -> Tuple[PlannedModel, ...]:
             continue
         if name == "Folder":
             place, _, name = folder.partition("|")
-            if place != "Elsewhere..." or not name.startswith("/"):
+            if place != ELSEWHERE or not name.startswith("/"):
                 raise ScreenError(f"{module}: the model folder is {folder!r}; choose 'Elsewhere...' and a full path")
         names.setdefault(name, module)
     models = []

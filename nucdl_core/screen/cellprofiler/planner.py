@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
 from nucdl_core import __version__
 from nucdl_core.config import require
@@ -33,6 +34,7 @@ from nucdl_core.screen.core.plan import (
 
 START_SHARE = 0.05
 """Largest share of a process's time that may go into its start."""
+_MISSING_IMAGE = re.compile(r": (\S+) not in ")
 USUAL_COSTS = Costs(start_seconds=8.0, image_set_seconds=1.0)
 """What is assumed where nothing was measured: CellProfiler starts in 3 to 5 s, a model is loaded in 3 to 4 s."""
 
@@ -51,6 +53,8 @@ class PlanRequest:
         Folder of images.
     naming : str or None
         How its files are named, see `naming`.
+    channels : mapping of str to str
+        What the pipeline calls images of that folder, and which channels these are, see `naming.list_images`.
     plugins : Path or None
         Folder of CellProfiler plugins.
     chunk_size : int or None
@@ -71,6 +75,7 @@ class PlanRequest:
     csv: Optional[Path] = None
     images: Optional[Path] = None
     naming: Optional[str] = None
+    channels: Mapping[str, str] = field(default_factory=dict)
     plugins: Optional[Path] = None
     chunk_size: Optional[int] = None
     grouping: Optional[Tuple[str, ...]] = None
@@ -87,6 +92,10 @@ class PlanRequest:
         require(
             (self.images is None) == (self.naming is None),
             "--images and --naming belong together: the naming says what the names of the files mean; give both",
+        )
+        require(
+            not self.channels or self.images is not None,
+            "--channel goes with --images: in a list, the columns say themselves what the images are called",
         )
 
 
@@ -116,7 +125,7 @@ def plan_screen(request: PlanRequest) -> ScreenPlan:
     grouping = choose_grouping(request.grouping, pipeline.grouping)
     with tempfile.TemporaryDirectory(prefix="nucdl_") as scratch:
         images = scan_list(_list_path(request, Path(scratch)), grouping, request.allow_missing)
-        preflight = check_pipeline(pipeline.modules, list_start(images), request.plugins)
+        preflight = _checked_pipeline(pipeline, images, request)
         size = request.chunk_size or _size_before(folder)
         if size is None:
             cores = 1 if preflight.aggregating else request.cores
@@ -142,12 +151,26 @@ def plan_screen(request: PlanRequest) -> ScreenPlan:
     return plan
 
 
+def _checked_pipeline(pipeline: AdaptedPipeline, images: ImageList, request: PlanRequest) -> Preflight:
+    """Let CellProfiler check the pipeline; where it misses images of a folder, say how they get their names."""
+    try:
+        return check_pipeline(pipeline.modules, list_start(images), request.plugins)
+    except ScreenError as error:
+        missing = _MISSING_IMAGE.search(str(error))
+        if request.images is None or missing is None:
+            raise
+        raise ScreenError(
+            f"{error}. The images of the folder are called {', '.join(images.channels)}; say which is which, for "
+            f"example --channel {missing.group(1)}={images.channels[0]}"
+        ) from error
+
+
 def _list_path(request: PlanRequest, scratch: Path) -> Path:
     """Return the list, made of the folder of images where none was given."""
     if request.csv is not None:
         return request.csv.absolute()
     path = scratch / "images.csv"
-    text = list_images(request.images or Path(), request.naming or "")
+    text = list_images(request.images or Path(), request.naming or "", request.channels)
     path.write_text(text, encoding="utf-8")
     return path
 

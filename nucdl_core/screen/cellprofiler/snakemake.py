@@ -69,6 +69,42 @@ def snakemake_command(snakemake: Path, snakefile: Path, work: Path, options: Eng
     return command
 
 
+def find_profile(profile: str) -> str:
+    """Find a Snakemake profile, so that one that is missing is told before anything else is done.
+
+    Parameters
+    ----------
+    profile : str
+        A folder with a ``config.yaml`` (or such a file), or the name of one in this folder or in Snakemake's own.
+
+    Returns
+    -------
+    str
+        Its absolute path.
+
+    Raises
+    ------
+    ScreenError
+        If it is nowhere, naming where it was looked for.
+    """
+    places = [Path(profile).expanduser().absolute()]
+    if os.sep not in profile:
+        places += [folder / "snakemake" / profile for folder in _configuration_folders()]
+    for place in places:
+        if place.is_file() or any(place.glob("config*.yaml")):
+            return str(place)
+    looked = ", ".join(map(str, places))
+    raise ScreenError(f"there is no Snakemake profile {profile!r}: no config.yaml in {looked}; correct name or folder")
+
+
+def _configuration_folders() -> Iterator[Path]:
+    """Yield where programs keep the settings of a person and of a computer, as Snakemake looks for them."""
+    yield Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    if sys.platform == "darwin":
+        yield from (root / "Library" / "Application Support" for root in (Path.home(), Path("/")))
+    yield from (Path(each) for each in os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep) if each)
+
+
 def last_line(log: Path) -> str:
     """Return the last line of a log, and where the log is."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]

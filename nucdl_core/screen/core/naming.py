@@ -22,7 +22,7 @@ import os
 import re
 import string
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Pattern, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Pattern, Sequence, Tuple
 
 from nucdl_core.files.folders import IMAGE_SUFFIXES, LABEL_SUFFIX
 from nucdl_core.screen.core.plan import ScreenError
@@ -45,10 +45,11 @@ NAMINGS = {
     "nucdl": r"(?P<Plate>.+)_(?P<Well>[A-Z]{1,2}\d{2})_s(?P<Site>\d+)_w(?P<Channel>\d)\.(?i:tiff?|png)",
 }
 SHOWN = 3
+_CHANNEL_NUMBER = re.compile(r"(?i:w|c|ch|channel)?0*(\d+)")
 _PART_OF_PLATE = re.compile(r"(?i:images|timepoint_\d+)")
 
 
-def list_images(folder: Path, naming: str) -> str:
+def list_images(folder: Path, naming: str, names: Optional[Mapping[str, str]] = None) -> str:
     """Make LoadData's list of the images in a folder and the folders in it.
 
     Parameters
@@ -56,6 +57,9 @@ def list_images(folder: Path, naming: str) -> str:
     folder : Path
     naming : str
         One of `NAMINGS`, or a regular expression with the group ``Channel``.
+    names : mapping of str to str, optional
+        What a pipeline calls an image, such as "DNA", and which channel that is: "1", "01", "w1", "Channel1". Channels
+        that are not among them keep their names.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def list_images(folder: Path, naming: str) -> str:
     ------
     ScreenError
         If the expression cannot be used, no image fits it, image files do not fit, two files are the same image, an
-        image set lacks a channel, or the name of a file is not UTF-8.
+        image set lacks a channel, a channel that was named is not there, or the name of a file is not UTF-8.
     """
     pattern = _pattern(naming)
     found: Dict[Tuple[Tuple[str, str], ...], Dict[str, Path]] = {}
@@ -84,7 +88,7 @@ def list_images(folder: Path, naming: str) -> str:
             raise ScreenError(f"{images[channel]} and {path} are the same image by their names; take one out")
         images[channel] = path
     _refuse_misfits(folder, naming, len(found), misfits)
-    return _to_csv(found)
+    return _to_csv(found, names or {})
 
 
 def _pattern(naming: str) -> Pattern[str]:
@@ -160,8 +164,9 @@ def _refuse_misfits(folder: Path, naming: str, fitting: int, misfits: List[Path]
         )
 
 
-def _to_csv(found: Dict[Tuple[Tuple[str, str], ...], Dict[str, Path]]) -> str:
+def _to_csv(found: Dict[Tuple[Tuple[str, str], ...], Dict[str, Path]], given: Mapping[str, str]) -> str:
     channels = sorted({channel for images in found.values() for channel in images})
+    called = name_channels(channels, given)
     names = [name for name, _ in next(iter(found))]
     for words, images in found.items():
         if len(images) < len(channels):
@@ -170,7 +175,7 @@ def _to_csv(found: Dict[Tuple[Tuple[str, str], ...], Dict[str, Path]]) -> str:
             raise ScreenError(f"the image set {shown} lacks the channel {lacking}; complete it or move it elsewhere")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_header(channels, names))
+    writer.writerow(_header([called[channel] for channel in channels], names))
     for words in sorted(found):
         files = (found[words][channel] for channel in channels)
         places = [part for file in files for part in (file.name, str(file.parent.absolute()))]
@@ -178,8 +183,51 @@ def _to_csv(found: Dict[Tuple[Tuple[str, str], ...], Dict[str, Path]]) -> str:
     return text.getvalue()
 
 
+def name_channels(channels: Sequence[str], given: Mapping[str, str]) -> Dict[str, str]:
+    """Decide how the image of each channel is called.
+
+    Parameters
+    ----------
+    channels : sequence of str
+        As the names of the files have them.
+    given : mapping
+        See `list_images`.
+
+    Returns
+    -------
+    dict of str to str
+        Name by channel: the one that was given, otherwise "Channel1" where it is a number, or itself.
+
+    Raises
+    ------
+    ScreenError
+        If a channel that was named is not there or was named twice, or two channels would be called the same.
+    """
+    called = {channel: f"Channel{int(channel)}" if channel.isdecimal() else channel for channel in channels}
+    usual, named = dict(called), set()
+    for name, wanted in given.items():
+        fitting = [channel for channel in channels if _is_channel(wanted, channel, usual[channel])]
+        if len(fitting) != 1 or fitting[0] in named:
+            raise ScreenError(
+                f"the image {name} should be the channel {wanted!r}, but the names of the files have "
+                f"{', '.join(usual.values())}; give each of them once at most, such as {name}={usual[channels[0]]}"
+            )
+        named.add(fitting[0])
+        called[fitting[0]] = name
+    if len(set(called.values())) < len(channels):
+        raise ScreenError(f"two channels would be called the same: {', '.join(called.values())}; give them other names")
+    return called
+
+
+def _is_channel(wanted: str, channel: str, usual: str) -> bool:
+    """Tell whether "w1", "ch1", "C01" or "1" means a channel that is called "01" in the names of the files."""
+    if wanted.lower() in (channel.lower(), usual.lower()):
+        return True
+    match = _CHANNEL_NUMBER.fullmatch(wanted)
+    return match is not None and channel.isdecimal() and int(match.group(1)) == int(channel)
+
+
 def _header(channels: Iterable[str], names: Iterable[str]) -> List[str]:
-    images = [f"Channel{int(channel)}" if channel.isdecimal() else channel for channel in channels]
-    return [f"Image_{kind}_{name}" for name in images for kind in ("FileName", "PathName")] + [
+    return [f"Image_{kind}_{name}" for name in channels for kind in ("FileName", "PathName")] + [
         f"Metadata_{name}" for name in names
     ]

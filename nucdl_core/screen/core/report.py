@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set
@@ -14,6 +13,7 @@ from nucdl_core.screen.core.html import can_write_html, write_html
 from nucdl_core.screen.core.merge import FinishedChunk
 from nucdl_core.screen.core.plan import ScreenFolder, ScreenPlan, read_plan
 from nucdl_core.screen.core.publish import FAILED, INSPECTION
+from nucdl_core.screen.core.throughput import measure_throughput
 from nucdl_core.screen.core.verify import IMAGE_NUMBER
 from nucdl_core.screen.core.wells import doubts_of_images, well_table
 
@@ -103,15 +103,14 @@ def _doubts(merged: Path) -> Dict[str, Any]:
 
 
 def _throughput(finished: Sequence[FinishedChunk], image_sets: int) -> Dict[str, float]:
-    """Compute image sets per hour, by the clock of one process and from the first start to the last end."""
-    seconds = [sum(each.manifest.seconds.values()) for each in finished]
-    begun = [datetime.datetime.fromisoformat(each.manifest.begun).timestamp() for each in finished]
-    span = max(start + length for start, length in zip(begun, seconds)) - min(begun)
+    """Compute image sets per hour, by the clock of one process and in the time in which any process worked."""
+    found = measure_throughput([each.manifest for each in finished])
     return {
-        "process_hours": round(sum(seconds) / 3600, 4),
-        "image_sets_per_process_hour": round(3600 * image_sets / max(sum(seconds), 1e-3), 1),
-        "hours_from_first_to_last": round(span / 3600, 4),
-        "image_sets_per_hour": round(3600 * image_sets / max(span, 1e-3), 1),
+        "process_hours": round(found.process_seconds / 3600, 4),
+        "image_sets_per_process_hour": round(3600 * image_sets / max(found.process_seconds, 1e-3), 1),
+        "hours_worked": round(found.worked_seconds / 3600, 4),
+        "hours_from_first_to_last": round(found.span_seconds / 3600, 4),
+        "image_sets_per_hour": round(found.per_hour, 1),
     }
 
 

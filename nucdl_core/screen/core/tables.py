@@ -1,7 +1,7 @@
 """The merged tables as a database and as Parquet files, under the names that profiling tools read.
 
-Columns get the name of their table in front ("Nuclei_AreaShape_Area", "Image_Metadata_Well"), the keys do not; so
-pycytominer and CytoTable know them. Types are those of the whole table, so that they do not depend on chunks either.
+Columns get the name of their table in front ("Nuclei_AreaShape_Area", "Image_Metadata_Well"), the keys do not. Types
+are those of the whole table, so that they do not depend on chunks either.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ import pandas as pd
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen.core.columns import METADATA
+from nucdl_core.screen.core.database import DATABASE, INTEGER, REAL, TABLE_NUMBER, TEXT, DatabaseTable
 from nucdl_core.screen.core.verify import IMAGE_NUMBER, OBJECT_NUMBER, read_header
 
-DATABASE = "screen.sqlite"
-TABLE_NUMBER = "TableNumber"
-"""Key that pycytominer expects beside ImageNumber; 1 everywhere, since ImageNumber is unique in the screen."""
 ROWS_AT_ONCE = 50_000
-INTEGER, REAL, TEXT = "INTEGER", "REAL", "TEXT"
 _TEXT = re.compile(r"(?:(?:Objects)?(?:FileName|PathName|URL)|Metadata|MD5Digest)_.+", re.DOTALL)
 _KEYS = (IMAGE_NUMBER, OBJECT_NUMBER)
 
@@ -75,48 +72,30 @@ def store_tables(tables: Sequence[NamedTable], folder: Path) -> bool:
 def _store(connection: sqlite3.Connection, name: str, source: Path, parquet_file: Optional[Path]) -> None:
     """Write one table into the database and, unless there is no pyarrow, into a Parquet file."""
     kinds = stored_columns(source)
-    columns = {TABLE_NUMBER: INTEGER, **dict(zip(column_names(name, list(kinds)), kinds.values()))}
+    table = DatabaseTable(connection, name, kinds)
     with contextlib.ExitStack() as opened:
-        writers = [_new_table(connection, name, columns)]
+        writers: List[Writer] = [table.write]
         if parquet_file is not None:
-            writers.append(opened.enter_context(_new_parquet_file(parquet_file, columns)))
+            writers.append(opened.enter_context(_new_parquet_file(parquet_file, name, kinds)))
         for batch in read_batches(source, kinds):
-            batch.insert(0, TABLE_NUMBER, 1)
             for write in writers:
                 write(batch)
-    if IMAGE_NUMBER in kinds:
-        connection.execute(f"CREATE INDEX {_quoted(f'{name}_by_image')} ON {_quoted(name)} ({IMAGE_NUMBER})")
-
-
-def _new_table(connection: sqlite3.Connection, name: str, columns: Dict[str, str]) -> Writer:
-    declared = ", ".join(f"{_quoted(column)} {kind}" for column, kind in columns.items())
-    connection.execute(f"CREATE TABLE {_quoted(name)} ({declared})")
-    places = ", ".join("?" * len(columns))
-
-    def write(batch: pd.DataFrame) -> None:
-        values = batch.astype(object).where(batch.notna(), None)
-        connection.executemany(
-            f"INSERT INTO {_quoted(name)} VALUES ({places})", values.itertuples(index=False, name=None)
-        )
-
-    return write
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
+    table.finish()
 
 
 @contextlib.contextmanager
-def _new_parquet_file(path: Path, columns: Dict[str, str]) -> Iterator[Writer]:
+def _new_parquet_file(path: Path, name: str, kinds: Dict[str, str]) -> Iterator[Writer]:
     import pyarrow
     from pyarrow import parquet
 
     types = {INTEGER: pyarrow.int64(), REAL: pyarrow.float64(), TEXT: pyarrow.string()}
+    columns = {TABLE_NUMBER: INTEGER, **dict(zip(column_names(name, list(kinds)), kinds.values()))}
     schema = pyarrow.schema([(column, types[kind]) for column, kind in columns.items()])
     with parquet.ParquetWriter(path, schema) as file:
 
         def write(batch: pd.DataFrame) -> None:
+            batch = batch.copy(deep=False)
+            batch.insert(0, TABLE_NUMBER, 1)
             arrays = [
                 pyarrow.array(batch.iloc[:, index], type=field.type, from_pandas=True)
                 for index, field in enumerate(schema)
@@ -144,11 +123,17 @@ def column_kinds(path: Path) -> Dict[str, str]:
     """Find the type of each column of a table: INTEGER, REAL (also with gaps) or TEXT, in the order of the columns."""
     kinds: Dict[str, str] = {}
     for batch in _raw_batches(path, read_header(path)):
+        if batch.empty:
+            continue
         for column in batch.columns:
             kind = {"i": INTEGER, "f": REAL, "u": REAL}.get(batch[column].dtype.kind, TEXT)
             # In the order of the alphabet, each type holds what the ones before it hold.
             kinds[column] = max(kind, kinds.get(column, kind))
-    return kinds or {column: TEXT if is_text(column) else REAL for column in read_header(path)}
+    return kinds or {column: _kind_without_rows(column) for column in read_header(path)}
+
+
+def _kind_without_rows(column: str) -> str:
+    return INTEGER if column in _KEYS else TEXT if is_text(column) else REAL
 
 
 def _raw_batches(path: Path, header: Sequence[str]) -> Iterator[pd.DataFrame]:

@@ -29,7 +29,7 @@ from nucdl_core.screen.core.plan import (
 from nucdl_core.screen.core.wells import NUCLEI
 from nucdl_core.screen.fast.label_images import require_format
 from nucdl_core.screen.fast.settings import FastSettings, format_settings, read_settings
-from nucdl_core.screen.fast.task import FastRequest
+from nucdl_core.screen.fast.task import CHUNK_SIZE, FastRequest
 
 SEGMENTATION = "segmentation"
 """The one step of the fast path."""
@@ -68,7 +68,8 @@ def plan_fast(request: FastRequest) -> Tuple[ScreenFolder, ScreenPlan]:
         request.outputs,
     )
     text = format_settings(settings)
-    order, chunks = cut_into_chunks(images.groups, False, request.chunk_size)
+    size = request.chunk_size or (read_plan(folder).chunk_size if folder.plan.exists() else CHUNK_SIZE)
+    order, chunks = cut_into_chunks(images.groups, False, size)
     plan = ScreenPlan(
         format=PLAN_FORMAT,
         nucdl=__version__,
@@ -76,7 +77,7 @@ def plan_fast(request: FastRequest) -> Tuple[ScreenFolder, ScreenPlan]:
         images=PlannedImages(images.sha256, len(images.starts), images.columns, images.channels),
         plugins=None,
         grouping=(),
-        chunk_size=request.chunk_size,
+        chunk_size=size,
         chunks=len(chunks),
         limits=request.limits,
         models=(model,),

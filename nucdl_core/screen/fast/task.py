@@ -13,8 +13,8 @@ from nucdl_core.batch.extra_outputs import BOXES, NOTHING_MORE, ExtraOutputs
 from nucdl_core.config import SegmentConfig, from_mapping, require
 from nucdl_core.screen.core.plan import ScreenLimits
 
-CHUNK_SIZE = 64
-"""Image sets that are published together: what a killed run loses of each of two chunks at most."""
+CHUNK_SIZE = 16
+"""Image sets that are published together: a killed run loses those of two chunks at most, some seconds' work."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class FastRequest:
     limits : ScreenLimits
     allow_missing : bool
         Plan although image files are missing.
-    chunk_size : int
+    chunk_size : int or None
+        None takes that of the folder, where the work has begun there, or `CHUNK_SIZE`.
     batch : int or None
         See `settings.FastSettings`; None takes what suits the device.
     outputs : ExtraOutputs
@@ -47,7 +48,7 @@ class FastRequest:
     labels: str = "tiff"
     limits: ScreenLimits = field(default_factory=ScreenLimits)
     allow_missing: bool = False
-    chunk_size: int = CHUNK_SIZE
+    chunk_size: Optional[int] = None
     batch: Optional[int] = None
     outputs: ExtraOutputs = NOTHING_MORE
 

@@ -20,7 +20,7 @@ from nucdl_core.screen.cellprofiler import engine
 from nucdl_core.screen.cellprofiler import snakemake as snakemake_module
 from nucdl_core.screen.cellprofiler.engine import SNAKEFILE, run_missing_chunks
 from nucdl_core.screen.cellprofiler.run import finish_screen
-from nucdl_core.screen.cellprofiler.snakemake import EngineOptions, find_snakemake, snakemake_command
+from nucdl_core.screen.cellprofiler.snakemake import EngineOptions, find_profile, find_snakemake, snakemake_command
 from nucdl_core.screen.core.finish import discard_failed_chunks, missing_chunks
 from nucdl_core.screen.core.plan import ScreenError
 from nucdl_core.screen.core.process import StopRequest, stop_on_signals
@@ -235,3 +235,19 @@ def test_a_folder_without_a_plan_is_refused_in_one_line(tmp_path):
         done = call(command, "--output", tmp_path)
         assert done.exit_code == 1
         assert "nucdl screen plan" in done.output.splitlines()[-1]
+
+
+def test_a_missing_profile_is_refused_with_the_places_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(ScreenError, match=rf"profile 'slurm': no config.yaml in .*{tmp_path}/snakemake/slurm"):
+        find_profile("slurm")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config.v8+.yaml"])
+def test_a_profile_is_found_by_its_name_in_snakemakes_own_folder(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    place = tmp_path / "snakemake" / "slurm"
+    place.mkdir(parents=True)
+    (place / name).touch()
+    assert find_profile("slurm") == str(place)
+    assert find_profile(str(place)) == str(place)

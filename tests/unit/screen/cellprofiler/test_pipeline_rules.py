@@ -30,7 +30,8 @@ GROUPS = block(
     "Metadata category:Plate",
     "Metadata category:Well",
 )
-LOADER = block("LoadData", "Load images based on this data?:Yes", "Process just a range of rows?:No")
+LOADER_LINES = ("Load images based on this data?:Yes", "Process just a range of rows?:No")
+LOADER = block("LoadData", *LOADER_LINES)
 EXPORTER = block("ExportToSpreadsheet", "Add a prefix to file names?:Yes", "Filename prefix:My", revision=13)
 DATABASE = block("ExportToDatabase", "Database type:MySQL")
 SAVER = block(
@@ -162,3 +163,26 @@ def test_a_model_that_cannot_be_read_is_named_with_its_module(modules):
 def test_an_own_model_is_identified_by_its_name(modules, tiny_bundle, monkeypatch):
     monkeypatch.setenv("NUCDL_MODELS", str(tiny_bundle.parent))
     assert used_models(modules(model("tiny"))) == (PlannedModel("tiny", read_bundle(tiny_bundle).sha256),)
+
+
+@pytest.mark.parametrize("folder", ["Elsewhere...|", "Elsewhere...|/no/such/folder"])
+def test_a_folder_of_another_computer_in_loaddata_does_not_matter_since_the_screen_gives_the_list(modules, folder):
+    loader = block(
+        "LoadData",
+        f"Input data file location:{folder}",
+        *LOADER_LINES,
+    )
+    adapted = adapt_pipeline(modules(loader, EXPORTER))
+    assert adapted.modules[0].value("Input data file location") == "Default Input Folder|"
+    assert folder in adapted.changes[0]
+
+
+def test_a_folder_in_loaddata_that_exists_is_kept(modules, tmp_path):
+    loader = block(
+        "LoadData",
+        f"Input data file location:Elsewhere...|{tmp_path}",
+        *LOADER_LINES,
+    )
+    assert (
+        adapt_pipeline(modules(loader, EXPORTER)).modules[0].value("Input data file location").endswith(str(tmp_path))
+    )

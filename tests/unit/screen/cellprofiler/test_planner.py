@@ -276,3 +276,20 @@ def test_options_that_cannot_be_meant_end_in_one_line(request_, options, reason)
     assert result.exit_code == 1
     assert reason in result.output and result.output.count("\n") == 1
     assert not request_.output.exists()
+
+
+def test_names_of_channels_without_a_folder_of_images_are_refused(request_):
+    with pytest.raises(ConfigError, match="--channel goes with --images"):
+        dataclasses.replace(request_, channels={"DNA": "w1"})
+
+
+def test_a_pipeline_whose_images_are_called_otherwise_is_refused_with_how_to_name_them(request_, monkeypatch, tmp_path):
+    def misses(*_):
+        raise ScreenError("module 2, IdentifyNucleiDL: 'Select the input image': DNA not in Channel1")
+
+    monkeypatch.setattr(planner, "check_pipeline", misses)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "P_A01_s1_w1.tif").touch()
+    request = PlanRequest(CLASSIC, request_.output, images=tmp_path / "images", naming="nucdl")
+    with pytest.raises(ScreenError, match="called Channel1; say which is which, for example --channel DNA=Channel1"):
+        plan_screen(request)

@@ -16,6 +16,7 @@ from screen_folders import count_of, finish_chunk, make_screen, row
 
 from nucdl_core.errors import NucDLError
 from nucdl_core.screen.core import merge
+from nucdl_core.screen.core.database import database_names
 from nucdl_core.screen.core.merge import merge_screen, plain_numbers
 from nucdl_core.screen.core.plan import PlannedModel, ScreenError
 from nucdl_core.screen.core.work import private_folders
@@ -202,9 +203,48 @@ def test_a_second_merge_replaces_the_first(tmp_path):
     assert not private_folders(folder)
 
 
-def test_the_database_has_the_names_that_profiling_tools_read(tmp_path):
+def test_the_database_is_laid_out_as_cellprofiler_exports_it(tmp_path):
     folder = finished_screen(tmp_path / "screen", [3, 4], failed=(2,))
     merge_screen(folder)
+    with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
+        assert database_names(connection) == ["Per_Image", "Per_Nuclei", "failed_sets", "inspected_files"]
+        nuclei = pd.read_sql("SELECT * FROM Per_Nuclei", connection)
+        images = pd.read_sql("SELECT * FROM Per_Image", connection)
+    assert list(nuclei.columns) == [
+        "ImageNumber",
+        "Nuclei_Number_Object_Number",
+        "Nuclei_AreaShape_EquivalentDiameter",
+        "Nuclei_NucDL_Confidence",
+    ]
+    assert {"ImageNumber", "Image_Metadata_Plate", "Image_Metadata_Well", "Image_Count_Nuclei"} <= set(images)
+    assert not {"TableNumber", "Metadata_Well"} & set(images)
+
+
+def test_cytotable_finds_tables_of_images_and_objects_alone(tmp_path):
+    folder = finished_screen(tmp_path / "screen", [3, 4])
+    merge_screen(folder)
+    targets = ("image", "cells", "nuclei", "cytoplasm")
+    with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
+        found = [name for name in database_names(connection) if any(target in name.lower() for target in targets)]
+        assert found == ["Per_Image", "Per_Nuclei"]
+        assert all(connection.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in found)
+
+
+def test_pycytominers_single_cells_find_their_keys_in_the_view_of_the_images(tmp_path):
+    folder = finished_screen(tmp_path / "screen", [3, 4])
+    merge_screen(folder)
+    keys = "TableNumber, ImageNumber, Metadata_Plate, Metadata_Well, Metadata_Site"
+    with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
+        images = pd.read_sql(f"SELECT {keys} FROM image", connection)
+    assert set(images["TableNumber"]) == {1} and set(images["Metadata_Site"]) == {"01", "02", "03"}
+
+
+def test_queries_for_the_tables_of_earlier_versions_still_work(tmp_path):
+    folder = finished_screen(tmp_path / "screen", [3, 4], failed=(2,))
+    merge_screen(folder)
+    with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
+        assert database_names(connection, "view") == ["Image", "Nuclei", "failed_image_sets", "inspection"]
+        assert "Files" in pd.read_sql("SELECT * FROM failed_image_sets", connection).columns[-2]
     with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
         nuclei = pd.read_sql("SELECT * FROM Nuclei", connection)
         images = pd.read_sql("SELECT * FROM Image", connection)
@@ -212,6 +252,7 @@ def test_the_database_has_the_names_that_profiling_tools_read(tmp_path):
         "TableNumber",
         "ImageNumber",
         "ObjectNumber",
+        "Nuclei_Number_Object_Number",
         "Nuclei_AreaShape_EquivalentDiameter",
         "Nuclei_NucDL_Confidence",
     ]
@@ -230,7 +271,9 @@ def test_parquet_holds_what_the_database_holds(tmp_path):
     with sqlite3.connect(folder.merged / "screen.sqlite") as connection:
         for name in ("Image", "Nuclei", "failed_image_sets"):
             expected = pd.read_sql(f"SELECT * FROM {name}", connection)
-            pd.testing.assert_frame_equal(pd.read_parquet(folder.merged / f"{name}.parquet"), expected)
+            stored = pd.read_parquet(folder.merged / f"{name}.parquet")
+            assert len(stored.columns) > 3
+            pd.testing.assert_frame_equal(stored, expected[list(stored.columns)])
 
 
 def test_without_pyarrow_there_is_no_parquet_and_the_merge_says_so(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nucdl_core.screen.core.image_list import scan_list
-from nucdl_core.screen.core.naming import list_images
+from nucdl_core.screen.core.naming import list_images, name_channels
 from nucdl_core.screen.core.plan import ScreenError
 from nucdl_core.simulate.plate import simulate_plate
 
@@ -132,3 +132,23 @@ def test_a_name_that_is_not_utf8_is_refused(listed, tmp_path):
 def test_a_folder_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(ScreenError, match="cannot be read"):
         list_images(tmp_path / "nowhere", "nucdl")
+
+
+@pytest.mark.parametrize("given", ["1", "01", "w1", "C01", "channel1", "Channel1"])
+def test_a_channel_gets_the_name_that_the_pipeline_has_for_it(given):
+    assert name_channels(["01", "02"], {"DNA": given}) == {"01": "DNA", "02": "Channel2"}
+
+
+@pytest.mark.parametrize(
+    "names", [{"DNA": "w3"}, {"DNA": "1", "RNA": "w1"}, {"Channel2": "w1"}], ids=["absent", "twice", "same name"]
+)
+def test_a_channel_that_is_not_there_or_named_twice_is_refused(names):
+    with pytest.raises(ScreenError, match=r"Channel1, Channel2; give each|would be called the same"):
+        name_channels(["1", "2"], names)
+
+
+def test_the_list_of_a_folder_has_the_names_that_were_given(tmp_path):
+    for channel in (1, 2):
+        (tmp_path / f"P_A01_s1_w{channel}.tif").touch()
+    (header, *_) = list_images(tmp_path, "imagexpress", {"DNA": "w2"}).splitlines()
+    assert header.startswith("Image_FileName_Channel1,Image_PathName_Channel1,Image_FileName_DNA,Image_PathName_DNA")
