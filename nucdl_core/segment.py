@@ -35,17 +35,30 @@ Load = Callable[[Path, str], Predictor]
 
 @dataclass(frozen=True)
 class Job:
-    """What the steps below work on: an image, the model to use, the settings, and who is told about tiles."""
+    """What the steps below work on: an image, the model to use, the settings, and who is told about tiles.
+
+    `micronuclei_alone` says that nothing else is looked for.
+    """
 
     image: NormalizedImage
     predictor: Predictor
     config: SegmentConfig = AUTOMATIC
     progress: Optional[TileProgress] = None
+    micronuclei_alone: bool = False
 
     @property
     def decision(self) -> Decision:
         """The model's calibrated decision, as the configuration changes it."""
-        return chosen_decision(self.predictor.decision(self.config.probability_threshold), self.config)
+        calibrated = self.predictor.decision(self.config.probability_threshold)
+        return chosen_decision(calibrated, self.config, self.micronuclei_alone)
+
+    def look(self, diameter: float) -> Segmentation:
+        """Find the nuclei at the scale of a diameter in pixels."""
+        return segment_at(self, diameter)
+
+    def look_for_micronuclei(self, diameter: float) -> Segmentation:
+        """Find micronuclei at the scale of a diameter in pixels; nuclei are found as well, and less surely."""
+        return segment_at(replace(self, micronuclei_alone=True), diameter)
 
 
 def segment(
@@ -120,20 +133,19 @@ def segment_normalized(job: Job) -> Segmentation:
     Without a diameter it is estimated, and once more from the nuclei that were found if these prove the estimate wrong;
     the configuration's model and device are not looked at.
     """
-    look = partial(segment_at, job)
     if job.config.diameter is not None:
-        return with_micronuclei(look(job.config.diameter), job.config, look)
+        return with_micronuclei(job.look(job.config.diameter), job.config, job.look_for_micronuclei)
     estimate, *others = job.predictor.size_model.estimate_diameters(job.image)
-    found = look(estimate)
+    found = job.look(estimate)
     if found.count == 0:
         return replace(found, diameter=float("nan"))
     measured = max(SMALLEST_DIAMETER, found.median_diameter)
     # Joined lobes are larger than what is to be looked for.
     if differ(measured, estimate) and not job.config.lobed_diameter:
-        found = look(measured)
-    found = at_other_scales(found, others, job.config, look)
+        found = job.look(measured)
+    found = at_other_scales(found, others, job.config, job.look)
     # What was found tells the size better than the estimate by which it was found.
-    return with_micronuclei(replace(found, diameter=found.median_diameter), job.config, look)
+    return with_micronuclei(replace(found, diameter=found.median_diameter), job.config, job.look_for_micronuclei)
 
 
 def segment_at(job: Job, diameter: float) -> Segmentation:

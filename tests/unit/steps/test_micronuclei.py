@@ -55,6 +55,13 @@ def test_only_where_all_are_wanted_does_the_model_keep_smaller_ones():
     assert chosen_decision(Decision(smallest=0.05), ALL).smallest == 0.05
 
 
+def test_only_where_nothing_else_is_looked_for_may_they_be_less_sure():
+    calibrated = Decision(score=0.75)
+    assert chosen_decision(calibrated, ALL).score == 0.75 and chosen_decision(calibrated, LARGE, True).score == 0.75
+    assert chosen_decision(calibrated, ALL, micronuclei_alone=True).score == 0.6
+    assert chosen_decision(Decision(score=0.3), ALL, micronuclei_alone=True).score == 0.3
+
+
 def test_a_second_look_adds_those_beside_nuclei_and_no_parts_of_nuclei():
     asked = []
 
