@@ -86,7 +86,7 @@ def collect_wheels(bundle: OfflineBundle) -> Tuple[int, float]:
         _fetch(wheels, SNAKEMAKE, None)
     text = _INSTALL.format(
         version=f"{sys.version_info[0]}.{sys.version_info[1]}",
-        system=platform.platform(),
+        system=f"{platform.system()} {platform.machine()}",
         requirement=f"nucdl{named}",
         snakemake=_SNAKEMAKE_TOO.format(requirement=SNAKEMAKE) if bundle.snakemake else "",
     )

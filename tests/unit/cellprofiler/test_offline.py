@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from commands import nucdl
@@ -21,7 +22,7 @@ def fetched(monkeypatch, tmp_path):
         (tmp_path / "bundle" / "wheels" / f"other{len(asked)}-1-py3-none-any.whl").write_bytes(b"0" * 1000)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(offline.subprocess, "run", run)
+    monkeypatch.setattr(offline, "subprocess", SimpleNamespace(run=run))
     (tmp_path / "nucdl-0.1.0-py3-none-any.whl").write_bytes(b"1" * 1000)
     return asked
 
@@ -60,7 +61,7 @@ def test_what_pip_cannot_fetch_is_told_in_its_last_line(fetched, tmp_path, monke
     def fail(command, **arguments):
         return subprocess.CompletedProcess(command, 1, "", "long\nERROR: no matching distribution\n")
 
-    monkeypatch.setattr(offline.subprocess, "run", fail)
+    monkeypatch.setattr(offline, "subprocess", SimpleNamespace(run=fail))
     with pytest.raises(NucDLError, match="no matching distribution"):
         collect_wheels(OfflineBundle(tmp_path / "bundle", tmp_path / "nucdl-0.1.0-py3-none-any.whl"))
 
