@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import List, Set
 
 import click
 
@@ -30,7 +31,8 @@ def list_command() -> None:
     from nucdl_core.model.listing import BUNDLED, list_models
     from nucdl_core.model.places import model_places, problem_of, problem_of_preferences
 
-    unusable, sentences = [], set()
+    unusable: List[str] = []
+    sentences: Set[str] = set()
     for model in list_models():
         try:
             if model.problem is not None:

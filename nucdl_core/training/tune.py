@@ -166,8 +166,8 @@ def tune(
         return (tuned_card if better else untuned_card)(description, text, told)
 
     write_tuned(bundle.folder, output, new, card)
-    means = [float(scores[DSB_SCORE].mean()) for scores in (before, after)]
-    return Tuned(output, means[0], means[1], len(judging), better, told, _warning(after, before) if better else None)
+    decided = [float(scores[DSB_SCORE].mean()) for scores in (before, after)]
+    return Tuned(output, decided[0], decided[1], len(judging), better, told, _warning(after, before) if better else None)
 
 
 def told_scores(after: Dict[str, NDArray[np.float64]], before: Dict[str, NDArray[np.float64]]) -> str:
