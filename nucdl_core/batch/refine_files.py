@@ -21,7 +21,7 @@ from nucdl_core.batch.segment_files import (
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import ConfigError, ImageError
 from nucdl_core.files.folders import ImageWithLabels, pair_images_with_labels
-from nucdl_core.files.reading import read_image, read_labels
+from nucdl_core.files.reading import read_image, read_nuclei
 from nucdl_core.files.writing import make_folder, write_json
 from nucdl_core.model.bundle import Bundle, find_bundle, read_bundle
 from nucdl_core.model.device import resolve_device
@@ -147,7 +147,7 @@ def _refine_pair(
         raise ImageError(f"{objects}: there is no image of this name in {images}; add it, or take the objects away")
     if objects is None:
         raise ImageError(f"{image}: there are no objects of this name in {labels}; add them, or take the image away")
-    pixels, found = read_image(image), read_labels(objects)
+    pixels, found = read_image(image), read_nuclei(objects)
     try:
         return pixels, refine(pixels, found, config, progress=progress)
     except ImageError as error:

@@ -103,10 +103,16 @@ def read_nuclei(path: PathLike) -> Labels:
     Raises
     ------
     ImageError
-        As `read_labels`, or if one number stands for several separate nuclei, as in a mask of 0 and 255.
+        As `read_labels`, or if one number stands for several separate nuclei, as in a mask of 0 and 255, or if the
+        numbers are intensities.
     """
     labels = read_labels(path)
     numbers = np.unique(labels[labels > 0])
+    if looks_like_intensities(labels, len(numbers)):
+        raise ImageError(
+            f"{path}: its numbers change from pixel to pixel, as in an image; give label images, in which all pixels "
+            "of a nucleus have its number"
+        )
     if len(numbers) == 1:
         parts = int(ndimage.label(labels, np.ones((3, 3)))[1])
         # A single nucleus may lie in two pieces.
@@ -116,6 +122,30 @@ def read_nuclei(path: PathLike) -> Labels:
                 "from background but not from each other; number the nuclei: nucdl convert --from binary --to labels"
             )
     return labels
+
+
+def looks_like_intensities(labels: Labels, count: int) -> bool:
+    """Tell whether numbers are intensities: very many pixels have a number that none of their neighbours has.
+
+    Parameters
+    ----------
+    labels : int32 array (H, W)
+    count : int
+        How many numbers above 0 it has; a nucleus of one pixel is no intensity.
+
+    Returns
+    -------
+    bool
+    """
+    padded = np.pad(labels, 1)
+    inner = padded[1:-1, 1:-1]
+    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    alone = inner > 0
+    for neighbour in neighbours:
+        alone = alone & (inner != neighbour)
+    lonely = int(alone.sum())
+    # Without any background an image of single pixels can be no label image either.
+    return lonely > 100 + 2 * count or (lonely > labels.size / 2 and bool(labels.all()))
 
 
 def read_picture(path: Path, page: Optional[int], limits: Limits) -> Picture:

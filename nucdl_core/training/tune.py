@@ -167,7 +167,8 @@ def tune(
 
     write_tuned(bundle.folder, output, new, card)
     decided = [float(scores[DSB_SCORE].mean()) for scores in (before, after)]
-    return Tuned(output, decided[0], decided[1], len(judging), better, told, _warning(after, before) if better else None)
+    warning = _warning(after, before) if better else None
+    return Tuned(output, decided[0], decided[1], len(judging), better, told, warning)
 
 
 def told_scores(after: Dict[str, NDArray[np.float64]], before: Dict[str, NDArray[np.float64]]) -> str:

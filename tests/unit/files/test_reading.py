@@ -211,3 +211,21 @@ def test_one_nucleus_even_in_two_pieces_is_a_label_image(tmp_path, value, parts)
         labels[5:15, 10 * part : 10 * part + 6] = value
     tifffile.imwrite(tmp_path / "a.tif", labels)
     assert np.array_equal(reading.read_nuclei(tmp_path / "a.tif"), labels)
+
+
+def test_an_image_given_for_labels_is_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, image in (
+        ("dim", rng.integers(100, 200, (60, 60))),
+        ("bright", rng.permutation(60 * 60).reshape(60, 60) + 1),
+    ):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image.astype(np.uint16))
+        with pytest.raises(ImageError, match="numbers change from pixel to pixel, as in an image; give label images"):
+            reading.read_nuclei(tmp_path / f"{name}.tif")
+
+
+def test_many_nuclei_of_a_single_pixel_are_labels(tmp_path):
+    points = np.zeros((60, 60), np.uint16)
+    points[::2, ::2] = np.arange(1, 901).reshape(30, 30)
+    tifffile.imwrite(tmp_path / "points.tif", points)
+    assert np.array_equal(reading.read_nuclei(tmp_path / "points.tif"), points)
