@@ -121,7 +121,7 @@ def test_a_good_image_is_not_doubted():
 
 @pytest.mark.data
 def test_micronuclei_of_real_cells_are_found_where_they_are_wanted(real_images):
-    folder, name, first = real_images.parent / "mnfinder", "test_2022_10_14_U2OS_4", 182
+    folder, name, first = real_images.parent / "mnfinder", "train_2022_05_25_RPE1_3", 115
     if not folder.is_dir():
         pytest.skip(f"the images with micronuclei are absent ({folder})")
     (image,), (mask,) = ([read(path) for path in (folder / kind).glob(f"{name}.*")] for kind, read in READERS)
@@ -129,7 +129,7 @@ def test_micronuclei_of_real_cells_are_found_where_they_are_wanted(real_images):
     shares = [
         found_share(mask, segment(image, SegmentConfig(micronuclei=word)).labels, small) for word in ("large", "all")
     ]
-    assert shares[1] > 0.3 and shares[1] > 2 * shares[0]
+    assert shares[1] > 0.35 and shares[1] > 2 * shares[0]
 
 
 @pytest.mark.data

@@ -194,8 +194,8 @@ def test_a_model_folder_is_used_and_an_altered_one_refused(run_pipeline, changed
     ("old", "new", "reason"),
     [
         (f"Select the model:{DEFAULT_MODEL}", "Select the model:nuclei_of_the_future", "nuclei_of_the_future"),
-        ("variable_revision_number:5|show_window:True", "variable_revision_number:9|show_window:True", "newer NucDL"),
-        ("    Compute on:Automatic\n", "", "20 settings"),
+        ("variable_revision_number:6|show_window:True", "variable_revision_number:9|show_window:True", "newer NucDL"),
+        ("    Compute on:Automatic\n", "", "22 settings"),
     ],
 )
 def test_settings_that_cannot_work_stop_the_run_before_the_first_image(
