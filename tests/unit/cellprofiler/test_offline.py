@@ -1,5 +1,6 @@
 """What a computer without internet needs is collected by pip, with a script that installs it."""
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -50,7 +51,9 @@ def test_the_script_installs_without_internet_into_the_folder_that_is_named(tmp_
     text = offline._INSTALL.format(version="3", system="", requirement="nucdl", snakemake="")
     (tmp_path / "bundle" / "install.sh").write_text(text)
     target = tmp_path / "target"
-    done = subprocess.run(["sh", str(tmp_path / "bundle" / "install.sh"), str(target)], capture_output=True, text=True)
+    environment = {**os.environ, "PYTHON": sys.executable}
+    command = ["sh", str(tmp_path / "bundle" / "install.sh"), str(target)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert subprocess.run([target / "bin" / "python", "-c", "import n"], check=False).returncode == 0
     no_target = subprocess.run(["sh", str(tmp_path / "bundle" / "install.sh")], capture_output=True, text=True)
