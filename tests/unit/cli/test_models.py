@@ -1,5 +1,6 @@
 """nucdl models."""
 
+import dataclasses
 import os
 import shutil
 
@@ -7,6 +8,9 @@ import pytest
 import tifffile
 from commands import nucdl
 from drawings import field
+
+from nucdl_core.model.bundle import find_bundle, read_bundle
+from nucdl_core.model.card import in_one_line
 
 
 def test_a_model_of_the_second_family_is_checked_and_used(tmp_path, tiny_instance_bundle):
@@ -94,3 +98,14 @@ def test_damaged_preferences_are_told_and_bundled_models_listed(models, tmp_path
 def test_a_folder_that_is_not_there_cannot_be_added(models, tmp_path):
     result = nucdl("models", "add", tmp_path / "gone")
     assert result.exit_code == 1 and "gone is not a folder" in result.output
+
+
+def test_own_models_are_told_apart_from_bundled_ones():
+    bundled = read_bundle(find_bundle("nuclei_unet")).description
+    reached = {"validation": {"mean_f1": 0.5}, "validation_images": 3}
+    own = dataclasses.replace(bundled, training={"images": 7}, metrics=reached)
+    told = in_one_line(own, [bundled.description])
+    assert told == "own model; trained on 7 images; mean F1 0.500 on 3 that it was judged on"
+    assert in_one_line(bundled, []).startswith(bundled.description)
+    tuned = dataclasses.replace(bundled, description="tuned so", metrics={"tuned": {}})
+    assert in_one_line(tuned, [bundled.description]) == "tuned so"
