@@ -184,7 +184,7 @@ def treated(config: Optional[SegmentConfig]) -> Tuple[Tuple[str, ...], Optional[
 
 
 def grid_for(field: FaultyField) -> Grid:
-    """Return what is tried: all treatments, or three treatments with the usual, the right and the automatic diameter where images are binned."""
+    """Return what is tried: all treatments, or for binned images the usual, the right and the automatic diameter."""
     if field.right:
         # Nuclei are said to be bright, so that inverted images need the treatment.
         return Grid(polarity="bright")

@@ -29,7 +29,7 @@ MOST_IMAGES = 6
     "--preprocess",
     default=f"{NO_TREATMENT_WORD},{','.join(TREATMENTS)}",
     show_default="all",
-    help=f"Treatments, with commas: {NO_TREATMENT_WORD}, {', '.join(TREATMENTS)}; several in a row with +: bin2+median3.",
+    help=f"Treatments, with commas: {NO_TREATMENT_WORD}, {', '.join(TREATMENTS)}; in a row with +: bin2+median3.",
 )
 @click.option("--model", default=None, show_default="all", help="Names or folders of models, with commas.")
 @click.option("--diameter", default=AUTOMATIC_WORD, show_default=True, help="Diameters in pixels, with commas.")
