@@ -21,7 +21,7 @@ from nucdl_core.steps.instances import Decision
 from nucdl_core.steps.lobes import join_lobes
 from nucdl_core.steps.micronuclei import chosen_decision, with_micronuclei
 from nucdl_core.steps.normalize import NormalizedImage
-from nucdl_core.steps.prepare import PreparedImage, prepare
+from nucdl_core.steps.prepare import PreparedImage, prepare_image
 from nucdl_core.steps.scales import at_other_scales, differ
 from nucdl_core.steps.size import SMALLEST_DIAMETER
 from nucdl_core.steps.stitch import StitchedSegmentation
@@ -101,7 +101,7 @@ def segment_unfiltered(
     load: Load = load_model,
 ) -> Segmentation:
     """Find all nuclei, before the size and border filters of `config`; see `segment` (`load` as `load_model`)."""
-    return segment_prepared(prepare(image, config, mask), config, progress, load)
+    return segment_prepared(prepare_image(image, config, mask), config, progress, load)
 
 
 def segment_prepared(
@@ -110,7 +110,7 @@ def segment_prepared(
     progress: Optional[TileProgress] = None,
     load: Load = load_model,
 ) -> Segmentation:
-    """Find all nuclei in what `prepare` made with the same treatments and polarity; see `segment_unfiltered`."""
+    """Find all nuclei in what `prepare_image` made with the same treatments and polarity; see `segment_unfiltered`."""
     asked = prepared.settings(config)
     compute = partial(_segment_on, find_bundle(config.model), prepared.image, asked, progress, load)
     return prepared.on_original(on_the_cpu_if_short(compute, config.device))

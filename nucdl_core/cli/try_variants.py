@@ -17,7 +17,7 @@ from nucdl_core.errors import ConfigError, ImageError
 if TYPE_CHECKING:
     from nucdl_core.explore.trial import Sample
 
-NONE, AUTOMATIC = "none", "auto"
+NO_TREATMENT_WORD, AUTOMATIC_WORD = "none", "auto"
 MOST_IMAGES = 6
 
 
@@ -27,14 +27,16 @@ MOST_IMAGES = 6
 @click.option("--masks", type=EXISTING_FOLDER, default=None, help="True label images: sort by the real F1.")
 @click.option(
     "--preprocess",
-    default=f"{NONE},{','.join(TREATMENTS)}",
+    default=f"{NO_TREATMENT_WORD},{','.join(TREATMENTS)}",
     show_default="all",
-    help=f"Treatments, with commas: {NONE}, {', '.join(TREATMENTS)}; several in a row with +: bin2+median3.",
+    help=f"Treatments, with commas: {NO_TREATMENT_WORD}, {', '.join(TREATMENTS)}; in a row with +: bin2+median3.",
 )
 @click.option("--model", default=None, show_default="all", help="Names or folders of models, with commas.")
-@click.option("--diameter", default=AUTOMATIC, show_default=True, help="Diameters in pixels, with commas.")
-@click.option("--threshold", default=AUTOMATIC, show_default=True, help="Probability thresholds, with commas.")
-@click.option("--views", default=NONE, show_default=True, help=f"Views to look at, with commas: {', '.join(VIEWS)}.")
+@click.option("--diameter", default=AUTOMATIC_WORD, show_default=True, help="Diameters in pixels, with commas.")
+@click.option("--threshold", default=AUTOMATIC_WORD, show_default=True, help="Probability thresholds, with commas.")
+@click.option(
+    "--views", default=NO_TREATMENT_WORD, show_default=True, help=f"Views to look at, with commas: {', '.join(VIEWS)}."
+)
 @click.option(
     "--labels",
     "others",
@@ -45,7 +47,9 @@ MOST_IMAGES = 6
 @click.option("--images", "most", default=MOST_IMAGES, show_default=True, help="Images to try, evenly chosen.")
 @click.option("--channel", default=None, help="Which shows nuclei: its number  [the only one].")
 @polarity_option
-@click.option("--device", type=click.Choice(DEVICES), default=AUTOMATIC, show_default=True, help="Where to compute.")
+@click.option(
+    "--device", type=click.Choice(DEVICES), default=AUTOMATIC_WORD, show_default=True, help="Where to compute."
+)
 @click.option("--yes", is_flag=True, help="Also more than 200 combinations.")
 @choice_options
 def try_command(
@@ -63,7 +67,7 @@ def try_command(
     pipelines. An image that cannot be used is named, and the exit code is 3.
     """
     from nucdl_core.explore.trial import try_variants
-    from nucdl_core.explore.variants import Grid, all_variants, model_name
+    from nucdl_core.explore.variants import Grid, all_variants, shown_model_name
     from nucdl_core.explore.write_page import TryRequest, write_trial
     from nucdl_core.reports.page import require_libraries
 
@@ -85,7 +89,7 @@ def try_command(
         "images": images,
         "ways": f"{len(variants)}",
         "treatments": ", ".join(grid.treatments),
-        "models": ", ".join(model_name(model) for model in grid.models),
+        "models": ", ".join(shown_model_name(model) for model in grid.models),
     }
     request = TryRequest(output, _spelled(inputs, options), facts)
     click.echo(f"{len(variants)} ways to find nuclei on {images} images", err=True)
@@ -170,7 +174,7 @@ def _words(text: str) -> List[str]:
 
 def _numbers(name: str, text: str) -> Tuple[Optional[float], ...]:
     try:
-        return tuple(None if word == AUTOMATIC else float(word) for word in _words(text))
+        return tuple(None if word == AUTOMATIC_WORD else float(word) for word in _words(text))
     except ValueError:
         raise ConfigError(f"{name} is {text!r}; give numbers or 'auto', with commas between them") from None
 

@@ -66,7 +66,7 @@ def confidence(tried: TriedVariant) -> float:
     return _known_median([result.confidence for result in tried.results])
 
 
-def agreement(tried: TriedVariant) -> float:
+def mean_agreement(tried: TriedVariant) -> float:
     """Return the mean agreement with the others, see `signs.ImageSigns`."""
     return float(np.mean([result.signs.agreement for result in tried.results]))
 

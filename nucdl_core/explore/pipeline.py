@@ -17,7 +17,8 @@ from nucdl_core.errors import ConfigError
 from nucdl_core.explore.variants import TREATMENT_NAMES
 
 _PARTS = Path(__file__).with_name("pipeline_parts.json")
-IMAGE, TAKEN, MADE = "DNA", "NucDLTaken", "NucDLMade"
+_BACKGROUND = "background"
+_IMAGE, _TAKEN, _MADE = "DNA", "NucDLTaken", "NucDLMade"
 _HEADER = (
     "CellProfiler Pipeline: http://www.cellprofiler.org\nVersion:5\nDateRevision:4281\nGitHash:\nModuleCount:{count}\n"
     "HasImagePlaneDetails:False\n"
@@ -30,6 +31,8 @@ _DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"}
 
 def why_no_pipeline(config: SegmentConfig) -> Optional[str]:
     """Say why there is no pipeline that finds the same nuclei; None where there is one."""
+    if BINNING in config.treatments and _BACKGROUND in config.treatments:
+        return "CellProfiler's GaussianFilter blurs a resized image differently"
     lacking = [TREATMENT_NAMES[name] for name in config.treatments if name not in _parts()]
     if not lacking:
         return None
@@ -59,13 +62,13 @@ def pipeline_text(config: SegmentConfig) -> str:
     if reason is not None:
         raise ConfigError(f"{reason}; use the command nucdl segment")
     parts, half = _parts(), BINNING in config.treatments
-    blocks, taken = list(parts["load"]), IMAGE
+    blocks, taken = list(parts["load"]), _IMAGE
     for number, name in enumerate(config.treatments, start=1):
-        made = f"{IMAGE}Treated{number}"
-        blocks += [block.replace(TAKEN, taken).replace(MADE, made) for block in parts[name]]
+        made = f"{_IMAGE}Treated{number}"
+        blocks += [block.replace(_TAKEN, taken).replace(_MADE, made) for block in parts[name]]
         taken = made
     find = parts["find_at_half_size" if half else "find"]
-    blocks += [_with(block.replace(TAKEN, taken), _settings(config, half)) for block in find]
+    blocks += [_with(block.replace(_TAKEN, taken), _settings(config, half)) for block in find]
     blocks += [*(parts["full_size"] if half else []), *parts["results"]]
     numbered = [
         re.sub(r"module_num:\d+", f"module_num:{number}", block) for number, block in enumerate(blocks, start=1)

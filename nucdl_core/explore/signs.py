@@ -11,14 +11,15 @@ from scipy import ndimage
 from nucdl_core.arrays import AnyArray, Doubles, Floats, Labels, Mask
 from nucdl_core.overlap import overlap
 from nucdl_core.scores.matching import overlap_scores
-from nucdl_core.steps.normalize import normalize
 
 AGREEING = 5
 """So many of the other results that agree most count: where most variants fail, the good ones still agree."""
 MOST_COMPARED = 40
 """Of more different results, only so many are compared with each, evenly chosen."""
 # Pixels: noise is smaller, and what is larger is background.
-_SMOOTHING, _BACKGROUND = 1.0, 30.0
+_WINDOW, _SMOOTHING, _BACKGROUND = 3, 1.0, 30.0
+# Pixels outside these percentiles are no darker or brighter to the signs.
+_DARKEST, _BRIGHTEST = 1.0, 99.8
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class ImageSigns:
 
 
 class Scene:
-    """An image as the signs look at it: not treated, but smoothed, normalized and without its background.
+    """An image as the signs look at it, however it was treated: without noise and without background.
 
     Parameters
     ----------
@@ -47,8 +48,9 @@ class Scene:
     """
 
     def __init__(self, image: AnyArray) -> None:
-        smooth = normalize(ndimage.gaussian_filter(image.astype(np.float32), _SMOOTHING))
-        self.flat: Floats = smooth - ndimage.gaussian_filter(smooth, _BACKGROUND)
+        smooth = ndimage.gaussian_filter(ndimage.median_filter(image, _WINDOW).astype(np.float32), _SMOOTHING)
+        flat = smooth - _background(smooth)
+        self.flat: Floats = np.clip(flat, *np.percentile(flat, (_DARKEST, _BRIGHTEST)))
 
     def light(self, labels: Labels) -> float:
         """See `ImageSigns.light`; `labels` is int32 (H, W)."""
@@ -90,6 +92,14 @@ def agreement_of(first: Labels, second: Labels) -> float:
 def _mean_of_best(values: List[float]) -> float:
     best: Doubles = np.sort(values)[-AGREEING:]
     return float(best.mean()) if best.size else 0.0
+
+
+def _background(image: Floats) -> Floats:
+    """Blur an image that goes on beyond its border as steeply as it comes there, so that no slope is left."""
+    beyond = min(round(2 * _BACKGROUND), min(image.shape) - 1)
+    wide = np.pad(image, beyond, mode="reflect", reflect_type="odd")
+    blurred: Floats = ndimage.gaussian_filter(wide, _BACKGROUND)
+    return blurred[beyond : beyond + image.shape[0], beyond : beyond + image.shape[1]]
 
 
 def _correlation(image: Floats, inside: Mask) -> float:

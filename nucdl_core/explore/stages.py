@@ -17,7 +17,7 @@ from nucdl_core.model.predictor import Predictor
 from nucdl_core.results import Segmentation
 from nucdl_core.segment import segment_prepared
 from nucdl_core.steps.filters import filter_nuclei
-from nucdl_core.steps.prepare import PreparedImage, prepare
+from nucdl_core.steps.prepare import PreparedImage, prepare_image
 from nucdl_core.steps.size import Pixels
 from nucdl_core.steps.views import View
 
@@ -54,7 +54,7 @@ class SharedStages:
         wanted = (config.treatments, config.polarity)
         if self._prepared is None or wanted != self._known:
             self._memory.clear()
-            self._prepared, self._known = prepare(self._image, config), wanted
+            self._prepared, self._known = prepare_image(self._image, config), wanted
         found = segment_prepared(self._prepared, config, load=self._load)
         return filter_nuclei(found, config).segmentation
 

@@ -119,7 +119,7 @@ class TriedVariant:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TriedImages:
     """What came of trying variants.
 
     Attributes
@@ -167,7 +167,9 @@ class Sample:
     truth: Optional[Path] = None
 
 
-def try_variants(samples: Sequence[Sample], variants: Sequence[Variant], progress: Optional[Progress] = None) -> Trial:
+def try_variants(
+    samples: Sequence[Sample], variants: Sequence[Variant], progress: Optional[Progress] = None
+) -> TriedImages:
     """Find the nuclei of sample images in every way.
 
     Parameters
@@ -178,7 +180,7 @@ def try_variants(samples: Sequence[Sample], variants: Sequence[Variant], progres
 
     Returns
     -------
-    Trial
+    TriedImages
         An image that cannot be used does not stop the others.
 
     Raises
@@ -202,7 +204,7 @@ def try_variants(samples: Sequence[Sample], variants: Sequence[Variant], progres
             failed[sample.path.name] = str(error) or type(error).__name__
     if not images:
         raise ImageError(f"no image can be used: {'; '.join(failed.values())}")
-    return Trial(tuple(images), failed, time.monotonic() - begun)
+    return TriedImages(tuple(images), failed, time.monotonic() - begun)
 
 
 @dataclass
@@ -250,9 +252,7 @@ def _try_image(
 def _labels_for(image: AnyArray, path: Path) -> Labels:
     labels = relabel(read_labels(path))
     if labels.shape != image.shape:
-        raise ImageError(
-            f"{path} has {labels.shape} pixels, but its image {image.shape}; give those that belong together"
-        )
+        raise ImageError(f"{path} has {labels.shape} pixels, but its image {image.shape}; give its own")
     return labels
 
 

@@ -9,7 +9,7 @@ from typing import List, Mapping, Optional, Sequence, Tuple
 
 from nucdl_core.config import AUTO_POLARITY, DEFAULT_MODEL, TREATMENTS, SegmentConfig, require
 
-NO_TREATMENT, JOINED = "none", "+"
+NO_TREATMENT, ONE_AFTER_OTHER = "none", "+"
 """The word for an image as it is, and what stands between treatments that are done one after the other."""
 MOST_UNASKED = 200
 """More combinations are tried only where a person has confirmed it."""
@@ -63,7 +63,7 @@ class Grid:
     models : tuple of str
         Names or folders.
     treatments : tuple of str
-        Each is `NO_TREATMENT`, one of `config.TREATMENTS`, or several with `JOINED` between them.
+        Each is `NO_TREATMENT`, one of `config.TREATMENTS`, or several with `ONE_AFTER_OTHER` between them.
     diameters, thresholds : tuple of float or None
         None estimates the diameter, and takes the model's own threshold.
     views : tuple of str
@@ -123,13 +123,13 @@ class Grid:
 
 def treatments_of(text: str) -> Tuple[str, ...]:
     """Read treatments that are done one after the other, such as ``bin2+median3``; `NO_TREATMENT` is none."""
-    return () if text == NO_TREATMENT else tuple(name.strip() for name in text.split(JOINED))
+    return () if text == NO_TREATMENT else tuple(name.strip() for name in text.split(ONE_AFTER_OTHER))
 
 
 def name_of(config: SegmentConfig) -> str:
     """Say in a few words how nuclei are found."""
     words = [", ".join(TREATMENT_NAMES[name] for name in config.treatments) or "image as it is"]
-    words.append(model_name(config.model))
+    words.append(shown_model_name(config.model))
     if config.diameter is not None:
         words.append(f"{config.diameter:g} px")
     if config.probability_threshold is not None:
@@ -139,7 +139,7 @@ def name_of(config: SegmentConfig) -> str:
     return " · ".join(words)
 
 
-def model_name(model: str) -> str:
+def shown_model_name(model: str) -> str:
     """Return a model's name, also where its folder was given."""
     return Path(model).name
 

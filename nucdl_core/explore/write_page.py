@@ -11,17 +11,17 @@ from typing import Any, Dict, List, Mapping, Sequence
 import pandas as pd
 
 from nucdl_core.errors import ConfigError
-from nucdl_core.explore.flags import agreement, confidence, flags_of, total, typical_size
+from nucdl_core.explore.flags import confidence, flags_of, mean_agreement, total, typical_size
 from nucdl_core.explore.pipeline import pipeline_text, why_no_pipeline
-from nucdl_core.explore.ranking import CLOSE, TRACK_RECORD
-from nucdl_core.explore.trial import Trial, TriedVariant
+from nucdl_core.explore.ranking import CLOSE, HOW_FAR_TO_TRUST
+from nucdl_core.explore.trial import TriedImages, TriedVariant
 from nucdl_core.explore.variants import Variant, command_of
 from nucdl_core.files.writing import make_folder, replaced_folder, write_atomically, write_table
 from nucdl_core.reports.try_page import CropOnPage, ImageOnPage, TryPage, VariantOnPage, write_try_page
 
 SHOWN_VARIANTS, SHOWN_IMAGES = 30, 4
 """Only so many variants, the best, have pictures on the page, of so many images."""
-TABLE, PIPELINES = "variants.csv", "pipelines"
+TRIED_TABLE, PIPELINES_FOLDER = "variants.csv", "pipelines"
 WITH_TRUTH, WITHOUT_TRUTH = "mean F1", "score"
 
 
@@ -56,13 +56,13 @@ class TryRequest:
         return self.output.with_name(f"{self.output.stem}_files")
 
 
-def write_trial(request: TryRequest, trial: Trial, variants: Sequence[Variant]) -> List[TriedVariant]:
+def write_trial(request: TryRequest, trial: TriedImages, variants: Sequence[Variant]) -> List[TriedVariant]:
     """Write the page of a trial, its table and its pipelines.
 
     Parameters
     ----------
     request : TryRequest
-    trial : Trial
+    trial : TriedImages
     variants : sequence of Variant
 
     Returns
@@ -82,14 +82,14 @@ def write_trial(request: TryRequest, trial: Trial, variants: Sequence[Variant]) 
     images = [ImageOnPage(each.name, each.crop, each.truth) for each in trial.images[:SHOWN_IMAGES]]
     has_truth = ranked[0].f1 is not None
     score_name = WITH_TRUTH if has_truth else WITHOUT_TRUTH
-    told = "Sorted by the mean F1 against your masks." if has_truth else TRACK_RECORD
+    told = "Sorted by the mean F1 against your masks." if has_truth else HOW_FAR_TO_TRUST
     make_folder(request.output.resolve().parent)
     with replaced_folder(request.files_folder, _is_of_trial) as folder:
-        write_table(folder / TABLE, table_of(ranked, variants))
-        make_folder(folder / PIPELINES)
+        write_table(folder / TRIED_TABLE, table_of(ranked, variants))
+        make_folder(folder / PIPELINES_FOLDER)
         for each in shown:
             if each.pipeline is not None:
-                _write(folder / PIPELINES / each.file_name, each.pipeline)
+                _write(folder / PIPELINES_FOLDER / each.file_name, each.pipeline)
     page = TryPage(
         sentence=verdict(ranked), score_name=score_name, track_record=told, facts=request.facts, images=images,
         variants=shown, has_truth=has_truth, notes=request.notes,
@@ -157,7 +157,7 @@ def table_of(ranked: Sequence[TriedVariant], variants: Sequence[Variant]) -> pd.
 
 
 def _on_page(
-    place: int, each: TriedVariant, ranked: Sequence[TriedVariant], trial: Trial, request: TryRequest
+    place: int, each: TriedVariant, ranked: Sequence[TriedVariant], trial: TriedImages, request: TryRequest
 ) -> VariantOnPage:
     config = each.variant.config
     reason = None if config is None else why_no_pipeline(config)
@@ -188,7 +188,7 @@ def _facts(each: TriedVariant) -> Dict[str, str]:
         ("confidence", confidence(each), "{:.2f}"),
     ):
         facts[word] = "-" if math.isnan(value) else form.format(value)
-    facts["agreement"] = f"{agreement(each):.2f}"
+    facts["agreement"] = f"{mean_agreement(each):.2f}"
     if each.f1 is not None:
         facts["score without truth"] = f"{each.score:.3f}"
     return facts
@@ -204,4 +204,8 @@ def _write(path: Path, text: str) -> None:
 
 def _is_of_trial(path: Path) -> bool:
     """Tell whether a file of a former trial, named by its path in the folder, goes when a new one comes."""
-    return path.name == TABLE if len(path.parts) == 1 else path.parts[0] == PIPELINES and path.suffix == ".cppipe"
+    return (
+        path.name == TRIED_TABLE
+        if len(path.parts) == 1
+        else path.parts[0] == PIPELINES_FOLDER and path.suffix == ".cppipe"
+    )

@@ -14,8 +14,8 @@ from nucdl_core.simulate.image import simulate_field
 
 FAULTS = ("noisy", "uneven", "inverted", "binned")
 """Pixels that are dead or too bright; light that falls off across the field; dark, crowded nuclei on bright ground;
-half the size that the microscope usually gives."""
-BAD_PIXELS, SLOPE, PEAK = 0.15, 12.0, 40000.0
+a third of the size that the microscope usually gives."""
+BAD_PIXELS, SLOPE, BINNED, PEAK = 0.15, 20.0, 3, 40000.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def simulate_faulty_field(fault: str, seed: int, side: int = 200) -> FaultyField
     require(fault in FAULTS, f"{fault!r} is no fault of simulated fields; there are {', '.join(FAULTS)}")
     rng, binned = np.random.default_rng(seed), fault == "binned"
     coverage, touching = (0.65, 0.6) if fault == "inverted" else (0.25, 0.25)
-    length, diameter = (2 * side if binned else side), float(rng.uniform(18, 34)) * (1.5 if binned else 1)
+    times = BINNED if binned else 1
+    length, diameter = times * side, times * float(rng.uniform(18, 34))
     config = FieldConfig(
         size=(length, length), diameter=diameter, bits=16, coverage=coverage, cluster_probability=touching
     )
@@ -77,8 +78,8 @@ def simulate_faulty_field(fault: str, seed: int, side: int = 200) -> FaultyField
     elif fault == "inverted":
         light, right = light.max() - light, ("invert",)
     else:
-        light = light.reshape(side, 2, side, 2).mean(axis=(1, 3))
-        labels, size = np.ascontiguousarray(labels[::2, ::2]), size / 2
+        light = light.reshape(side, times, side, times).mean(axis=(1, 3))
+        labels, size = np.ascontiguousarray(labels[1::times, 1::times]), size / times
     image = np.clip(light / light.max() * PEAK, 0, 65535).astype(np.uint16)
     return FaultyField(image, labels, size, right)
 

@@ -45,7 +45,7 @@ class PreparedImage:
         return enlarged(found, self.shape) if self.half else found
 
 
-def prepare(image: AnyArray, config: SegmentConfig, mask: Optional[Mask] = None) -> PreparedImage:
+def prepare_image(image: AnyArray, config: SegmentConfig, mask: Optional[Mask] = None) -> PreparedImage:
     """Do with an image what comes before the network.
 
     Parameters

@@ -45,7 +45,7 @@ def _above_rolling_ball(image: AnyArray) -> AnyArray:
 
     # The ball is as high as wide: it means the same whatever the bits of the image.
     values = BALL_LEVELS * _unit(image)
-    above: AnyArray = values - rolling_ball(values, radius=BALL_RADIUS)
+    above: AnyArray = (values - rolling_ball(values, radius=BALL_RADIUS)) * (np.ptp(image) / BALL_LEVELS)
     return above
 
 

@@ -7,7 +7,7 @@ from drawings import field
 from nucdl_core.config import TREATMENTS, SegmentConfig
 from nucdl_core.errors import ConfigError
 from nucdl_core.segment import segment
-from nucdl_core.steps.preprocess import treat
+from nucdl_core.steps.preprocess import on_unit_scale, treat
 
 SPOT = np.zeros((9, 9), np.uint16)
 SPOT[4, 4] = 81
@@ -46,7 +46,7 @@ def test_edges_are_bright_where_the_image_is_steep():
     image = np.zeros((20, 20))
     image[:, 10:] = 7
     edges = treat(image, ["edges"])
-    assert edges[10, 9] > 0.3 and edges[10, 2] == 0
+    assert edges[10, 9] > 0.3 * 7 and edges[10, 2] == 0 and not edges[0].any()
 
 
 def test_the_negative_of_the_negative_is_the_image():
@@ -56,6 +56,24 @@ def test_the_negative_of_the_negative_is_the_image():
 @pytest.mark.parametrize("name", TREATMENTS)
 def test_a_flat_image_stays_finite(name):
     assert np.isfinite(treat(np.full((40, 40), 7, np.uint8), [name])).all()
+
+
+def test_the_ball_does_the_same_whatever_the_bits():
+    image, _ = field(dtype=np.uint8, peak=200)
+    few, many = treat(image, ["rolling_ball"]), treat(image.astype(np.uint16) * 257, ["rolling_ball"])
+    assert np.allclose(257 * few, many, rtol=0.001, atol=1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_numbers_become_those_that_cellprofiler_computes_with(dtype):
+    image = np.array([[0, 100, np.iinfo(dtype).max]], dtype)
+    assert on_unit_scale(image).tolist() == (image / np.iinfo(dtype).max).astype(np.float32).tolist()
+    assert on_unit_scale(SPOT.astype(np.float32)) is not None and on_unit_scale(image.astype(int)).dtype == int
+
+
+def test_binning_comes_before_all_other_treatments():
+    with pytest.raises(ConfigError, match="bin2 comes once, before all others"):
+        SegmentConfig(treatments=("median3", "bin2"))
 
 
 def test_treatments_are_done_in_their_order():
@@ -71,6 +89,6 @@ def test_an_unknown_treatment_is_refused_with_those_that_there_are():
 @pytest.mark.parametrize("name", ["median3", "background", "rolling_ball", "clahe"])
 def test_nuclei_are_found_in_the_treated_image_too(name):
     image, truth = field()
-    treated = segment(treat(image, [name]))
+    treated = segment(treat(on_unit_scale(image), [name]))
     assert treated.count == truth.max()
     assert np.array_equal(segment(image, SegmentConfig(treatments=(name,))).labels, treated.labels)
