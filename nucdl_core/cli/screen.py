@@ -168,8 +168,10 @@ def tell_end(end: ScreenEnd, go_on: str = "") -> None:
         )
         raise SystemExit(NOT_FINISHED)
     formats = "CSV, SQLite and Parquet" if end.merged.parquet else f"CSV and SQLite (Parquet: {install_line('screen')})"
-    click.echo(f"{end.succeeded} image sets succeeded, {end.failed} failed")
+    left_out = f", {end.left_out} were left out" if end.left_out else ""
+    click.echo(f"{end.succeeded} image sets succeeded, {end.failed - end.left_out} failed{left_out}")
     click.echo(f"tables ({formats}) in {end.merged.folder}, report: {end.report}")
     if end.failed:
-        click.echo(f"failed: see {end.merged.folder / 'failed_image_sets.csv'}", err=True)
+        what = "failed" if end.failed > end.left_out else "left out"
+        click.echo(f"{what}: see {end.merged.folder / 'failed_image_sets.csv'}", err=True)
         raise SystemExit(SOME_FAILED)

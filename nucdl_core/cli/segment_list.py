@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import click
 
@@ -13,6 +14,7 @@ from nucdl_core.cli.limit_options import Command, limit_options, limits_given, l
 from nucdl_core.cli.words import EXISTING_FILE, NOT_FINISHED
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import ConfigError
+from nucdl_core.screen.core.plan import FieldLimits
 
 LABEL_KINDS = ("tiff", "zarr", "none")
 OF_LISTS = ("labels", "workers", "lanes", "allow_missing", "retry_failed")
@@ -35,10 +37,24 @@ def list_options(command: Command) -> Command:
         click.option("--allow-missing", is_flag=True, help=f"{WITH_CSV}files may be missing; they will fail."),
         click.option("--retry-failed", is_flag=True, help=f"{WITH_CSV}do chunks with failed image sets again."),
         limit_options(WITH_CSV),
+        click.option("--min-focus", type=float, default=None, help=f"{WITH_CSV}leave out fields of less focus."),
+        click.option(
+            "--max-saturated", type=float, default=None, help=f"{WITH_CSV}leave out fields of a larger saturated share."
+        ),
+        click.option("--skip-empty", is_flag=True, help=f"{WITH_CSV}leave out images without contrast."),
+        click.option(
+            "--skip-other-kinds", is_flag=True, help=f"{WITH_CSV}leave out images of another kind (brightfield)."
+        ),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def fields_given(options: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return by which limits fields are left out, by their names in `FieldLimits`."""
+    names = [each.name for each in dataclasses.fields(FieldLimits)]
+    return {name: options[name] for name in names if options[name] is not None and options[name] is not False}
 
 
 def choose_source(inputs: Sequence[Path], options: Dict[str, Any]) -> Optional[Path]:
@@ -60,6 +76,7 @@ def choose_source(inputs: Sequence[Path], options: Dict[str, Any]) -> Optional[P
             raise ConfigError(f"{idle[0]} goes with files only; a list says itself which images, frames and series")
     else:
         idle = [f"--{name.replace('_', '-')}" for name in OF_LISTS if options[name]]
+        idle += [f"--{name.replace('_', '-')}" for name in fields_given(options)]
         idle += map(option_of_limit, limits_given(options))
         if idle:
             raise ConfigError(f"{idle[0]} goes with --csv only; leave it out, or give a list")
@@ -77,7 +94,8 @@ def segment_list(
     from nucdl_core.screen.fast.task import FastRequest, FastTask
     from nucdl_core.screen.fast.watch import UnfinishedError, watch_run
 
-    labels, limits = options["labels"] or LABEL_KINDS[0], limits_of(options)
+    labels = options["labels"] or LABEL_KINDS[0]
+    limits = dataclasses.replace(limits_of(options), fields=FieldLimits(**fields_given(options)))
     given = (options["channel"], labels, limits, options["allow_missing"])
     request = FastRequest(csv, output, config, *given, outputs=outputs)
     level, workers = logging.getLogger().getEffectiveLevel(), options["workers"] or options["lanes"]

@@ -61,6 +61,7 @@ SCREEN = {
         "naming",
         "new_screen",
         "inspection",
+        "left_out",
         "verify",
         "outcome",
         "identity",

@@ -10,7 +10,7 @@ from nucdl_core.screen.core.merge import MergedScreen, merge_screen
 from nucdl_core.screen.core.plan import Chunk, ScreenFolder, read_chunks, read_plan
 from nucdl_core.screen.core.process import stop_on_signals
 from nucdl_core.screen.core.publish import is_published, read_manifest
-from nucdl_core.screen.core.report import HTML_REPORT, RUN_REPORT, write_screen_report
+from nucdl_core.screen.core.report import HTML_REPORT, RUN_REPORT, count_left_out, write_screen_report
 from nucdl_core.screen.core.work import lock_screen, private_folder
 
 
@@ -25,8 +25,8 @@ class ScreenEnd:
     merged : MergedScreen or None
     report : Path or None
         The report: HTML, or JSON where the packages for HTML are absent.
-    succeeded, failed : int
-        Image sets.
+    succeeded, failed, left_out : int
+        Image sets; those that were left out are among the failed ones.
     """
 
     unfinished: Dict[str, str]
@@ -34,6 +34,7 @@ class ScreenEnd:
     report: Optional[Path] = None
     succeeded: int = 0
     failed: int = 0
+    left_out: int = 0
 
 
 def missing_chunks(folder: ScreenFolder) -> List[Chunk]:
@@ -71,6 +72,7 @@ def merge_and_report(folder: ScreenFolder) -> ScreenEnd:
         report=folder.merged / (HTML_REPORT if html else RUN_REPORT),
         succeeded=sum(len(manifest.succeeded) for manifest in manifests),
         failed=sum(manifest.failed for manifest in manifests),
+        left_out=count_left_out(folder.merged),
     )
 
 

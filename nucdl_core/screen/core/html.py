@@ -20,6 +20,9 @@ TEMPLATE_FOLDER = Path(__file__).parent / "templates"
 TEMPLATE = "report.html"
 MOST_PLATES = 20
 """More are only in ``run_report.json``: each takes a row of figures."""
+COUNTS_OF_WELLS = ("image_sets", "failed", "empty", "saturated")
+"""Quantities of a well that are small whole numbers."""
+MOST_COLOURS = 10
 _WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,2})")
 _NEEDED = ("jinja2", "matplotlib")
 
@@ -77,7 +80,7 @@ def plate_maps(wells: Sequence[Mapping[str, Any]], plate: str) -> List[Tuple[str
     for name, title in QUANTITIES.items():
         values = {place: well[name] for place, well in placed.items() if is_number(well[name])}
         if values:
-            maps.append((title, draw_map(plate_array(values), title)))
+            maps.append((title, draw_map(plate_array(values), title, counted=name in COUNTS_OF_WELLS)))
     return maps
 
 
@@ -107,24 +110,39 @@ def plate_array(values: Mapping[Tuple[int, int], float]) -> NDArray[np.float64]:
     return array
 
 
-def draw_map(values: NDArray[np.float64], title: str) -> str:
-    """Draw an array of wells; return base64 of a PNG file."""
+def draw_map(values: NDArray[np.float64], title: str, counted: bool = False) -> str:
+    """Draw an array of wells, with one colour for each number where few are counted; return base64 of a PNG file."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
     rows, columns = values.shape
     figure = Figure(figsize=(1.2 + 0.22 * columns, 0.9 + 0.22 * rows), dpi=110)
     axes = figure.subplots()
-    picture = axes.imshow(values, cmap="viridis", aspect="equal")
+    steps = count_steps(values) if counted else None
+    if steps is None:
+        picture = axes.imshow(values, cmap="viridis", aspect="equal")
+    else:
+        edges = (steps[0] - 0.5, steps[-1] + 0.5)
+        colours = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 1, len(steps))))
+        picture = axes.imshow(values, cmap=colours, vmin=edges[0], vmax=edges[1], aspect="equal")
     axes.set_title(title, fontsize=9)
     axes.set_xticks(range(0, columns, 2))
     axes.set_xticklabels([str(column + 1) for column in range(0, columns, 2)], fontsize=6)
     axes.set_yticks(range(rows))
     axes.set_yticklabels([row_name(row) for row in range(rows)], fontsize=6)
-    figure.colorbar(picture, ax=axes, shrink=0.8).ax.tick_params(labelsize=6)
+    figure.colorbar(picture, ax=axes, shrink=0.8, ticks=steps).ax.tick_params(labelsize=6)
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream)
     return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def count_steps(values: NDArray[np.float64]) -> Optional[List[int]]:
+    """Return the whole numbers that the colour bar of counts shows, each by itself; None where there are too many."""
+    lowest, highest = int(np.nanmin(values)), int(np.nanmax(values))
+    # Where all wells have the same number, the bar still says which.
+    return list(range(lowest, highest + 1)) if highest - lowest < MOST_COLOURS else None
 
 
 def row_name(row: int) -> str:

@@ -22,10 +22,13 @@ class Failure:
     module : str or None
         Module of CellProfiler that raised an error; "" where no module can be named; None if the images cannot be used.
     reason : str
+    left_out : bool
+        Whether it was not wanted, see `plan.FieldLimits`.
     """
 
     module: Optional[str]
     reason: str
+    left_out: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,34 @@ class ScreenError(NucDLError, RuntimeError):
 
 
 @dataclass(frozen=True)
+class FieldLimits:
+    """What a field must be like that is not to be left out; everything is taken unless something else was asked for.
+
+    Attributes
+    ----------
+    min_focus : float
+        See `inspection.ImageFacts.focus`.
+    max_saturated : float
+        Largest share of pixels at the greatest value.
+    skip_empty, skip_other_kinds : bool
+        Whether images without any contrast, and those of another kind than the model's, are left out.
+    """
+
+    min_focus: float = 0.0
+    max_saturated: float = 1.0
+    skip_empty: bool = False
+    skip_other_kinds: bool = False
+
+    def __post_init__(self) -> None:
+        require(0 <= self.min_focus < float("inf"), f"the least focus is {self.min_focus}; give 0 or more")
+        require(0 <= self.max_saturated <= 1, f"the saturated share is {self.max_saturated}; give 0 to 1")
+
+
+ANY_FIELD = FieldLimits()
+"""Nothing is left out."""
+
+
+@dataclass(frozen=True)
 class ScreenLimits:
     """What one image set may cost; above, it fails and is named.
 
@@ -60,6 +88,8 @@ class ScreenLimits:
         Memory in MiB (2**20 bytes) of the process that does the work, with all processes that it starts.
     colour : bool
         Whether images may be in colour; otherwise red, green and blue must be equal.
+    fields : FieldLimits
+        Which fields are left out although they can be read.
     """
 
     pixels: int = 100_000_000
@@ -68,11 +98,12 @@ class ScreenLimits:
     read_seconds: float = 60.0
     memory_mb: int = 8192
     colour: bool = False
+    fields: FieldLimits = ANY_FIELD
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             require(
-                name == "colour" or 0 < value < float("inf"),
+                name in ("colour", "fields") or 0 < value < float("inf"),
                 f"the limit {name} is {value}; it must be above 0 and finite",
             )
 
@@ -287,6 +318,9 @@ def write_plan(folder: ScreenFolder, plan: ScreenPlan) -> None:
 
     values = dataclasses.asdict(plan)
     values["procedure"] = rename_keys(values["procedure"], _STORED_PARTS)
+    if plan.limits.fields == ANY_FIELD:
+        # Earlier versions, which left out no field, read the plan as well.
+        del values["limits"]["fields"]
     write_json(folder.plan, rename_keys(values, _STORED))
 
 

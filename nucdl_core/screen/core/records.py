@@ -22,7 +22,7 @@ from nucdl_core.screen.core.plan import Chunk, ScreenError, ScreenFolder, Screen
 from nucdl_core.screen.core.publish import MANIFEST_FORMAT, describe_files
 from nucdl_core.screen.core.verify import IMAGE_NUMBER
 
-READING = "reading images"
+READING, LEFT_OUT = "reading images", "left out"
 FAILED_COLUMNS = ("Step", "Module", "Files", "Reason")
 SCREEN_LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "pandas")
 """What takes part in every screen."""
@@ -71,7 +71,7 @@ def failure_table(
         (
             chunk.first_image_number + position,
             *(rows[position][name] for name in described),
-            step if failure.module is not None else READING,
+            LEFT_OUT if failure.left_out else step if failure.module is not None else READING,
             failure.module or "",
             "; ".join(_file_names(rows[position])),
             failure.reason,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import platform
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set
@@ -13,6 +15,7 @@ from nucdl_core.screen.core.html import can_write_html, write_html
 from nucdl_core.screen.core.merge import FinishedChunk
 from nucdl_core.screen.core.plan import ScreenFolder, ScreenPlan, read_plan
 from nucdl_core.screen.core.publish import FAILED, INSPECTION
+from nucdl_core.screen.core.records import LEFT_OUT
 from nucdl_core.screen.core.throughput import measure_throughput
 from nucdl_core.screen.core.verify import IMAGE_NUMBER
 from nucdl_core.screen.core.wells import doubts_of_images, well_table
@@ -45,10 +48,15 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
     wells = well_table(folder.merged)
     return {
         "nucdl_screen_report": 1,
+        "written": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "folder": str(folder.root),
+        "first_chunk_begun": min(manifest.begun for manifest in manifests),
         "pipeline": plan.procedure.name,
         "image_sets": plan.images.image_sets,
         "succeeded": succeeded,
         "failed": sum(manifest.failed for manifest in manifests),
+        "left_out": count_left_out(folder.merged),
         "failures": _reasons(folder.merged / FAILED),
         **_sizes(folder.merged / INSPECTION),
         **_doubts(folder.merged),
@@ -65,10 +73,19 @@ def make_report(folder: ScreenFolder, finished: Sequence[FinishedChunk]) -> Dict
     }
 
 
+def count_left_out(merged: Path) -> int:
+    """Count the failed image sets whose fields were not wanted, see `plan.FieldLimits`."""
+    table = pd.read_csv(merged / FAILED, usecols=["Step"], dtype=str, encoding_errors="surrogateescape")
+    return int((table["Step"] == LEFT_OUT).sum())
+
+
 def _reasons(path: Path) -> List[Dict[str, Any]]:
     """Count the failures for each reason, the most frequent first."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
-    counts = Counter(zip(table["Step"], table["Module"], table["Reason"]))
+    # Each field that was left out has its own value; what they share is said before it.
+    short = table["Reason"].str.split(":").str[0]
+    reasons = table["Reason"].where(table["Step"] != LEFT_OUT, short)
+    counts = Counter(zip(table["Step"], table["Module"], reasons))
     return [
         {"step": step, "module": module, "reason": reason, "image_sets": count}
         for (step, module, reason), count in counts.most_common(MOST_REASONS)

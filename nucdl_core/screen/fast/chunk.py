@@ -130,6 +130,8 @@ def find_failed_image_sets(done: Sequence[DoneImageSet]) -> Iterator[Tuple[int, 
     for position, each in enumerate(done):
         if each.inspection.reason is not None:
             yield position, Failure(None, each.inspection.reason)
+        elif each.left_out is not None:
+            yield position, Failure("", each.left_out, left_out=True)
         elif each.failure is not None:
             yield position, Failure("", each.failure)
 

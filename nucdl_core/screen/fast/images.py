@@ -24,6 +24,7 @@ from nucdl_core.model.predictor import Predictor
 from nucdl_core.results import Segmentation
 from nucdl_core.screen.core.columns import METADATA, files_of_image_set, image_columns
 from nucdl_core.screen.core.inspection import ImageFacts, ImageSetInspection, read_file
+from nucdl_core.screen.core.left_out import left_out_reason, other_kind_reason
 from nucdl_core.screen.core.plan import ScreenError, ScreenLimits
 from nucdl_core.screen.core.records import Stopwatch
 from nucdl_core.screen.core.verify import IMAGE_NUMBER
@@ -82,6 +83,8 @@ class DoneImageSet:
         Seconds since 1970.
     seconds : dict of str to float
         Processor seconds of its thread for each step.
+    left_out : str or None
+        Why the field was not wanted, see `plan.FieldLimits`.
     """
 
     inspection: ImageSetInspection
@@ -91,6 +94,7 @@ class DoneImageSet:
     begun: float
     ended: float
     seconds: Mapping[str, float]
+    left_out: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -172,12 +176,16 @@ def do_image_set(image: ImageSet, work: ImageWork, load: LoadModel = load_model)
     failure, described, nuclei, settings = None, {}, None, work.settings
     with watch.step("reading"):
         inspection, pixels = read_channel(image, work)
-    if pixels is not None:
+    left_out = None if pixels is None else left_out_reason(inspection.images[0], work.limits.fields)
+    if pixels is not None and left_out is None:
         try:
             with watch.step("segmentation"):
                 everything = segment_unfiltered(pixels, settings.config, load=load)
                 found = filter_nuclei(everything, settings.config).segmentation
                 inspection = flag_misfits(inspection, pixels, found.diameter, work.made_for)
+            left_out = other_kind_reason(inspection.images[0].flags, work.limits.fields)
+            if left_out is not None:
+                return DoneImageSet(inspection, None, {}, None, begun, time.time(), watch.seconds, left_out)
             with watch.step("tables and label images"):
                 several_views = settings.config.views != VIEWS[0]
                 wanted = (pixels, settings.outputs, settings.channel)
@@ -192,7 +200,7 @@ def do_image_set(image: ImageSet, work: ImageWork, load: LoadModel = load_model)
                 OutputWriter(image.folder, settings.outputs).add(name, pixels, found)
         except (ImageError, OutOfMemoryError, MemoryError) as error:
             failure, described, nuclei = str(error) or type(error).__name__, {}, None
-    return DoneImageSet(inspection, failure, described, nuclei, begun, time.time(), watch.seconds)
+    return DoneImageSet(inspection, failure, described, nuclei, begun, time.time(), watch.seconds, left_out)
 
 
 def _left_out(culprit: Culprit, now: float) -> DoneImageSet:

@@ -147,3 +147,40 @@ def test_a_quantity_that_no_well_has_gets_no_map():
     ((title, picture),) = plate_maps([well, {**well, "plate": "Q", "failed": 3}], "P")
     assert title == "objects"
     assert base64.b64decode(picture).startswith(b"\x89PNG")
+
+
+def test_fields_that_were_left_out_are_counted_by_what_they_share(merged):
+    folder, found = merged
+    reasons = [f"2,left out,,a.tif,out of focus: the focus is 0.0{n}" for n in (1, 2)]
+    (folder.merged / "failed_image_sets.csv").write_text(
+        "\n".join(["ImageNumber,Step,Module,Files,Reason", *reasons, "3,reading images,,b.tif,DNA: cut off", ""])
+    )
+    report = make_report(folder, found.chunks)
+    assert report["left_out"] == 2
+    assert [(each["reason"], each["image_sets"]) for each in report["failures"]] == [
+        ("out of focus", 2),
+        ("DNA: cut off", 1),
+    ]
+
+
+def test_one_failure_has_a_colour_of_its_own():
+    assert html.count_steps(np.array([[0, 1], [0, np.nan]])) == [0, 1]
+    assert html.count_steps(np.array([[3.0, 3.0]])) == [3]
+    assert html.count_steps(np.array([[0.0, 40.0]])) is None
+
+
+def test_the_report_says_when_and_where_it_was_made_and_what_an_image_set_costs(merged):
+    folder, found = merged
+    report = make_report(folder, found.chunks)
+    assert report["folder"] == str(folder.root) and report["host"]
+    assert report["first_chunk_begun"] <= report["written"]
+    if write_screen_report(folder, found.chunks):
+        page = (folder.merged / "report.html").read_text()
+        assert "per image set" in page and f"nucdl screen report --output {folder.root}" in page
+
+
+def test_a_screen_without_failures_has_a_report(tmp_path):
+    folder, plan, chunks = make_screen(tmp_path / "screen", ROWS[:2], [2])
+    finish_chunk(folder, plan, chunks[0])
+    report = make_report(folder, merge_screen(folder).chunks)
+    assert (report["failures"], report["left_out"]) == ([], 0)

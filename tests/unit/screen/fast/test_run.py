@@ -26,7 +26,7 @@ from nucdl_core.files.reading import read_labels
 from nucdl_core.model.predictor import Predictor
 from nucdl_core.screen.core.finish import merge_again
 from nucdl_core.screen.core.image_list import scan_list
-from nucdl_core.screen.core.plan import ScreenLimits, read_chunks
+from nucdl_core.screen.core.plan import FieldLimits, ScreenLimits, read_chunks
 from nucdl_core.screen.core.process import StopRequest
 from nucdl_core.screen.core.publish import is_published
 from nucdl_core.screen.core.work import private_folders, read_error
@@ -406,3 +406,30 @@ def test_the_tables_say_which_nuclei_are_micronuclei_and_how_far_images_are_doub
     assert set(pd.read_csv(folder.merged / "Nuclei.csv")["NucDL_Micronucleus"]) <= {0, 1}
     report = json.loads((folder.merged / "run_report.json").read_text())
     assert report["doubtful"] == sum(report["doubts"].values()) == (images["NucDL_Doubt"] >= 0.5).sum()
+
+
+def test_empty_fields_are_left_out_on_request_listed_and_counted(tmp_path):
+    path = make_plate(tmp_path / "plate", ["good", "black", "cut", "good"])
+    limits = ScreenLimits(fields=FieldLimits(skip_empty=True))
+    folder, end = run(path, tmp_path / "out", limits=limits)
+    assert (end.succeeded, end.failed, end.left_out) == (2, 2, 1)
+    listed = pd.read_csv(folder.merged / "failed_image_sets.csv").set_index("ImageNumber")
+    assert listed.loc[2, ["Step", "Reason"]].tolist() == ["left out", "empty: all pixels are 0"]
+    assert listed.loc[3, "Step"] == "reading images"
+    assert json.loads((folder.merged / "run_report.json").read_text())["left_out"] == 1
+    assert list(pd.read_csv(folder.merged / "Image.csv")["ImageNumber"]) == [1, 4]
+
+
+def test_images_of_another_kind_are_left_out_on_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(fast_images, "misfits", lambda *_: ("modality",))
+    path = make_plate(tmp_path / "plate", ["good"] * 2)
+    _, end = run(path, tmp_path / "all")
+    assert (end.succeeded, end.left_out) == (2, 0)
+    _, end = run(path, tmp_path / "out", limits=ScreenLimits(fields=FieldLimits(skip_other_kinds=True)))
+    assert (end.succeeded, end.left_out) == (0, 2)
+
+
+def test_a_folder_that_an_earlier_version_began_with_larger_chunks_goes_on(tmp_path, plate):
+    folder, _ = plan(plate, tmp_path / "out", chunk_size=5)
+    again, made = plan(plate, tmp_path / "out", chunk_size=None)
+    assert (again, made.chunk_size) == (folder, 5)
