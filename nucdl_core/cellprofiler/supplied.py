@@ -15,7 +15,7 @@ SUPPLIED = Path(__file__).resolve().parents[1] / "supplied"
 """Where a wheel has them; without one they lie in the repository, beside the package."""
 ENGINE_FILE = "nucdl_engine.json"
 """Beside copied plugins: where their engine is, see ``plugins/_nucdl_places.py``."""
-EXAMPLES = {"pipelines": "*.cppipe", "training": "**/*.json"}
+_EXAMPLES = {"pipelines": "*.cppipe", "training": "**/*.json"}
 """What is copied into subfolders, for people to start from."""
 
 
@@ -99,7 +99,7 @@ def copy_plugins(folder: Path) -> CopiedPlugins:
             old.unlink()
     for file in files:
         _copy(file, folder / file.name)
-    for name, pattern in EXAMPLES.items():
+    for name, pattern in _EXAMPLES.items():
         examples = supplied_folder(name)
         for file in sorted(examples.glob(pattern)):
             target = folder / name / file.relative_to(examples)

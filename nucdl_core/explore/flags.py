@@ -11,7 +11,7 @@ from nucdl_core.explore.trial import TriedVariant
 
 MANY, FEW = 1.5, 0.67
 """Relative to the median of all variants."""
-DOUBTFUL = 0.7
+_UNSURE = 0.7
 
 
 def flags_of(tried: TriedVariant, all_tried: Sequence[TriedVariant]) -> List[str]:
@@ -46,7 +46,7 @@ def flags_of(tried: TriedVariant, all_tried: Sequence[TriedVariant]) -> List[str
     if size < FEW * usual_size:
         flags.append("smaller nuclei than the others")
     sure = confidence(tried)
-    if sure < DOUBTFUL:
+    if sure < _UNSURE:
         flags.append("the network is unsure")
     return flags
 

@@ -8,7 +8,7 @@ from nucdl_core.reports.methods import Evaluation
 
 FEW_IMAGES = 10
 """Below this many images differences are told with care, and figures say how few there are."""
-SIGNIFICANT = 0.05
+_SIGNIFICANT = 0.05
 _SCORE = "mean_f1"
 
 
@@ -62,7 +62,7 @@ def _of_two(evaluation: Evaluation, best: str, second: str, methods: int, rows: 
     interval = f"difference {difference:.3f}, 95 % interval {low:.3f} to {high:.3f}"
     if images < FEW_IMAGES:
         return f"{first} So few images cannot prove it ({interval}): compare more of them, and look at the pictures."
-    if p_value < SIGNIFICANT:
+    if p_value < _SIGNIFICANT:
         return f"{first} That is hardly chance ({interval}; Wilcoxon, p = {p_value:.2g})."
     return f"{first} That may be chance ({interval}; Wilcoxon, p = {p_value:.2g})."
 
