@@ -6,7 +6,6 @@
 #   make screen               .venv-screen with Snakemake, which runs screens
 #   make test [ARGS="-k size"] all tests, the engine's also with current libraries
 #   make check                style and types
-#   make docs                 pages of all modules and functions into docs/api, from their docstrings (pdoc, about 10 MB)
 #   make clean                what the other targets left, the environments excepted (make distclean: those too)
 
 BIN = .venv/bin
@@ -15,7 +14,7 @@ ENGINE = .venv-engine
 ENGINE_TESTS = $(wildcard tests/unit tests/property tests/golden)
 CODE = nucdl_core plugins pipelines tests benchmarks setup.py
 
-.PHONY: install wheel screen demo test test-cellprofiler test-engine check docs clean distclean
+.PHONY: install wheel screen demo test test-cellprofiler test-engine check clean distclean
 
 install:
 	@bash tools/install.sh
@@ -48,13 +47,8 @@ check: install
 	$(BIN)/mypy || status=1; \
 	exit $$status
 
-docs: install
-	$(BIN)/python -m pip install --quiet --target build/pdoc --upgrade pdoc==14.7.0
-	PYTHONPATH=build/pdoc:. $(BIN)/python -m pdoc --docformat numpy --output-directory docs/api nucdl_core
-	@echo "open docs/api/index.html"
-
 clean:
-	rm -rf docs/api demo_output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo_output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
