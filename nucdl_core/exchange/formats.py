@@ -87,7 +87,7 @@ class Format:
 
 
 # What `nucdl segment` and `nucdl evaluate` leave beside label images.
-_COMPANIONS = ("run.json", "objects.csv", "evaluation.csv", "summary.json")
+_COMPANIONS = ("run.json", "objects.csv", "images.csv", "evaluation.csv", "summary.json")
 _RASTERS = (".tif", ".tiff", ".png")
 FORMATS: Dict[str, Format] = {
     "labels": Format(

@@ -27,7 +27,7 @@ def test_the_commands_work_in_their_order(tmp_path, monkeypatch):
 
 def test_options_that_are_named_are_there():
     known = {option for command in main.commands.values() for parameter in command.params for option in parameter.opts}
-    named = set(re.findall(r"`(--[a-z-]+)", DOCUMENT)) - {"--save_tif", "--save_png"}
+    named = set(re.findall(r"[` ](--[a-z][a-z_-]+)", DOCUMENT)) - {"--save_tif", "--save_png"}
     assert {"--diameter", "--keep", "--rois"} <= named <= known
 
 

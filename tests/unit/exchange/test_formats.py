@@ -49,6 +49,7 @@ def test_the_results_of_segment_are_label_images(tmp_path):
     write_labels(tmp_path / "a_labels.tif", NUCLEI)
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "objects.csv").write_text("ImageNumber\n")
+    (tmp_path / "images.csv").write_text("ImageNumber\n")
     (source,) = find_sources([tmp_path])
     assert recognized(source.path) == "labels"
 
