@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from nucdl_core.cellprofiler.demo import REPOSITORY
 from nucdl_core.cellprofiler.headless import HeadlessRun, check_tables, run_cellprofiler
+from nucdl_core.cellprofiler.supplied import supplied_folder
 from nucdl_core.files.folders import image_files
 
 CLASSIC_RANGE = "10,60"
@@ -47,7 +47,7 @@ def with_range(pipeline: Path, copy: Path) -> Path:
 def run_pipeline(pipeline: Path, images: Path, output: Path) -> pd.DataFrame:
     """Run a pipeline that finds Nuclei on a list of images (load_data.csv); return CellProfiler's table of images."""
     output.mkdir(parents=True)
-    run_cellprofiler(HeadlessRun(pipeline, images, output, REPOSITORY / "plugins"))
+    run_cellprofiler(HeadlessRun(pipeline, images, output, supplied_folder("plugins")))
     return check_tables(output, len(pd.read_csv(images)), ["Nuclei"])
 
 

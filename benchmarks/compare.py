@@ -24,7 +24,8 @@ from classic import CLASSIC_RANGE, choose_images, finding_seconds, run_pipeline,
 from machine import describe_machine
 
 from nucdl_core.batch.segment_files import segment_files
-from nucdl_core.cellprofiler.demo import REPOSITORY, copy_images
+from nucdl_core.cellprofiler.demo import copy_images
+from nucdl_core.cellprofiler.supplied import supplied_folder
 from nucdl_core.config import SegmentConfig
 from nucdl_core.files.folders import image_files, image_stem
 from nucdl_core.files.writing import write_table
@@ -54,7 +55,7 @@ def run_classic(images: Path, output: Path) -> Tuple[Methods, Times]:
         raise click.ClickException("; ".join(failed.values()))
     methods, times = [], []
     for name, (pipeline, last_module) in CLASSIC.items():
-        path = REPOSITORY / "pipelines" / f"{pipeline}.cppipe"
+        path = supplied_folder("pipelines") / f"{pipeline}.cppipe"
         if pipeline == "classic_basic":
             path = with_range(path, output / path.name)
         table = run_pipeline(path, output / "plate" / "load_data.csv", output / pipeline)

@@ -38,10 +38,20 @@ EXAMPLES: Dict[str, Tuple[str, ...]] = {
     "models check": ("nucdl models check nuclei_unet",),
     "train": ("nucdl train --images images --masks annotated --output my_model --max-minutes 60",),
     "adapt": ("nucdl adapt images --output my_adapted",),
-    "tune": ("nucdl tune --data folder_with_images_and_masks --output my_tuned",),
+    "tune": (
+        "nucdl tune --data folder_with_images_and_masks --output my_tuned",
+        "nucdl tune --data folder_with_two_annotated_images --output my_outlines --outlines",
+    ),
     "study": ("nucdl study laptop --data folder_with_images_and_masks --output study",),
     "simulate": ("nucdl simulate --output example --fields 2 --seed 3",),
     "synthesize": ("nucdl synthesize --images images --masks annotated --output crowds --count 4",),
+    "try": (
+        "nucdl try images --output page.html",
+        "nucdl try images --preprocess none,median3 --threshold auto,0.4 --masks annotated --output page.html",
+    ),
+    "plugins": ("nucdl plugins install --into-cellprofiler",),
+    "plugins install": ("nucdl plugins install --into-cellprofiler", "nucdl plugins install my_plugins"),
+    "bundle-offline": ("nucdl bundle-offline for_the_cluster",),
     "demo": ("nucdl demo --output demo_output",),
     "doctor": ("nucdl doctor",),
 }
