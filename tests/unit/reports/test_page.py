@@ -141,7 +141,7 @@ def test_an_output_that_is_no_html_file_is_refused(folders):
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(folders, monkeypatch):
     monkeypatch.setattr("nucdl_core.reports.page.REPORT_LIBRARIES", ("jinja2", "no_such_library"))
-    with pytest.raises(ConfigError, match="a report needs no_such_library.*pip install no_such_library"):
+    with pytest.raises(ConfigError, match=r'a report needs no_such_library.*pip install "nucdl\[report\]"'):
         require_libraries()
     with pytest.raises(ConfigError, match="a report needs no_such_library"):
         write_method_report(report_config(folders))

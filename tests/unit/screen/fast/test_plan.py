@@ -7,10 +7,10 @@ import pytest
 from fast_folders import CONFIG, make_plate, plan, write_list
 from screen_folders import make_screen, row
 
+from nucdl_core import extras
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import BundleError, ConfigError, NucDLError
 from nucdl_core.screen.core.plan import ScreenError, ScreenLimits, read_chunks, read_plan
-from nucdl_core.screen.fast import label_images
 from nucdl_core.screen.fast.plan import choose_channel
 from nucdl_core.screen.fast.settings import FastSettings, read_settings
 
@@ -115,8 +115,8 @@ def test_an_unknown_model_is_refused_and_nothing_is_written(plate, tmp_path):
 
 
 def test_zarr_without_its_package_is_refused_with_the_command_that_installs_it(plate, tmp_path, monkeypatch):
-    monkeypatch.setattr(label_images.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(NucDLError, match=r"pip install 'nucdl\[zarr\]'"):
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(NucDLError, match=r'pip install "nucdl\[zarr\]"'):
         plan(plate, tmp_path / "out", labels="zarr")
     assert not (tmp_path / "out").exists()
 
