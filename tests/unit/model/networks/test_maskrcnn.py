@@ -88,5 +88,5 @@ def test_another_number_of_levels_than_five_is_refused():
 
 def test_without_torchvision_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(BundleError, match='needs torchvision.*pip install "nucdl\[maskrcnn\]"'):
+    with pytest.raises(BundleError, match=r'needs torchvision.*pip install "nucdl\[maskrcnn\]"'):
         build_network("maskrcnn", {})

@@ -61,7 +61,7 @@ def test_each_pyramid_has_an_encoder_of_its_own():
 @pytest.mark.parametrize("family", ["unet_resnet34", "fpn2", "resnet", "maskrcnn_resnet"])
 def test_without_torchvision_it_says_what_to_install(family, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(BundleError, match=f"family {family} needs torchvision.*nucdl\[maskrcnn\]"):
+    with pytest.raises(BundleError, match=rf"family {family} needs torchvision.*nucdl\[maskrcnn\]"):
         build_network(family, {})
 
 
