@@ -187,9 +187,8 @@ class Threshold(MapPredictor):
     def __init__(self):
         self.stride, self.device = 8, "cpu"
         decision = Decision("three_class", 0.5, 0.5, 0.1, 0.1)
-        self.description = SimpleNamespace(
-            contour_offset=0.0, canonical_diameter=24.0, decision=decision, rescaled=True
-        )
+        known = {"canonical_diameter": 24.0, "decision": decision, "rescaled": True, "contour_offset": 0.0}
+        self.description = SimpleNamespace(**known)
 
     def predict(self, image, diameter, views):
         zero = np.zeros_like(image)
