@@ -29,6 +29,8 @@ class ExtraOutputs:
         More columns of the table, see `measurements.measure_nuclei`.
     keep : str
         Rule by which nuclei are kept, see `keep_rules.kept_by`; empty keeps all.
+    classes : str
+        Folder of masks that give each nucleus a class, see `class_masks.ClassMasks`; empty for no classes.
     """
 
     overlay: bool = False
@@ -37,6 +39,7 @@ class ExtraOutputs:
     objects_as: Tuple[str, ...] = ()
     measure: bool = False
     keep: str = ""
+    classes: str = ""
 
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.objects_as if kind not in OBJECT_KINDS]

@@ -15,6 +15,7 @@ import torch
 
 from nucdl_core import __version__
 from nucdl_core.arrays import AnyArray, Labels
+from nucdl_core.batch.class_masks import CLASS_COLUMN, ClassMasks
 from nucdl_core.batch.extra_outputs import NOTHING_MORE, ExtraOutputs
 from nucdl_core.batch.outputs import OutputWriter, extra_columns, finish_nuclei
 from nucdl_core.batch.plane_choice import FIRST_ALONE, PlaneChoice
@@ -149,7 +150,10 @@ def segment_files(
         image = read()
         everything = segment_unfiltered(image, config, progress=tile_progress)
         found = filter_nuclei(everything, config).segmentation
-        found, table = finish_nuclei(found, object_table(found, number, path.name), image, outputs)
+        table = object_table(found, number, path.name)
+        if masks is not None:
+            table[CLASS_COLUMN] = masks.classes_of(path.stem, found.labels)
+        found, table = finish_nuclei(found, table, image, outputs)
         writer.add(path.stem, image, found)
         diameter = None if np.isnan(found.diameter) else round(found.diameter, 2)
         made_for, traits = bundle.description.made_for, traits_of(image, found.diameter)
@@ -160,11 +164,12 @@ def segment_files(
     images = [named for path in files for named in images_in(path, choice)]
     refuse_same_names([path for path, _ in images])
     config = dataclasses.replace(config, keep_probability=outputs.probability)
+    masks = ClassMasks(Path(outputs.classes)) if outputs.classes else None
     bundle = read_bundle(find_bundle(config.model))
     load_model(bundle.folder, resolve_device(config.device))
     make_folder(output)
     writer = OutputWriter(output, outputs)
-    columns = (*OBJECT_COLUMNS, *extra_columns(outputs))
+    columns = (*OBJECT_COLUMNS, *((CLASS_COLUMN,) if masks else ()), *extra_columns(outputs))
     readers = dict(images)
     jobs = ((path, (path, readers[path])) for path in progress(list(readers)))
     records = do_each(jobs, find, output, columns)

@@ -22,6 +22,7 @@ def output_options(command: Command) -> Command:
             "--objects-as", type=click.Choice(OBJECT_KINDS), multiple=True, help="Also in this form; may be repeated."
         ),
         click.option("--measure", is_flag=True, help="Shape, intensity and bounding box in the table of nuclei."),
+        click.option("--classes", default="", help="Folder of masks, NAME.tif: each nucleus's class in the table."),
         click.option("--keep", default="", help="Keep nuclei for which this is true: 'area > 50 and solidity > 0.8'."),
     )
     for option in reversed(options):
@@ -73,4 +74,5 @@ def outputs_of(options: Dict[str, Any]) -> ExtraOutputs:
         objects_as=tuple(options["objects_as"]),
         measure=options["measure"],
         keep=options["keep"],
+        classes=options["classes"],
     )

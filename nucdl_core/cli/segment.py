@@ -101,6 +101,8 @@ def segment_command(inputs: Tuple[Path, ...], output: Path, diameter: str, **set
     work, resumed by the same command, with merged tables and a report. Exit codes are those of 'nucdl screen run'.
     """
     csv, outputs = choose_source(inputs, settings), outputs_of(settings)
+    if csv is not None and outputs.classes:
+        raise ConfigError("--classes is for images that are named one by one or by their folder, not for --csv")
     care = dict(PRESETS[settings["preset"]])
     if settings["views"] is not None:
         care["views"] = settings["views"]

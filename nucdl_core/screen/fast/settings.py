@@ -60,6 +60,9 @@ def format_settings(settings: FastSettings) -> str:
     if settings.outputs == NOTHING_MORE:
         # A screen that an earlier version has planned goes on.
         del values["outputs"]
+    else:
+        # Classes are for `nucdl segment` of files alone.
+        del values["outputs"]["classes"]
     if not settings.flags:
         del values["flags"]
     # JSON knows no infinity.

@@ -7,6 +7,7 @@ import tifffile
 from conftest import edit_description
 from drawings import field
 
+from nucdl_core.batch.extra_outputs import ExtraOutputs
 from nucdl_core.batch.segment_files import IMAGE_COLUMNS, OBJECT_COLUMNS, object_table, segment_files
 from nucdl_core.config import SegmentConfig
 from nucdl_core.errors import BundleError, ImageError
@@ -126,3 +127,19 @@ def test_micronuclei_are_marked_in_the_table_of_nuclei():
     table = object_table(Segmentation(labels, np.ones(3, np.float32), None, 22.0), 1, "a.tif")
     # The last one is cut off by the border: it may be the end of a nucleus.
     assert list(table["NucDL_Micronucleus"]) == [0, 1, 0]
+
+
+def test_nuclei_have_classes_by_masks_beside_what_is_measured(tmp_path):
+    image, _ = field()
+    tifffile.imwrite(tmp_path / "good.tif", image)
+    mask = np.zeros(image.shape, np.uint8)
+    mask[:, : image.shape[1] // 2] = 3
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(tmp_path / "masks" / "good.tif", mask)
+    outputs = ExtraOutputs(classes=str(tmp_path / "masks"), measure=True, keep="area > 20")
+    segment_files([tmp_path / "good.tif"], tmp_path / "out", SegmentConfig(), outputs=outputs)
+    table = pd.read_csv(tmp_path / "out" / "objects.csv")
+    assert list(table.columns[: len(OBJECT_COLUMNS) + 1]) == [*OBJECT_COLUMNS, "NucDL_Class"]
+    left = table["Location_Center_X"] < image.shape[1] / 2
+    assert set(table.loc[left, "NucDL_Class"]) == {3}
+    assert set(table.loc[~left, "NucDL_Class"]) == {0}

@@ -178,3 +178,10 @@ def test_which_micronuclei_are_kept_and_which_lobes_joined_is_chosen_on_the_comm
     assert result.exit_code == 0, result.output
     config = json.loads((tmp_path / "out" / "run.json").read_text())["config"]
     assert (config["micronuclei"], config["lobed_diameter"]) == ("none", 18)
+
+
+def test_classes_by_masks_are_refused_for_a_list(tmp_path):
+    (tmp_path / "list.csv").write_text("Image_FileName_DNA\n")
+    result = nucdl("segment", "--csv", tmp_path / "list.csv", "--output", tmp_path / "out", "--classes", tmp_path)
+    assert result.exit_code != 0
+    assert "--classes is for images that are named" in result.output
