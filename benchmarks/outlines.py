@@ -1,8 +1,7 @@
 """How much a model gains where one, two or three annotated images tell how far out a laboratory draws its outlines.
 
 The style (`nucdl_core.training.outline_style`) is chosen on every single image, pair or three of a kind of images, and
-the others of that kind are scored with it. What the smallest gain must be that is taken was chosen on the kinds that
-are not called "test".
+the others of that kind are scored with it.
 
     .venv/bin/python benchmarks/outlines.py --data ../shared/data --output runs/outlines
 """

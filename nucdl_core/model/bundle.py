@@ -75,8 +75,9 @@ class BundleDescription:
     canonical_diameter : float
         Nucleus diameter in pixels that images are rescaled to.
     contour_offset : float
-        Pixels by which outlines are moved outwards in all images, where ``nucdl tune`` has found that a laboratory
-        draws them there; what a person asks for comes on top. 0 is not written, so that older versions read it.
+        Pixels, of the image as the model gets it, by which outlines are moved outwards in all images, where
+        ``nucdl tune`` has found that a laboratory draws them there; what a person asks for comes on top. 0 is not
+        written, so that older versions read it.
     rescaled : bool
         Whether images are rescaled at all; otherwise they are taken as they are, see `training.config.TrainConfig`.
     decision : Decision

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from nucdl_core.config import DEFAULT_MODEL
 from nucdl_core.errors import ConfigError
 from nucdl_core.model.bundle import BundleDescription, find_bundle, read_bundle
-from nucdl_core.model.card import styled_card
+from nucdl_core.model.card import styled_card, untuned_card
 from nucdl_core.model.device import resolve_device
 from nucdl_core.model.loading import load_model
 from nucdl_core.training.calibrate import predict_image
@@ -21,6 +20,9 @@ from nucdl_core.training.outline_style import OutlineStyle, choose_style, style_
 from nucdl_core.training.reading import read_annotated_images
 from nucdl_core.training.sources import image_of, truth_of
 from nucdl_core.training.tune import write_tuned
+from nucdl_core.training.verdict import gain_text
+
+_SCORES = ("mean F1", "F1 at IoU 0.9")
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,23 @@ class TunedOutlines:
         return self.after != self.before
 
     @property
+    def told(self) -> str:
+        """What the scores were and are, with intervals."""
+        count = len(self.usual)
+        judged = "scored by its own choice" if count == 1 else "each scored by what the others choose"
+        images = f"on {count} annotated image{'s' * (count > 1)}, {judged}"
+        gains = (gain_text(name, self.chosen[:, place], self.usual[:, place]) for place, name in enumerate(_SCORES))
+        return f"{images}: {'; '.join(gains)}"
+
+    @property
     def sentence(self) -> str:
         """What came of it, in plain words."""
-        count = len(self.usual)
-        images = "the annotated image" if count == 1 else f"{count} annotated images"
         if not self.better:
-            return f"No other outlines are clearly better on {images} (mean F1 {self.usual[:, 0].mean():.3f})."
-        judged = "scores of that image itself" if count == 1 else "each image scored by what the others say"
-        scores = [f"{name} {first:.3f} -> {then:.3f}" for name, first, then in self._means()]
+            return f"No other outlines are clearly better {self.told}. The model keeps its own."
         return (
-            f"Outlines as in {images}: {', '.join(scores)} ({judged}). In your pipeline the same is: probability "
-            f"threshold {self.after.foreground:g}, outlines moved outwards by {self.after.offset:g} px."
+            f"Outlines as annotated {self.told}. In your pipeline the same is: probability threshold "
+            f"{self.after.foreground:g}, outlines moved outwards by {self.after.offset:g} px."
         )
-
-    def _means(self) -> Tuple[Tuple[str, float, float], ...]:
-        first, then = self.usual.mean(axis=0), self.chosen.mean(axis=0)
-        return ("mean F1", float(first[0]), float(then[0])), ("F1 at IoU 0.9", float(first[1]), float(then[1]))
 
 
 def tune_outlines(data: Path, output: Path, model: str = DEFAULT_MODEL, device: str = "auto") -> TunedOutlines:
@@ -100,7 +103,11 @@ def tune_outlines(data: Path, output: Path, model: str = DEFAULT_MODEL, device: 
     styles = styles_around(before)
     found = choose_style(style_scores(images, predictor, styles), styles)
     tuned = TunedOutlines(output, before, found.style, found.usual, found.chosen)
-    write_tuned(bundle.folder, output, _described(old, tuned), styled_card if tuned.better else _same_card)
+
+    def card(description: BundleDescription, text: str) -> str:
+        return styled_card(description, text) if tuned.better else untuned_card(description, text, tuned.told)
+
+    write_tuned(bundle.folder, output, _described(old, tuned), card)
     return tuned
 
 
@@ -117,7 +124,3 @@ def _described(old: BundleDescription, tuned: TunedOutlines) -> BundleDescriptio
         contour_offset=tuned.after.offset,
         metrics={**old.metrics, "outlines": {"images": count, **means}},
     )
-
-
-def _same_card(description: BundleDescription, text: str) -> str:
-    return text

@@ -39,7 +39,7 @@ def test_the_bundle_draws_outlines_as_the_images_have_them(data, tiny_bundle, tm
     card = (tuned.bundle / "README.md").read_text()
     assert "as 1 annotated image has them" in card
     assert "above a probability of 0.4, and outlines are moved outwards by 0.5 px" in card
-    assert "as in the annotated image: mean F1 0.600 -> 0.700, F1 at IoU 0.9 0.200 -> 0.400" in tuned.sentence
+    assert "on 1 annotated image, scored by its own choice: mean F1 0.600 before, 0.700 after, +0.100" in tuned.sentence
 
 
 def test_a_model_whose_outlines_fit_already_stays_as_it_is(data, tiny_bundle, tmp_path, monkeypatch):
@@ -49,10 +49,12 @@ def test_a_model_whose_outlines_fit_already_stays_as_it_is(data, tiny_bundle, tm
     same = ChosenStyle(OutlineStyle(old.decision.foreground), np.array([[0.7, 0.4]] * 2), np.array([[0.7, 0.4]] * 2))
     choosing(monkeypatch, same)
     tuned = tune_outlines(data, tmp_path / "mine", str(tiny_bundle))
-    assert tuned.sentence == "No other outlines are clearly better on 2 annotated images (mean F1 0.700)."
+    assert "No other outlines are clearly better on 2 annotated images, each scored by" in tuned.sentence
+    assert "mean F1 0.700 before, 0.700 after, +0.000 (95 % interval" in tuned.sentence
     assert read_bundle(tuned.bundle).description.decision == old.decision
     assert "contour_offset" not in json.loads((tuned.bundle / "bundle.json").read_text())
-    assert (tuned.bundle / "README.md").read_text() == "# tiny"
+    card = (tuned.bundle / "README.md").read_text()
+    assert "were not clearly better" in card and card.endswith("# tiny")
 
 
 def test_a_model_that_is_there_is_not_replaced(data, tiny_bundle, tmp_path):
